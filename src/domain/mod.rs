@@ -1,0 +1,9 @@
+//! What a contact server knows without doing anything: names, cards, filters, conversion.
+//! Pure: no IO, no clock, no randomness, no async; time and ids arrive as arguments.
+
+pub mod collation;
+pub mod convert;
+pub mod filter;
+pub mod id;
+pub mod token;
+pub mod vcard;
