@@ -1,6 +1,8 @@
 //! The card as bytes: lines, properties, what a PUT may bring, what a report may take out.
 //! The submitted octets are the truth (VC-7); nothing here rewrites them unless a repair is due.
 
+pub mod lines;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
