@@ -28,7 +28,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 10 << 20, lines: 10_000, line_bytes: 1 << 20 }
+        Self {
+            bytes: 10 << 20,
+            lines: 10_000,
+            line_bytes: 1 << 20,
+        }
     }
 }
 
@@ -70,7 +74,12 @@ pub enum NotAdmitted {
 /// Decides whether `submitted` may be stored under `name`, repairing what must be repaired: a
 /// missing UID (from the name when that is a UUID, else `fresh`; CARD-3) and octets that are not
 /// UTF-8 (VC-1). Everything else is kept byte for byte, however odd (D13).
-pub fn admit(submitted: &Bytes, name: &MemberName, fresh: Uuid, limits: &Limits) -> Result<Admitted, NotAdmitted> {
+pub fn admit(
+    submitted: &Bytes,
+    name: &MemberName,
+    fresh: Uuid,
+    limits: &Limits,
+) -> Result<Admitted, NotAdmitted> {
     let _ = (submitted, name, fresh, limits);
     Err(NotAdmitted::NotACard)
 }
