@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 use super::faulty::Disk;
-use super::medium::{Medium, open_database};
+use super::medium::{Medium, Trouble, open_database};
 use super::{Batch, Engine, EngineError, Extent, KeyRange, Outcome, RedbEngine};
 use crate::store::engine::{Guard, Stamp, Write};
 
@@ -176,12 +176,14 @@ async fn crash(at: u64, seed: u64) -> bool {
     let place = format!("power failure at {at}, seed {seed}");
     let disk = Disk::new();
     disk.fail_after(at, seed);
-    let mut acknowledged = vec![Vec::new(); TASKS as usize];
-    if let Ok(engine) = RedbEngine::with_backend(disk.clone(), CACHE) {
-        let engine = Arc::new(engine);
-        acknowledged = work(Arc::clone(&engine), vec![0; TASKS as usize]).await;
-        let _ = engine.close().await;
-    }
+    let Ok(engine) = RedbEngine::with_backend(disk.clone(), CACHE) else {
+        // Never created: `open` throws such a file away.
+        assert!(disk.is_dead(), "{place}");
+        return true;
+    };
+    let engine = Arc::new(engine);
+    let acknowledged = work(Arc::clone(&engine), vec![0; TASKS as usize]).await;
+    let _ = engine.close().await;
     let failed = disk.is_dead();
     let mut disk = disk.restarted();
     if seed % 3 == 0 {
@@ -228,8 +230,12 @@ fn a_power_failure_loses_nothing_acknowledged_and_halves_nothing() {
 struct Again(Disk);
 
 impl Medium for Again {
-    fn open(&self) -> Result<Database, EngineError> {
+    fn open(&self) -> Result<Database, Trouble> {
         open_database(self.0.clone(), CACHE)
+    }
+
+    fn reopen(&self) -> Result<Database, Trouble> {
+        self.open()
     }
 
     fn has_room(&self, _bytes: usize) -> bool {

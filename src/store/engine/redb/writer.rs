@@ -219,7 +219,7 @@ impl Writer {
         if self.missed.is_some_and(|missed| missed.elapsed() < RETRY) {
             return Err(EngineError::Failed("the store could not be reopened".into()).into());
         }
-        match self.medium.open() {
+        match self.medium.reopen() {
             Ok(database) => {
                 self.shared.replace(Held::Open(database));
                 self.missed = None;
@@ -227,7 +227,7 @@ impl Writer {
             }
             Err(error) => {
                 self.missed = Some(Instant::now());
-                Err(error.into())
+                Err(error)
             }
         }
     }
