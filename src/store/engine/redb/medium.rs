@@ -6,13 +6,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use ::redb::backends::FileBackend;
 use ::redb::{
     Builder, CommitError, Database, DatabaseError, SetDurabilityError, StorageBackend,
     StorageError, TableError, TransactionError,
 };
+
+use tracing::warn;
 
 use super::{EngineError, TABLE};
 
@@ -176,6 +178,10 @@ pub(super) fn open_database(
     let open = || -> Result<Database, Trouble> {
         let mut builder = Builder::new();
         builder.set_cache_size(cache_bytes);
+        let told = Once::new();
+        builder.set_repair_callback(move |_| {
+            told.call_once(|| warn!("the store was not closed cleanly, all of it is checked now"));
+        });
         let database = builder.create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         let known = transaction.list_tables()?.next().is_some();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ::redb::{Durability, ReadableTable, Table};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::warn;
 
 use super::super::plan::{Plan, View, plan};
 use super::super::{Batch, EngineError, Outcome};
@@ -202,6 +203,10 @@ impl Writer {
     fn recover(&mut self, trouble: &Trouble) {
         self.full |= matches!(trouble.error, EngineError::Full);
         if trouble.lasts {
+            warn!(
+                "the store is opened again, after an error: {}",
+                trouble.error
+            );
             let lost = self.shared.replace(Held::Away);
             // Dropping the database closes the file; it must be closed before it is opened.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(lost)));
