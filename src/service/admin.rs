@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::UserName;
+use crate::store::check::CheckReport;
 use crate::store::commit::{AccountOp, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
@@ -142,23 +143,6 @@ pub struct TokenRow {
     pub created: Timestamp,
     /// When it ends.
     pub expires: Option<Timestamp>,
-}
-
-/// What `check` found.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct CheckReport {
-    /// Accounts seen.
-    pub accounts: u64,
-    /// Address books seen.
-    pub books: u64,
-    /// Cards seen.
-    pub cards: u64,
-    /// vCard 4.0 cards that hold to RFC 6350 strictly.
-    pub strict: u64,
-    /// vCard 4.0 cards that do not, which is no fault: they are kept as they came.
-    pub lenient: u64,
-    /// What is wrong, naming ids, never names.
-    pub faults: Vec<String>,
 }
 
 impl Service {
