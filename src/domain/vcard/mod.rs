@@ -2,6 +2,9 @@
 //! The submitted octets are the truth (VC-7); nothing here rewrites them unless a repair is due.
 
 pub mod lines;
+pub mod property;
+pub mod text;
+pub mod write;
 
 use bytes::Bytes;
 use uuid::Uuid;
