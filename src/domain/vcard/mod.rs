@@ -15,6 +15,8 @@ mod xml_text;
 use bytes::Bytes;
 
 pub use admit::admit;
+#[cfg(test)]
+pub(in crate::domain) use admit::fragments;
 pub use select::{SelectedProperty, Selection, select};
 pub use strict::{EXTENSION_PARAMETERS, EXTENSION_PROPERTIES, Verdict, verdict};
 pub use xml_text::xml_safe;
