@@ -75,7 +75,12 @@ enum Mark {
 }
 
 fn mark(line: &RawLine<'_>) -> Option<Mark> {
-    let text = if line.raw_len() <= LONGEST_FRAME { line.unfold() } else { return None };
+    // Most lines are settled by their first letter; a fold may stand before it.
+    let first = line.octets().first()?.to_ascii_uppercase();
+    if !matches!(first, b'B' | b'E' | b'A' | b'\r' | b'\n') || line.raw_len() > LONGEST_FRAME {
+        return None;
+    }
+    let text = line.unfold();
     let starts = |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()));
     if !(starts("BEGIN") || starts("END") || starts("AGENT")) {
         return None;
