@@ -43,6 +43,7 @@ impl<'a> Parts<'a> {
 impl<'a> Iterator for Parts<'a> {
     type Item = (Place, RawLine<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.lines.next()?;
         let before = self.depth;
@@ -75,9 +76,10 @@ enum Mark {
 }
 
 fn mark(line: &RawLine<'_>) -> Option<Mark> {
-    // Most lines are settled by their first letter; a fold may stand before it.
-    let first = line.octets().first()?.to_ascii_uppercase();
-    if !matches!(first, b'B' | b'E' | b'A' | b'\r' | b'\n') || line.raw_len() > LONGEST_FRAME {
+    // Most lines are settled by their first letters, unless a fold stands among them.
+    let first = line.octets().first_chunk::<3>()?.map(|octet| octet.to_ascii_uppercase());
+    let folded = first.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
+    if !(folded || matches!(&first, b"BEG" | b"END" | b"AGE")) || line.raw_len() > LONGEST_FRAME {
         return None;
     }
     let text = line.unfold();
