@@ -7,7 +7,7 @@ pub mod lines;
 pub mod parts;
 pub mod property;
 mod select;
-mod strict;
+pub mod strict;
 pub mod text;
 pub mod write;
 mod xml_text;
