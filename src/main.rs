@@ -1,1 +1,2 @@
-fn main(){}
+//! Cardkeep, the program.
+fn main() {}

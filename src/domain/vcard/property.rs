@@ -177,6 +177,11 @@ impl Parameter {
         Self { name: name.to_owned(), values: vec![value.into()], raw: None }
     }
 
+    /// The parameters of a line, from what stands between its name and its colon.
+    pub fn all(raw: &str) -> impl Iterator<Item = Self> {
+        Pieces { rest: (!raw.is_empty()).then_some(raw), separator: b';' }.map(Self::parse)
+    }
+
     /// Reads what stands between two semicolons.
     fn parse(raw: &str) -> Self {
         let (name, values) = raw.split_once('=').unwrap_or(("", raw));
