@@ -102,9 +102,12 @@ pub(super) fn abdate_to_v4(property: Property, draft: &mut Draft) {
     }
 }
 
-/// REV (VC-21). What is no time stays as it is.
+/// REV (VC-21). Evolution puts a counter in parentheses behind it; what is no time stays as it is.
 pub(super) fn rev(mut property: Property, draft: &mut Draft) {
-    if let Some(date) = parse(&property.value).filter(|d| d.year.is_some() && d.is_whole()) {
+    let stamp = property.value.split_once('(').filter(|(_, count)| count.ends_with(')'));
+    if let Some(date) =
+        parse(stamp.map_or(&*property.value, |(stamp, _)| stamp)).filter(|d| d.year.is_some() && d.is_whole())
+    {
         let time = date.time.clone().unwrap_or(Time { clock: "000000".to_owned(), zone: "Z".to_owned() });
         let date = Date { time: None, ..date };
         property.take("VALUE");
@@ -148,7 +151,8 @@ fn compress(property: &mut Property) {
         return;
     };
     let time = property.take(TIME).and_then(|time| Time::parse(&time));
-    date.time = date.time.or(time);
+    // Outlook's midnight is no time of birth in either version (C #32).
+    date.time = date.time.or(time).filter(|time| !time.is_midnight());
     property.take("VALUE");
     property.take(OMIT_YEAR);
     property.value = date.basic();

@@ -213,6 +213,7 @@ fn vc_20_dates_in_both_forms() {
     assert_eq!(to_v4("BDAY;VALUE=date:1604-02-29"), ["BDAY:--0229"]);
     assert_eq!(to_v3("BDAY;VALUE=date-time:19750310T000000"), ["BDAY:1975-03-10"]);
     assert_eq!(to_v3("BDAY:19750310T000000Z"), ["BDAY:1975-03-10"]);
+    assert_eq!(to_v4("BDAY;VALUE=date-time:1975-03-10T00:00:00Z"), ["BDAY:19750310"]);
     assert_eq!(to_v3("BDAY:"), ["BDAY:"]);
 }
 
@@ -222,7 +223,8 @@ fn vc_21_rev_in_both_forms() {
     both_ways("REV:2021-03-22T13:22:15+02:00", "REV:20210322T132215+0200");
     assert_eq!(to_v4("REV;VALUE=date-time:2021-03-22T13:22:15.123Z"), ["REV:20210322T132215Z"]);
     assert_eq!(to_v3("REV:20210322"), ["REV:2021-03-22T00:00:00Z"]);
-    assert_eq!(to_v4("REV:2022-03-04T05:06:07Z(21)"), ["REV:2022-03-04T05:06:07Z(21)"]);
+    assert_eq!(to_v4("REV:2022-03-04T05:06:07Z(21)"), ["REV:20220304T050607Z"]);
+    assert_eq!(to_v4("REV:yesterday"), ["REV:yesterday"]);
 }
 
 #[test]
@@ -491,11 +493,27 @@ fn meaning(card: &[u8]) -> BTreeMap<String, Vec<String>> {
         ]
         .contains(&name.as_str())
         {
-            found.entry(name).or_default().push(p.value);
+            found.entry(name).or_default().push(text::unescape(p.value.trim_end_matches(';')).into_owned());
         }
     }
     found.values_mut().for_each(|values| values.sort());
     found
+}
+
+/// The lines, sorted, each with its parameters sorted.
+fn in_any_order(card: &[u8]) -> Vec<String> {
+    let sort = |line: String| match Property::parse(&line) {
+        Some(p) => {
+            let mut parameters: Vec<String> =
+                p.parameters.iter().map(|p| format!("{}={:?}", p.name(), p.values())).collect();
+            parameters.sort();
+            format!("{:?}.{};{}:{}", p.group, p.name, parameters.join(";"), p.value)
+        }
+        None => line,
+    };
+    let mut lines: Vec<String> = unfolded(card).into_iter().map(sort).collect();
+    lines.sort();
+    lines
 }
 
 #[test]
@@ -504,13 +522,11 @@ fn vc_33_the_corpus_survives_both_round_trips() {
         let there = convert(card, from, other(from)).unwrap();
         let back = convert(&there, other(from), from).unwrap();
         let again = convert(&back, from, other(from)).unwrap();
-        let mut once = unfolded(&there);
-        let mut twice = unfolded(&again);
-        once.sort();
-        twice.sort();
+        let once = in_any_order(&there);
+        let mut twice = in_any_order(&again);
         // An N that 3.0 made up is a real one from then on (VC-10).
-        if !once.iter().any(|line| line.starts_with("N:")) {
-            twice.retain(|line| !line.starts_with("N:"));
+        if !once.iter().any(|line| line.starts_with("None.N;")) {
+            twice.retain(|line| !line.starts_with("None.N;"));
         }
         assert_eq!(once, twice, "{name}: converting what came back gives the same card");
         let (before, after) = (meaning(card), meaning(&back));
@@ -526,9 +542,10 @@ fn vc_33_the_corpus_survives_both_round_trips() {
 }
 
 /// What comes back in another spelling, or cut to what the version between could hold.
-const NORMALISED: [(&str, &[&str]); 8] = [
+const NORMALISED: [(&str, &[&str]); 9] = [
     ("apple-group", &["N"]),
     ("emclient", &["BDAY"]),
+    ("evolution", &["REV"]),
     ("google", &["ADR", "BDAY"]),
     ("hard-photos", &["PHOTO"]),
     ("no-name", &["REV", "UID", "BDAY", "NOTE"]),
@@ -572,6 +589,22 @@ fn calcard_reads_the_same_names_addresses_and_numbers() {
             }
         }
         assert_eq!(before, after, "{name}");
+    }
+}
+
+#[test]
+fn cards_in_4_0_pass_the_strict_verdict() {
+    use super::super::vcard::strict::{Verdict, verdict};
+    for (name, from, card) in CORPUS {
+        let v4 = if from == V3 {
+            convert(card, V3, V4).unwrap()
+        } else {
+            convert(&convert(card, V4, V3).unwrap(), V3, V4).unwrap()
+        };
+        // Lines that are no properties stay, and no strict reader takes them.
+        let v4 = String::from_utf8(v4).unwrap().replace("\r\nbroken line", "").replace("\r\nno colon here", "");
+        let verdict = verdict(v4.as_bytes());
+        assert!(matches!(verdict, Verdict::Passed | Verdict::Extension(_)), "{name}: {verdict:?}\n{v4}");
     }
 }
 

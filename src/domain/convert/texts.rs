@@ -26,7 +26,7 @@ pub(super) fn list(mut property: Property, draft: &mut Draft) {
 /// A URI: escapes have no place in it (C #37), and it needs no VALUE to be one.
 pub(super) fn uri(mut property: Property, draft: &mut Draft) {
     property.value = clean_uri(&property.value).into_owned();
-    if draft.to == Version::V4 && property.value_is("uri") {
+    if property.value_is("url") || (draft.to == Version::V4 && property.value_is("uri")) {
         property.take("VALUE");
     }
     draft.push(property);
