@@ -229,8 +229,11 @@ impl Config {
                 place: format!("environment variable {variable}"),
                 what,
             };
-            let row = row(&section, &key)
-                .ok_or_else(|| at(format!("there is no key {section}.{key}; `cardkeep config example` shows them all")))?;
+            let row = row(&section, &key).ok_or_else(|| {
+                at(format!(
+                    "there is no key {section}.{key}; `cardkeep config example` shows them all"
+                ))
+            })?;
             (row.set)(self, &Given::Word(value))
                 .map_err(|why| at(format!("{section}.{key}: {why}")))?;
         }
@@ -342,10 +345,7 @@ fn unknown_key(label: &str, section: &str) -> String {
         .filter(|key| key.section == section)
         .map(|key| key.name)
         .collect();
-    format!(
-        "{label} is not a key; [{section}] has {}",
-        known.join(", ")
-    )
+    format!("{label} is not a key; [{section}] has {}", known.join(", "))
 }
 
 #[cfg(test)]
@@ -376,7 +376,11 @@ mod tests {
         let text: String = example()
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                Some(rest) if rest.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')) => {
+                Some(rest)
+                    if rest
+                        .split_once(" = ")
+                        .is_some_and(|(k, _)| !k.contains(' ')) =>
+                {
                     format!("{rest}\n")
                 }
                 _ => format!("{line}\n"),
@@ -388,8 +392,13 @@ mod tests {
 
     #[test]
     fn an_unknown_key_stops_with_file_line_and_key() {
-        let error = read("[server]\nlisten = \"127.0.0.1:1\"\nlisen = 3\n").err().unwrap();
-        assert!(error.starts_with("cardkeep.toml:3: server.lisen "), "{error}");
+        let error = read("[server]\nlisten = \"127.0.0.1:1\"\nlisen = 3\n")
+            .err()
+            .unwrap();
+        assert!(
+            error.starts_with("cardkeep.toml:3: server.lisen "),
+            "{error}"
+        );
         let error = read("\n[sever]\n").err().unwrap();
         assert!(error.starts_with("cardkeep.toml:2: sever "), "{error}");
         let error = read("listen = \"127.0.0.1:1\"\n").err().unwrap();
@@ -399,13 +408,31 @@ mod tests {
     #[test]
     fn a_bad_value_stops_with_file_line_and_key() {
         for (text, start) in [
-            ("[server]\n\nlisten = \"nowhere\"\n", "cardkeep.toml:3: server.listen: "),
-            ("[server]\nlisten = 8080\n", "cardkeep.toml:2: server.listen: "),
+            (
+                "[server]\n\nlisten = \"nowhere\"\n",
+                "cardkeep.toml:3: server.listen: ",
+            ),
+            (
+                "[server]\nlisten = 8080\n",
+                "cardkeep.toml:2: server.listen: ",
+            ),
             ("[log]\nlevel = \"loud\"\n", "cardkeep.toml:2: log.level: "),
-            ("[limits]\ncard_bytes = -1\n", "cardkeep.toml:2: limits.card_bytes: "),
-            ("[limits]\ncard_bytes = \"10\"\n", "cardkeep.toml:2: limits.card_bytes: "),
-            ("[server]\nheader_timeout = \"0s\"\n", "cardkeep.toml:2: server.header_timeout: "),
-            ("[server]\nmax_requests = [1]\n", "cardkeep.toml:2: server.max_requests: "),
+            (
+                "[limits]\ncard_bytes = -1\n",
+                "cardkeep.toml:2: limits.card_bytes: ",
+            ),
+            (
+                "[limits]\ncard_bytes = \"10\"\n",
+                "cardkeep.toml:2: limits.card_bytes: ",
+            ),
+            (
+                "[server]\nheader_timeout = \"0s\"\n",
+                "cardkeep.toml:2: server.header_timeout: ",
+            ),
+            (
+                "[server]\nmax_requests = [1]\n",
+                "cardkeep.toml:2: server.max_requests: ",
+            ),
             ("[tls]\nkey = \"k.pem\"\n", "tls.certificate: "),
             ("[server\n", "cardkeep.toml:1: "),
         ] {
@@ -419,22 +446,41 @@ mod tests {
     fn the_environment_overrides_and_is_named_when_wrong() {
         let config = environment("CARDKEEP_SERVER__LISTEN", "127.0.0.1:9").unwrap();
         assert_eq!(config.server.listen.port(), 9);
-        assert!(environment("CARDKEEP_LOG__STORE_CALLS", "true").unwrap().log.store_calls);
-        assert_eq!(environment("CARDKEEP_LIMITS__CARD_BYTES", "2048").unwrap().limits.card_bytes, 2048);
+        assert!(
+            environment("CARDKEEP_LOG__STORE_CALLS", "true")
+                .unwrap()
+                .log
+                .store_calls
+        );
+        assert_eq!(
+            environment("CARDKEEP_LIMITS__CARD_BYTES", "2048")
+                .unwrap()
+                .limits
+                .card_bytes,
+            2048
+        );
         for (name, value) in [
             ("CARDKEEP_SERVER__LISEN", "127.0.0.1:9"),
             ("CARDKEEP_LOG__STORE_CALLS", "perhaps"),
             ("CARDKEEP_SERVER__IDLE_TIMEOUT", "5"),
         ] {
             let error = environment(name, value).err().unwrap();
-            assert!(error.starts_with(&format!("environment variable {name}: ")), "{error}");
+            assert!(
+                error.starts_with(&format!("environment variable {name}: ")),
+                "{error}"
+            );
         }
-        assert!(environment("CARDKEEP_HOME", "x").is_ok(), "not of the form SECTION__KEY");
+        assert!(
+            environment("CARDKEEP_HOME", "x").is_ok(),
+            "not of the form SECTION__KEY"
+        );
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[]).err().unwrap();
+        let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[])
+            .err()
+            .unwrap();
         assert!(error.to_string().starts_with("/nonexistent/c.toml: "));
     }
 }

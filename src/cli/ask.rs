@@ -26,9 +26,9 @@ pub async fn ask(config: &Config, request: AdminRequest) -> anyhow::Result<Admin
 async fn reach(config: &Config, request: AdminRequest) -> anyhow::Result<AdminAnswer> {
     let data = &config.server.data;
     for _ in 0..TRIES {
-        let running = control::find(data).await.with_context(|| {
-            format!("the server on {} cannot be reached", data.display())
-        })?;
+        let running = control::find(data)
+            .await
+            .with_context(|| format!("the server on {} cannot be reached", data.display()))?;
         if let Some(server) = running {
             return server.ask(&request).await.context(
                 "the server went away before it answered; it may have done it, so look before you ask again",

@@ -20,19 +20,26 @@ pub struct Check {
 impl Check {
     /// Does it; any fault is a failure.
     pub async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let request = AdminRequest::Check {
-            repair: self.repair,
-        };
-        let AdminAnswer::Checked(report) = ask(config, request).await? else {
+        let AdminAnswer::Checked(report) = ask(config, AdminRequest::Check).await? else {
             bail!("the server answered something else; is it another version?");
         };
         for fault in &report.faults {
             show::print(&format!("{fault}\n"))?;
         }
-        show::print(&format!("{} records checked\n", report.checked))?;
+        show::print(&format!(
+            "{} accounts, {} address books, {} cards checked\n",
+            report.accounts, report.books, report.cards
+        ))?;
+        show::print(&format!(
+            "vCard 4.0: {} cards hold to RFC 6350, {} are kept as their clients wrote them\n",
+            report.strict, report.lenient
+        ))?;
         match report.faults.len() {
             0 => Ok(()),
-            faults => bail!("{faults} faults found; see above"),
+            faults if self.repair => bail!(
+                "{faults} faults found that cannot be repaired from what is stored; restore a backup"
+            ),
+            faults => bail!("{faults} faults found, listed on standard output"),
         }
     }
 }

@@ -19,7 +19,12 @@ mod token;
 mod user;
 
 #[derive(Parser)]
-#[command(name = "cardkeep", version, about = "A CardDAV server and contact database", max_term_width = 100)]
+#[command(
+    name = "cardkeep",
+    version,
+    about = "A CardDAV server and contact database",
+    max_term_width = 100
+)]
 struct Cli {
     #[command(flatten)]
     place: Place,
@@ -121,7 +126,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// Help and version go to standard output; what is wrong goes to standard error, in one line.
 fn misread(error: &clap::Error) -> ExitCode {
-    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
     let bare = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if asked || bare {
         let _ = error.print();
@@ -164,7 +172,10 @@ mod tests {
 
     #[test]
     fn place_may_follow_any_command() {
-        let cli = Cli::try_parse_from(["cardkeep", "user", "list", "--json", "--data", "/d", "--config", "/c"]).unwrap();
+        let cli = Cli::try_parse_from([
+            "cardkeep", "user", "list", "--json", "--data", "/d", "--config", "/c",
+        ])
+        .unwrap();
         assert_eq!(cli.place.data.unwrap(), PathBuf::from("/d"));
         assert!(cli.place.config.is_some());
         assert!(Cli::try_parse_from(["cardkeep", "--data", "/d", "serve"]).is_ok());

@@ -92,16 +92,15 @@ async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Resu
     let AdminAnswer::Tokens(tokens) = ask(config, AdminRequest::TokenList { user }).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    let heads = ["ID", "USER", "SCOPES", "LABEL", "CREATED", "EXPIRES", "LAST USED"];
+    let heads = ["ID", "USER", "SCOPES", "LABEL", "CREATED", "EXPIRES"];
     show::list(&tokens, json, &heads, |token: &TokenRow| {
         vec![
             token.id.clone(),
             token.user.clone(),
             token.scopes.join(" "),
             token.label.clone().unwrap_or_default(),
-            token.created.clone(),
-            token.expires.clone().unwrap_or_default(),
-            token.last_used.clone().unwrap_or_default(),
+            token.created.to_string(),
+            token.expires.map(|end| end.to_string()).unwrap_or_default(),
         ]
     })
 }
@@ -123,7 +122,13 @@ mod tests {
     fn expiry_is_a_date_or_a_moment() {
         assert!(moment("2027-12-31").is_ok());
         assert!(moment("2027-12-31T18:00:00Z").is_ok());
-        for bad in ["", "tomorrow", "2027-13-01", "31.12.2027", "2027-12-31T18:00"] {
+        for bad in [
+            "",
+            "tomorrow",
+            "2027-13-01",
+            "31.12.2027",
+            "2027-12-31T18:00",
+        ] {
             assert!(moment(bad).is_err(), "{bad}");
         }
     }

@@ -84,8 +84,14 @@ impl User {
                 password: new_password(password_stdin)?,
                 name,
             },
-            Self::Disable { name } => AdminRequest::UserDisable { name },
-            Self::Enable { name } => AdminRequest::UserEnable { name },
+            Self::Disable { name } => AdminRequest::UserEnable {
+                name,
+                enabled: false,
+            },
+            Self::Enable { name } => AdminRequest::UserEnable {
+                name,
+                enabled: true,
+            },
             Self::Remove { name } => AdminRequest::UserRemove { name },
         };
         ask(config, request).await.map(drop)
@@ -96,7 +102,14 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     let AdminAnswer::Users(users) = ask(config, AdminRequest::UserList).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    let heads = ["NAME", "ENABLED", "ADMIN", "DISPLAY NAME", "E-MAIL", "CREATED"];
+    let heads = [
+        "NAME",
+        "ENABLED",
+        "ADMIN",
+        "DISPLAY NAME",
+        "E-MAIL",
+        "CREATED",
+    ];
     show::list(&users, json, &heads, |user: &UserRow| {
         vec![
             user.name.clone(),
@@ -104,7 +117,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
             show::yes(user.admin),
             user.display_name.clone().unwrap_or_default(),
             user.email.clone().unwrap_or_default(),
-            user.created.clone(),
+            user.created.to_string(),
         ]
     })
 }

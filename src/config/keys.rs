@@ -337,9 +337,23 @@ mod tests {
             ("12h", 43_200_000),
             ("30d", 2_592_000_000),
         ] {
-            assert_eq!(duration(&Given::Text(text)).unwrap(), Duration::from_millis(millis));
+            assert_eq!(
+                duration(&Given::Text(text)).unwrap(),
+                Duration::from_millis(millis)
+            );
         }
-        for bad in ["", "5", "s", "-1s", "1.5s", "0s", "2 weeks", "99999999999999999999s", "9999999999999d", "1S"] {
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "0s",
+            "2 weeks",
+            "99999999999999999999s",
+            "9999999999999d",
+            "1S",
+        ] {
             assert!(duration(&Given::Text(bad)).is_err(), "{bad:?}");
         }
         assert!(duration(&Given::Number(5)).is_err());
@@ -348,9 +362,23 @@ mod tests {
     #[test]
     fn public_urls_are_taken_apart() {
         let url = public_url(&Given::Text("https://example.org:8443/cards/")).unwrap();
-        assert_eq!((url.scheme, url.host.as_str(), url.prefix.as_str()), ("https", "example.org:8443", "/cards"));
-        assert_eq!(public_url(&Given::Text("http://example.org")).unwrap().prefix, "");
-        for bad in ["example.org", "ftp://example.org/", "https://u:p@example.org/", "https://example.org/?x", "/x"] {
+        assert_eq!(
+            (url.scheme, url.host.as_str(), url.prefix.as_str()),
+            ("https", "example.org:8443", "/cards")
+        );
+        assert_eq!(
+            public_url(&Given::Text("http://example.org"))
+                .unwrap()
+                .prefix,
+            ""
+        );
+        for bad in [
+            "example.org",
+            "ftp://example.org/",
+            "https://u:p@example.org/",
+            "https://example.org/?x",
+            "/x",
+        ] {
             assert!(public_url(&Given::Text(bad)).is_err(), "{bad:?}");
         }
     }

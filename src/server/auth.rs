@@ -9,10 +9,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 
+use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::refusal::Fault;
 use crate::service::sign_in::{Credentials, NotSignedIn};
-use crate::service::Service;
 
 use super::metrics;
 
@@ -38,8 +38,7 @@ pub async fn authenticate(
         metrics::sign_in("none");
         return Err(Denied::Unknown);
     };
-    let agent = user_agent(headers);
-    let answer = service.sign_in(credentials, client, &agent).await;
+    let answer = service.sign_in(credentials, client).await;
     metrics::sign_in(match &answer {
         Ok(_) => "ok",
         Err(NotSignedIn::Wrong) => "wrong",
@@ -130,14 +129,29 @@ mod tests {
         assert_eq!(read("bAsIc   YWxpY2U6cGE6c3M"), pair("alice", "pa:ss"));
         assert_eq!(read("Basic YTo/Pz8+"), pair("a", "???>"));
         assert_eq!(read("Basic YTo_Pz8-"), pair("a", "???>"));
-        assert_eq!(read("Basic asO8cmc6cMOkc3M="), pair("j\u{fc}rg", "p\u{e4}ss"));
-        assert_eq!(read("Basic avxyZzpw5HNz"), pair("j\u{fc}rg", "p\u{e4}ss"), "ISO 8859-1");
+        assert_eq!(
+            read("Basic asO8cmc6cMOkc3M="),
+            pair("j\u{fc}rg", "p\u{e4}ss")
+        );
+        assert_eq!(
+            read("Basic avxyZzpw5HNz"),
+            pair("j\u{fc}rg", "p\u{e4}ss"),
+            "ISO 8859-1"
+        );
         assert_eq!(read("Basic YTo="), pair("a", ""));
     }
 
     #[test]
     fn anything_else_is_nobody() {
-        for bad in ["Basic", "Basic ", "Basic !!!", "Bearer YTpi", "Basic YWxpY2U=", "Basic OmI=", "YTpi"] {
+        for bad in [
+            "Basic",
+            "Basic ",
+            "Basic !!!",
+            "Bearer YTpi",
+            "Basic YWxpY2U=",
+            "Basic OmI=",
+            "YTpi",
+        ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&format!("Basic {}", "YTpi".repeat(3000))), None);

@@ -26,8 +26,10 @@ pub enum Unread {
 }
 
 /// The memory that request bodies share.
-#[derive(Clone)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    steps: Arc<Semaphore>,
+    patience: Duration,
+}
 
 /// A body, and the memory it was granted for as long as this value lives.
 pub struct Whole {
@@ -40,13 +42,16 @@ impl Room {
     /// As much as the configuration allows, but never less than one of the largest bodies.
     pub fn new(limits: &Limits) -> Self {
         let bytes = limits.body_memory.max(2 * limits.card_bytes);
-        Self(Arc::new(Semaphore::new(bytes.div_ceil(STEP))))
+        Self {
+            steps: Arc::new(Semaphore::new(bytes.div_ceil(STEP))),
+            patience: PATIENCE,
+        }
     }
 
     async fn take(&self, steps: usize) -> Result<OwnedSemaphorePermit, Unread> {
         let steps = u32::try_from(steps).map_err(|_| Unread::NoRoom)?;
-        let permit = self.0.clone().acquire_many_owned(steps);
-        match timeout(PATIENCE, permit).await {
+        let permit = self.steps.clone().acquire_many_owned(steps);
+        match timeout(self.patience, permit).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Unread::NoRoom),
         }
@@ -108,7 +113,9 @@ async fn grow(
     size: usize,
     room: &Room,
 ) -> Result<(), Unread> {
-    let held = granted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let held = granted
+        .as_ref()
+        .map_or(0, OwnedSemaphorePermit::num_permits);
     let missing = size.div_ceil(STEP).saturating_sub(held);
     if missing == 0 {
         return Ok(());
@@ -182,38 +189,67 @@ mod tests {
     #[tokio::test]
     async fn a_body_within_the_limit_is_read_whole() {
         let room = room();
-        let mut chunks = Pieces { left: vec![b"c", b"b", b"a"], stuck: false };
+        let mut chunks = Pieces {
+            left: vec![b"c", b"b", b"a"],
+            stuck: false,
+        };
         let whole = read(&mut chunks, 3, &room, PAUSE).await.ok().unwrap();
         assert_eq!(whole.bytes, "abc");
-        let free = room.0.available_permits();
+        let free = room.steps.available_permits();
         drop(whole);
-        assert_eq!(room.0.available_permits(), free + 1);
+        assert_eq!(room.steps.available_permits(), free + 1);
     }
 
     #[tokio::test]
     async fn a_larger_body_is_refused_announced_or_not() {
         let mut announced = Full::new(Bytes::from_static(b"abcd"));
-        assert_eq!(read(&mut announced, 3, &room(), PAUSE).await.err(), Some(Unread::TooLarge));
-        let mut chunks = Pieces { left: vec![b"cd", b"ab"], stuck: false };
-        assert_eq!(read(&mut chunks, 3, &room(), PAUSE).await.err(), Some(Unread::TooLarge));
+        assert_eq!(
+            read(&mut announced, 3, &room(), PAUSE).await.err(),
+            Some(Unread::TooLarge)
+        );
+        let mut chunks = Pieces {
+            left: vec![b"cd", b"ab"],
+            stuck: false,
+        };
+        assert_eq!(
+            read(&mut chunks, 3, &room(), PAUSE).await.err(),
+            Some(Unread::TooLarge)
+        );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_stops_is_given_up() {
-        let mut chunks = Pieces { left: vec![b"a"], stuck: true };
-        let begun = Instant::now();
-        assert_eq!(read(&mut chunks, 3, &room(), PAUSE).await.err(), Some(Unread::Slow));
-        assert_eq!(begun.elapsed().as_secs(), 30);
-        discard(Pieces { left: vec![], stuck: true }, &Config::default().limits).await;
-        assert_eq!(begun.elapsed().as_secs(), 40);
+        let mut chunks = Pieces {
+            left: vec![b"a"],
+            stuck: true,
+        };
+        let pause = Duration::from_millis(5);
+        let error = read(&mut chunks, 3, &room(), pause).await.err();
+        assert_eq!(error, Some(Unread::Slow));
+        let mut limits = Config::default().limits;
+        limits.discard_timeout = pause;
+        let stuck = Pieces {
+            left: vec![],
+            stuck: true,
+        };
+        discard(stuck, &limits).await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn bodies_wait_for_memory_but_not_for_ever() {
-        let room = Room(Arc::new(Semaphore::new(1)));
-        let first = read(&mut Full::new(Bytes::from_static(b"a")), 9, &room, PAUSE).await.ok().unwrap();
+        let room = Room {
+            steps: Arc::new(Semaphore::new(1)),
+            patience: Duration::from_millis(5),
+        };
+        let first = read(&mut Full::new(Bytes::from_static(b"a")), 9, &room, PAUSE)
+            .await
+            .ok()
+            .unwrap();
         let mut second = Full::new(Bytes::from_static(b"b"));
-        assert_eq!(read(&mut second, 9, &room, PAUSE).await.err(), Some(Unread::NoRoom));
+        assert_eq!(
+            read(&mut second, 9, &room, PAUSE).await.err(),
+            Some(Unread::NoRoom)
+        );
         drop(first);
         assert!(read(&mut second, 9, &room, PAUSE).await.is_ok());
     }

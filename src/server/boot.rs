@@ -14,7 +14,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::service::admin::{AdminAnswer, AdminRequest};
 use crate::service::refusal::Fault;
 use crate::service::{Service, Settings};
 use crate::store::engine::redb::RedbEngine;
@@ -23,13 +22,15 @@ use crate::store::engine::{Engine, EngineError};
 use super::clock::{SystemClock, SystemEntropy};
 use super::control::Control;
 use super::tls::{Certificates, LOOK};
-use super::{Shared, body, listen, metrics, trace};
+use super::{Shared, body, demo, listen, metrics, trace};
 
 /// Why the program does not start; the text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// Another process holds the data directory.
-    #[error("the data directory {0} is in use by another process; stop it, or choose another --data")]
+    #[error(
+        "the data directory {0} is in use by another process; stop it, or choose another --data"
+    )]
     InUse(String),
     /// Anything else.
     #[error("{0}")]
@@ -46,7 +47,6 @@ impl From<Fault> for BootError {
 pub struct Opened {
     /// What can be done with it.
     pub service: Arc<Service>,
-    engine: Arc<dyn Engine>,
 }
 
 impl Opened {
@@ -66,7 +66,7 @@ impl Opened {
             Err(error) => return Err(cannot_open(data, &error)),
         };
         let service = Service::open(
-            engine.clone(),
+            engine,
             Arc::new(SystemClock),
             Arc::new(SystemEntropy),
             settings(config),
@@ -74,7 +74,6 @@ impl Opened {
         .await?;
         Ok(Self {
             service: Arc::new(service),
-            engine,
         })
     }
 
@@ -91,8 +90,7 @@ impl Opened {
 
     /// Lets go of the data directory; everything that was taken is kept.
     pub async fn close(self) -> Result<(), BootError> {
-        let closed = self.engine.close().await;
-        closed.map_err(|error| BootError::Failed(format!("the store did not close: {error}")))
+        Ok(self.service.close().await?)
     }
 }
 
@@ -125,9 +123,10 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
         stop: stopped.clone(),
         config,
     });
-    announce(&listener, certificates.is_some(), &ends)?;
+    announce(&listener, certificates.is_some(), ends)?;
     let mut helpers = JoinSet::new();
     helpers.spawn(control.run(opened.service.clone(), stopped));
+    helpers.spawn(purge(opened.service.clone()));
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -187,14 +186,21 @@ fn settings(config: &Config) -> Settings {
     settings
 }
 
-async fn demo_data(opened: &Opened, demo: bool) -> Result<String, BootError> {
+/// What `--demo` adds to the line with the URL.
+async fn demo_data(opened: &Opened, demo: bool) -> Result<&'static str, BootError> {
     if !demo {
-        return Ok(String::new());
+        return Ok("");
     }
-    match opened.service.admin(AdminRequest::DemoFill).await {
-        AdminAnswer::Refused(why) => Err(BootError::Failed(why)),
-        _ => Ok("To connect a phone or a program: add a CardDAV account with this address, user demo, password demo.\n".to_owned()),
-    }
+    demo::fill(&opened.service)
+        .await
+        .map_err(BootError::Failed)?;
+    Ok(demo::HOW_TO_CONNECT)
+}
+
+/// Clears what deleted address books left, at the pace of the service.
+async fn purge(service: Arc<Service>) {
+    let fault = service.purge().await;
+    tracing::error!(%fault, "what deleted address books left is not cleared until the next start");
 }
 
 /// The line that says where the server is, now that it accepts connections.

@@ -78,7 +78,10 @@ impl Pulse {
 
     /// What is to become of the connection.
     pub fn verdict(&self) -> Verdict {
-        let now = self.now();
+        self.verdict_at(self.now())
+    }
+
+    fn verdict_at(&self, now: u64) -> Verdict {
         let since = |then: &AtomicU64| {
             Duration::from_millis(now.saturating_sub(then.load(Ordering::Relaxed)))
         };
@@ -87,7 +90,11 @@ impl Pulse {
         }
         if self.sending.load(Ordering::Relaxed) > 0 {
             let stalled = since(&self.moved) > self.idle_timeout;
-            return if stalled { Verdict::Drop } else { Verdict::Stay };
+            return if stalled {
+                Verdict::Drop
+            } else {
+                Verdict::Stay
+            };
         }
         let slow = self.head.load(Ordering::Relaxed) > 0 && since(&self.head) > self.header_timeout;
         let idle = since(&self.rested) > self.idle_timeout;
@@ -239,55 +246,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::advance;
-
     use super::*;
     use crate::config::Config;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn pulse() -> Arc<Pulse> {
         Pulse::new(&Config::default().server)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_head_that_does_not_come_closes_the_connection() {
         let pulse = pulse();
-        advance(Duration::from_secs(29)).await;
         pulse.bytes_read();
-        assert_eq!(pulse.verdict(), Verdict::Stay);
-        advance(Duration::from_secs(2)).await;
-        assert_eq!(pulse.verdict(), Verdict::Close);
+        assert_eq!(pulse.verdict_at(30_000), Verdict::Stay);
+        assert_eq!(pulse.verdict_at(30_002), Verdict::Close);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_connection_between_requests_is_kept_for_the_idle_time() {
         let pulse = pulse();
-        advance(Duration::from_secs(1)).await;
         drop((pulse.running(http::Version::HTTP_11), pulse.sending()));
-        advance(Duration::from_secs(74)).await;
-        assert_eq!(pulse.verdict(), Verdict::Stay);
-        advance(Duration::from_secs(2)).await;
-        assert_eq!(pulse.verdict(), Verdict::Close);
+        pulse.rested.store(1_000, Ordering::Relaxed);
+        assert_eq!(pulse.verdict_at(76_000), Verdict::Stay);
+        assert_eq!(pulse.verdict_at(76_001), Verdict::Close);
+        pulse.bytes_read();
+        let head = pulse.head.load(Ordering::Relaxed);
+        assert!(head > 0, "the next head has begun");
+        assert_eq!(pulse.verdict_at(head + 30_001), Verdict::Close);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn work_may_take_its_time_but_answers_must_be_taken() {
         let pulse = pulse();
         let running = pulse.running(http::Version::HTTP_2);
         let sending = pulse.sending();
-        advance(Duration::from_secs(200)).await;
-        assert_eq!(pulse.verdict(), Verdict::Stay);
+        assert_eq!(pulse.verdict_at(1_000_000), Verdict::Stay);
         drop(running);
-        advance(Duration::from_secs(70)).await;
-        assert_eq!(pulse.verdict(), Verdict::Stay);
-        advance(Duration::from_secs(6)).await;
-        assert_eq!(pulse.verdict(), Verdict::Drop);
-        pulse.bytes_moved();
-        assert_eq!(pulse.verdict(), Verdict::Stay);
+        pulse.moved.store(200_000, Ordering::Relaxed);
+        assert_eq!(pulse.verdict_at(275_000), Verdict::Stay);
+        assert_eq!(pulse.verdict_at(275_001), Verdict::Drop);
         drop(sending);
+        pulse.bytes_read();
+        assert_eq!(pulse.head.load(Ordering::Relaxed), 0, "frames are no heads");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn closing_takes_what_the_client_still_sends() {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let mut watched = Watched::new(ours, pulse());

@@ -137,10 +137,7 @@ impl Running {
 
 /// Calls with a path to the socket that fits into a socket's address. Where the real one is too
 /// long, it goes through the directory's descriptor, which Linux names under `/proc`.
-fn with_short_path<T>(
-    data: &Path,
-    call: impl FnOnce(PathBuf) -> io::Result<T>,
-) -> io::Result<T> {
+fn with_short_path<T>(data: &Path, call: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
     let path = data.join(NAME);
     if path.as_os_str().len() <= LONGEST_PATH {
         return call(path);
@@ -189,7 +186,10 @@ mod tests {
         let (mut near, far) = tokio::io::duplex(1 << 12);
         let mut far = BufReader::new(far);
         send(&mut near, &"two\nlines").await.unwrap();
-        assert_eq!(receive::<String>(&mut far, 100).await.unwrap(), "two\nlines");
+        assert_eq!(
+            receive::<String>(&mut far, 100).await.unwrap(),
+            "two\nlines"
+        );
         send(&mut near, &"x".repeat(100)).await.unwrap();
         let error = receive::<String>(&mut far, 100).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -198,13 +198,21 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_understood_is_not_repeated() {
         let (mut near, far) = tokio::io::duplex(1 << 12);
-        near.write_all(b"{\"password\":\"secret\"}\n").await.unwrap();
-        let error = receive::<bool>(&mut BufReader::new(far), 100).await.unwrap_err();
+        near.write_all(b"{\"password\":\"secret\"}\n")
+            .await
+            .unwrap();
+        let error = receive::<bool>(&mut BufReader::new(far), 100)
+            .await
+            .unwrap_err();
         assert!(!error.to_string().contains("secret"));
         let (mut near, far) = tokio::io::duplex(1 << 12);
         near.write_all(b"tru").await.unwrap();
         drop(near);
-        assert!(receive::<bool>(&mut BufReader::new(far), 100).await.is_err());
+        assert!(
+            receive::<bool>(&mut BufReader::new(far), 100)
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]

@@ -188,7 +188,9 @@ mod tests {
     fn arrive(behind_proxy: bool, path: &str, headers: &[(&str, &str)]) -> Arrival {
         let mut config = Config::default();
         config.server.behind_proxy = behind_proxy;
-        let mut request = http::Request::builder().uri(path).header("host", "inner:8080");
+        let mut request = http::Request::builder()
+            .uri(path)
+            .header("host", "inner:8080");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -212,7 +214,11 @@ mod tests {
         assert_eq!(came.front.prefix, "/cards");
         assert_eq!(came.path, "/dav/x%20y");
         assert_eq!(came.client, "192.0.2.1".parse::<IpAddr>().unwrap());
-        assert_eq!(arrive(true, "/dav/", TOLD).path, "/dav/", "a proxy that strips");
+        assert_eq!(
+            arrive(true, "/dav/", TOLD).path,
+            "/dav/",
+            "a proxy that strips"
+        );
         assert_eq!(arrive(true, "/cards", TOLD).path, "/");
         assert_eq!(arrive(true, "/cardsharp", TOLD).path, "/cardsharp");
     }
@@ -241,7 +247,11 @@ mod tests {
         for bad in ["x", "/a b", "/a\"b", "//evil.example", "/a/../b", "/%2e"] {
             assert_eq!(prefix(bad), None, "{bad}");
         }
-        let came = arrive(true, "/", &[("x-forwarded-host", "a/b"), ("x-forwarded-for", "unknown")]);
+        let came = arrive(
+            true,
+            "/",
+            &[("x-forwarded-host", "a/b"), ("x-forwarded-for", "unknown")],
+        );
         assert_eq!(came.front.host.as_deref(), Some("inner:8080"));
         assert!(came.client.is_loopback());
     }
@@ -259,6 +269,13 @@ mod tests {
         assert!(read(request().header("host", "a").header("host", "b")).is_err());
         assert!(read(request().header("host", "u@a")).is_err());
         assert_eq!(read(request().version(Version::HTTP_10)), Ok(None));
-        assert_eq!(read(http::Request::builder().uri("http://a:1/").header("host", "b")), Ok(Some("a:1".into())));
+        assert_eq!(
+            read(
+                http::Request::builder()
+                    .uri("http://a:1/")
+                    .header("host", "b")
+            ),
+            Ok(Some("a:1".into()))
+        );
     }
 }

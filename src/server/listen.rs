@@ -16,11 +16,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::Shared;
 use super::conn::{Pulse, Verdict, Watched};
 use super::metrics::OpenConnection;
 use super::route::{self, Origin};
 use super::tls::Certificates;
-use super::Shared;
 
 /// Accepts until the server stops, then waits for what is in flight, within bounds.
 pub async fn run(listener: TcpListener, shared: Arc<Shared>, tls: Option<Arc<Certificates>>) {

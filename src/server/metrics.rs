@@ -8,14 +8,34 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 
 /// Every metric: its name, its kind, what it counts.
 pub static NAMES: &[(&str, Kind, &str)] = &[
-    (REQUESTS, Kind::Counter, "Requests answered, by route, method and status class."),
-    (SECONDS, Kind::Histogram, "Seconds from a request's head to its answer's last byte."),
-    (IN_FLIGHT, Kind::Gauge, "Requests that are not fully answered yet."),
+    (
+        REQUESTS,
+        Kind::Counter,
+        "Requests answered, by route, method and status class.",
+    ),
+    (
+        SECONDS,
+        Kind::Histogram,
+        "Seconds from a request's head to its answer's last byte.",
+    ),
+    (
+        IN_FLIGHT,
+        Kind::Gauge,
+        "Requests that are not fully answered yet.",
+    ),
     (CONNECTIONS, Kind::Gauge, "Open connections."),
     (ACCEPTED, Kind::Counter, "Connections accepted."),
-    (SIGN_INS, Kind::Counter, "Requests by how their credentials were taken."),
+    (
+        SIGN_INS,
+        Kind::Counter,
+        "Requests by how their credentials were taken.",
+    ),
     (STORE_CALLS, Kind::Counter, "Calls to the store, by route."),
-    (PANICS, Kind::Counter, "Requests that failed by a defect of ours."),
+    (
+        PANICS,
+        Kind::Counter,
+        "Requests that failed by a defect of ours.",
+    ),
 ];
 
 /// What a metric is.

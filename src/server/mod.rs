@@ -17,6 +17,7 @@ mod auth;
 mod body;
 mod clock;
 mod conn;
+mod demo;
 mod front;
 mod listen;
 mod metrics;

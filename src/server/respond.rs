@@ -49,7 +49,10 @@ pub fn moved(path: &str) -> Answer {
 
 /// 405 with what is allowed.
 pub fn not_allowed(allow: &'static str) -> Answer {
-    let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here");
+    let mut answer = plain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this method is not allowed here",
+    );
     set(&mut answer, ALLOW, allow);
     answer
 }
@@ -146,7 +149,10 @@ pub fn set(answer: &mut Answer, name: HeaderName, value: &str) {
 }
 
 fn unauthorized() -> Answer {
-    let mut answer = plain(StatusCode::UNAUTHORIZED, "sign in with a user name and a password");
+    let mut answer = plain(
+        StatusCode::UNAUTHORIZED,
+        "sign in with a user name and a password",
+    );
     set(
         &mut answer,
         WWW_AUTHENTICATE,
@@ -195,7 +201,10 @@ mod tests {
         let answer = denied(Denied::Slowed(Duration::from_millis(1200)), "1");
         assert_eq!(answer.status(), 429);
         assert_eq!(answer.headers().get(RETRY_AFTER).unwrap(), "2");
-        assert_eq!(busy(Duration::ZERO).headers().get(RETRY_AFTER).unwrap(), "1");
+        assert_eq!(
+            busy(Duration::ZERO).headers().get(RETRY_AFTER).unwrap(),
+            "1"
+        );
     }
 
     #[test]

@@ -95,7 +95,10 @@ async fn steps(
     match route {
         Route::WellKnown(_) => respond::moved(&format!("{}/dav/", came.front.prefix)),
         Route::Health => probe(&head.method, true),
-        Route::Ready => probe(&head.method, !shared.stopping()),
+        Route::Ready => probe(
+            &head.method,
+            !shared.stopping() && shared.service.ready().await,
+        ),
         Route::Metrics => measures(shared, head, &came),
         Route::Dav { path, .. } => dav(shared, head, body, came.with_path(path), line).await,
         Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
@@ -123,7 +126,7 @@ fn probe(method: &Method, well: bool) -> Answer {
     }
     let mut answer = match well {
         true => respond::plain(StatusCode::OK, "ok"),
-        false => respond::plain(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        false => respond::plain(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
     respond::set(&mut answer, CACHE_CONTROL, "no-store");
     answer
@@ -172,7 +175,10 @@ async fn dav(
         return everywhere(&head.method);
     }
     let Some(target) = target(&came.path, &head.uri) else {
-        return respond::plain(StatusCode::BAD_REQUEST, "the request's target is not a path");
+        return respond::plain(
+            StatusCode::BAD_REQUEST,
+            "the request's target is not a path",
+        );
     };
     let whole = match body.as_mut() {
         None => Ok(None),
@@ -379,12 +385,27 @@ mod tests {
 
     #[test]
     fn discovery_is_found_wherever_it_is_asked_for() {
-        for path in ["/.well-known/carddav", "/.well-known/carddav/", "/x/.well-known/carddav", "/dav/.well-known/carddav"] {
-            assert_eq!(Route::of(path), Route::WellKnown("/.well-known/carddav"), "{path}");
+        for path in [
+            "/.well-known/carddav",
+            "/.well-known/carddav/",
+            "/x/.well-known/carddav",
+            "/dav/.well-known/carddav",
+        ] {
+            assert_eq!(
+                Route::of(path),
+                Route::WellKnown("/.well-known/carddav"),
+                "{path}"
+            );
         }
-        assert_eq!(Route::of("/.well-known/caldav"), Route::WellKnown("/.well-known/caldav"));
+        assert_eq!(
+            Route::of("/.well-known/caldav"),
+            Route::WellKnown("/.well-known/caldav")
+        );
         assert_eq!(Route::of("/.well-known/other"), Route::Other);
-        assert_eq!(leads("/dav/addressbooks/.well-known/carddav").1, "/dav/addressbooks/{user}/{book}/");
+        assert_eq!(
+            leads("/dav/addressbooks/.well-known/carddav").1,
+            "/dav/addressbooks/{user}/{book}/"
+        );
     }
 
     #[test]
@@ -393,10 +414,19 @@ mod tests {
             ("/", "/"),
             ("/dav", "/dav/"),
             ("/dav/", "/dav/"),
-            ("/dav/principals/users/ann/", "/dav/principals/users/{user}/"),
+            (
+                "/dav/principals/users/ann/",
+                "/dav/principals/users/{user}/",
+            ),
             ("/dav/addressbooks/ann", "/dav/addressbooks/{user}/"),
-            ("/dav/addressbooks/ann/contacts/", "/dav/addressbooks/{user}/{book}/"),
-            ("/dav/addressbooks/ann/contacts/x%2Fy.vcf", "/dav/addressbooks/{user}/{book}/{card}"),
+            (
+                "/dav/addressbooks/ann/contacts/",
+                "/dav/addressbooks/{user}/{book}/",
+            ),
+            (
+                "/dav/addressbooks/ann/contacts/x%2Fy.vcf",
+                "/dav/addressbooks/{user}/{book}/{card}",
+            ),
             ("/dav/addressbooks/ann/contacts/x/y", "/dav/other"),
             ("/favicon.ico", "other"),
             ("/davx", "other"),
@@ -408,7 +438,10 @@ mod tests {
 
     #[test]
     fn our_own_names_may_be_percent_encoded() {
-        assert_eq!(leads("/%64av/addressbooks/a%20b").0, "/dav/addressbooks/a%20b");
+        assert_eq!(
+            leads("/%64av/addressbooks/a%20b").0,
+            "/dav/addressbooks/a%20b"
+        );
         assert_eq!(leads("/principals").0, "/principals");
     }
 

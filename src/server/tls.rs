@@ -72,7 +72,11 @@ impl Certificates {
 }
 
 fn times(certificate: &PathBuf, key: &PathBuf) -> Times {
-    [certificate, key].map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
+    [certificate, key].map(|path| {
+        std::fs::metadata(path)
+            .and_then(|meta| meta.modified())
+            .ok()
+    })
 }
 
 fn load(certificate: &PathBuf, key: &PathBuf) -> Result<Loaded, String> {

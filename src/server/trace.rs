@@ -35,7 +35,10 @@ pub fn install(log: &Log) {
     drop(done);
     std::panic::set_hook(Box::new(|panic| {
         // A panic's message may hold what it was working on; its place does not.
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         tracing::error!(place, "a defect: the program panicked");
     }));
 }
@@ -110,13 +113,7 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
-        metrics::request_ended(
-            self.route,
-            self.method,
-            self.status,
-            took,
-            self.store_calls,
-        );
+        metrics::request_ended(self.route, self.method, self.status, took, self.store_calls);
         let account = self.account.map(|id| id.to_string()).unwrap_or_default();
         tracing::info!(
             request = self.request,
@@ -195,8 +192,26 @@ impl Body for Tail {
 
 /// The methods that are told apart.
 const METHODS: &[&str] = &[
-    "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PROPFIND", "PROPPATCH", "REPORT", "MKCOL",
-    "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "PATCH", "MKCALENDAR", "TRACE", "CONNECT", "SEARCH",
+    "GET",
+    "HEAD",
+    "OPTIONS",
+    "PUT",
+    "DELETE",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "ACL",
+    "PATCH",
+    "MKCALENDAR",
+    "TRACE",
+    "CONNECT",
+    "SEARCH",
 ];
 
 fn method_name(method: &Method) -> &'static str {
@@ -252,7 +267,10 @@ mod tests {
         assert_eq!(family("iOS/17.5 (21F79) dataaccessd/1.0"), "ios");
         assert_eq!(family("Alice's own client"), "other");
         assert_eq!(family(""), "none");
-        assert_eq!(method_name(&Method::from_bytes(b"REPORT").unwrap()), "REPORT");
+        assert_eq!(
+            method_name(&Method::from_bytes(b"REPORT").unwrap()),
+            "REPORT"
+        );
         assert_eq!(method_name(&Method::from_bytes(b"ALICE").unwrap()), "other");
     }
 
