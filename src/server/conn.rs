@@ -40,7 +40,7 @@ pub enum Verdict {
     Stay,
     /// It has waited long enough for a request: close it in order.
     Close,
-    /// The client takes nothing of its answer: drop it.
+    /// The client sends a head too slowly, or takes nothing of its answer: drop it.
     Drop,
 }
 
@@ -98,7 +98,9 @@ impl Pulse {
         }
         let slow = self.head.load(Ordering::Relaxed) > 0 && since(&self.head) > self.header_timeout;
         let idle = since(&self.rested) > self.idle_timeout;
-        if slow || idle {
+        if slow {
+            Verdict::Drop
+        } else if idle {
             Verdict::Close
         } else {
             Verdict::Stay
@@ -255,11 +257,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_does_not_come_closes_the_connection() {
+    async fn a_head_that_does_not_come_ends_the_connection() {
         let pulse = pulse();
         pulse.bytes_read();
         assert_eq!(pulse.verdict_at(30_000), Verdict::Stay);
-        assert_eq!(pulse.verdict_at(30_002), Verdict::Close);
+        assert_eq!(pulse.verdict_at(30_002), Verdict::Drop);
     }
 
     #[tokio::test]
@@ -272,7 +274,7 @@ mod tests {
         pulse.bytes_read();
         let head = pulse.head.load(Ordering::Relaxed);
         assert!(head > 0, "the next head has begun");
-        assert_eq!(pulse.verdict_at(head + 30_001), Verdict::Close);
+        assert_eq!(pulse.verdict_at(head + 30_001), Verdict::Drop);
     }
 
     #[tokio::test]

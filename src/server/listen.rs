@@ -89,7 +89,7 @@ fn protocol() -> Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
-        .max_header_list_size(64 << 10)
+        .max_header_list_size(128 << 10)
         .max_send_buf_size(256 << 10)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));

@@ -123,7 +123,9 @@ pub fn request_ended(
     };
     counter!(REQUESTS, "route" => route, "method" => method, "status" => class).increment(1);
     histogram!(SECONDS, "route" => route, "method" => method).record(took.as_secs_f64());
-    counter!(STORE_CALLS, "route" => route).increment(store_calls);
+    if store_calls > 0 {
+        counter!(STORE_CALLS, "route" => route).increment(store_calls);
+    }
 }
 
 /// A request's handler panicked.

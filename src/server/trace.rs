@@ -2,6 +2,7 @@
 //! and never the path, so that no line names a person. Also counts what `/metrics` tells.
 
 use std::future::poll_fn;
+use std::io::IsTerminal as _;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -26,6 +27,7 @@ pub fn install(log: &Log) {
     let filter = EnvFilter::new(format!("warn,cardkeep={}", log.level));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let done = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
