@@ -148,6 +148,7 @@ stop_server() {
         if [ $status -eq 0 ]; then good; else bad "the server stopped with status $status" "$work/server.log"; fi
     fi
     server=
+    step "cardkeep check" 120 "$target/debug/cardkeep" check --data "$work/data"
     if grep -E 'panicked at|"level":"ERROR"' "$work/server.log" >"$work/faults.log"; then
         bad "the server logged faults" "$work/faults.log"
     else
