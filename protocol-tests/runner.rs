@@ -571,7 +571,10 @@ fn one_response<'a>(root: &'a Element, href: &str, names: &Names) -> Result<&'a 
 fn prop(rest: &str, root: &Element, names: &mut Names) -> Result<(), String> {
     let (head, wanted) = match rest.split_once(" = ") {
         Some((head, wanted)) => (head, Some(wanted)),
-        None => (rest.trim_end_matches(" ="), None),
+        None => match rest.strip_suffix(" =") {
+            Some(head) => (head, Some("")),
+            None => (rest, None),
+        },
     };
     let words: Vec<&str> = head.split_whitespace().collect();
     let [href, name, status] = words[..] else {
