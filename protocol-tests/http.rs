@@ -206,11 +206,6 @@ impl Request {
         self
     }
 
-    /// Adds Basic credentials (RFC 7617).
-    pub fn basic(self, user: &str, password: &str) -> Self {
-        self.header("Authorization", &basic(user, password))
-    }
-
     /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());

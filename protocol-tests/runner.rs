@@ -168,6 +168,9 @@ fn play(server: &Server, path: &Path) -> Result<(), String> {
                 faults.push(difference(&document.text, &text));
             }
         }
+        if answer.status >= 500 && !faults.is_empty() {
+            faults.push(format!("the server's log ends:\n{}", server.log_tail(5)));
+        }
         if !faults.is_empty() {
             return Err(format!(
                 "line {}, {}\n{}\n  got {}",
@@ -397,7 +400,7 @@ pub fn shape(root: &Element) -> Vec<String> {
     for response in root.named("{DAV:}response") {
         let href = response.child_text("{DAV:}href").unwrap_or("(no href)");
         let stats = response.named("{DAV:}propstat");
-        if stats.is_empty() != !response.named("{DAV:}status").is_empty() {
+        if stats.is_empty() == response.named("{DAV:}status").is_empty() {
             faults.push(format!("{href}: either propstat or status (DAV-17)"));
         }
         let mut seen = Vec::new();

@@ -38,7 +38,6 @@ pub struct Server {
     /// Its data directory.
     pub data: PathBuf,
     log: PathBuf,
-    gone: Option<std::thread::JoinHandle<()>>,
     room: Option<tempfile::TempDir>,
 }
 
@@ -114,15 +113,14 @@ impl Server {
                 std::fs::read_to_string(&log).unwrap_or_default()
             );
         };
-        // Whatever it prints later must not fill the pipe; the pipe closes when it is gone.
-        let gone = std::thread::spawn(move || for _line in lines {});
+        // Whatever it prints later must not fill the pipe.
+        std::thread::spawn(move || for _line in lines {});
         Self {
             child,
             pid,
             address,
             data: data.to_owned(),
             log,
-            gone: Some(gone),
             room: None,
         }
     }
@@ -176,16 +174,6 @@ impl Server {
             .status();
         drop(self.child.stdin.take());
         let _ = self.child.wait();
-    }
-
-    /// SIGTERM; returns when the process is gone.
-    pub fn terminate(&mut self) {
-        let _ = Command::new("kill")
-            .args(["-TERM", &self.pid.to_string()])
-            .status();
-        if let Some(gone) = self.gone.take() {
-            let _ = gone.join();
-        }
     }
 }
 
