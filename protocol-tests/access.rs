@@ -212,3 +212,26 @@ fn a_changed_password_counts_at_once() {
         207
     );
 }
+
+#[test]
+fn a_revoked_app_password_gets_401_at_once() {
+    let server = shared();
+    let who = server.account(&unique("revoker"));
+    assert_eq!(principal_of(server, &who.basic()).status, 207);
+    let list = server.run(&["token", "list", "--user", &who.name, "--json"], "");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert!(
+        !list.to_string().contains(&who.password),
+        "a list shows a secret"
+    );
+    let rows = list
+        .as_array()
+        .or_else(|| list["items"].as_array())
+        .unwrap();
+    assert_eq!(rows.len(), 1);
+    let id = rows[0]["id"].as_str().unwrap();
+    server.run(&["token", "revoke", id], "");
+    assert_eq!(principal_of(server, &who.basic()).status, 401);
+    let other = server.token(&who.name);
+    assert_eq!(principal_of(server, &other.basic()).status, 207);
+}

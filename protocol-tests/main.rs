@@ -14,6 +14,7 @@ mod access;
 mod crash;
 mod http;
 mod model;
+mod privacy;
 mod race;
 mod runner;
 mod server;

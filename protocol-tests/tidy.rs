@@ -514,7 +514,9 @@ fn tested() -> BTreeMap<String, BTreeSet<String>> {
             found.entry(id).or_default().insert(place.clone());
         }
     }
-    for name in ["access", "wire", "race", "crash", "model", "runner"] {
+    for name in [
+        "access", "privacy", "wire", "race", "crash", "model", "runner",
+    ] {
         let text =
             std::fs::read_to_string(root().join(format!("protocol-tests/{name}.rs"))).unwrap();
         for id in words_that_are_ids(&text)

@@ -385,7 +385,6 @@ fn dav_8_odd_paths_reach_nothing_and_break_nothing() {
         format!("/{path}x.vcf"),
         format!("{path}a%0d%0aX-Bad:1"),
         "/dav/..%2f..%2fetc/passwd".to_owned(),
-        "*".to_owned(),
     ];
     for path in &bad {
         for method in ["PUT", "GET", "PROPFIND", "DELETE", "MKCOL"] {
