@@ -2,4 +2,5 @@
 //! the rooms; `protocol-tests/tidy.rs` holds who may use whom.
 
 pub mod domain;
+pub mod service;
 pub mod store;

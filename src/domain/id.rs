@@ -30,12 +30,19 @@ impl UserName {
 
     /// Normalises and checks what a person or a client wrote.
     pub fn parse(text: &str) -> Result<Self, BadName> {
-        let name: String = text.nfc().flat_map(char::to_lowercase).take(Self::MAX + 1).collect();
+        let name: String = text
+            .nfc()
+            .flat_map(char::to_lowercase)
+            .take(Self::MAX + 1)
+            .collect();
         match name.as_str() {
             "" => Err(BadName::Empty),
             "." | ".." => Err(BadName::Forbidden),
             long if long.len() > Self::MAX => Err(BadName::TooLong(Self::MAX)),
-            _ if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._@+-".contains(&b)) => {
+            _ if !name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._@+-".contains(&b)) =>
+            {
                 Err(BadName::Forbidden)
             }
             _ => Ok(Self(name.into())),
@@ -212,7 +219,10 @@ mod tests {
 
     #[test]
     fn user_names_are_folded_and_checked() {
-        assert_eq!(UserName::parse("Alice@Example.org").unwrap().as_str(), "alice@example.org");
+        assert_eq!(
+            UserName::parse("Alice@Example.org").unwrap().as_str(),
+            "alice@example.org"
+        );
         assert_eq!(UserName::parse(""), Err(BadName::Empty));
         assert_eq!(UserName::parse(".."), Err(BadName::Forbidden));
         assert_eq!(UserName::parse("a/b"), Err(BadName::Forbidden));
@@ -226,7 +236,10 @@ mod tests {
             assert!(MemberName::parse(bad).is_err(), "{bad:?}");
         }
         assert!(MemberName::parse("%2F ü.vcf").is_ok());
-        assert_eq!(format!("{:?}", MemberName::parse("jane.vcf").unwrap()), "MemberName(…)");
+        assert_eq!(
+            format!("{:?}", MemberName::parse("jane.vcf").unwrap()),
+            "MemberName(…)"
+        );
     }
 
     #[test]

@@ -29,7 +29,11 @@ impl SyncToken {
             Some((revision, began)) => (revision, Some(number(began)?)),
             None => (revisions, None),
         };
-        let token = Self { collection: CollectionId::parse(collection)?, revision: number(revision)?, began };
+        let token = Self {
+            collection: CollectionId::parse(collection)?,
+            revision: number(revision)?,
+            began,
+        };
         (token.to_string() == text).then_some(token)
     }
 }
@@ -56,11 +60,27 @@ mod tests {
     fn tokens_round_trip_and_foreign_ones_are_none() {
         let collection = CollectionId::from_bytes([7; 16]);
         for began in [None, Some(Revision(3))] {
-            let token = SyncToken { collection, revision: Revision(42), began };
+            let token = SyncToken {
+                collection,
+                revision: Revision(42),
+                began,
+            };
             assert_eq!(SyncToken::parse(&token.to_string()), Some(token));
         }
-        let good = SyncToken { collection, revision: Revision(1), began: None }.to_string();
-        for bad in ["", "0", "https://cardkeep.invalid/ns/sync/", &format!("{good}x"), &good.replace("/1", "/01"), &format!("{good}-")] {
+        let good = SyncToken {
+            collection,
+            revision: Revision(1),
+            began: None,
+        }
+        .to_string();
+        for bad in [
+            "",
+            "0",
+            "https://cardkeep.invalid/ns/sync/",
+            &format!("{good}x"),
+            &good.replace("/1", "/01"),
+            &format!("{good}-"),
+        ] {
             assert_eq!(SyncToken::parse(bad), None, "{bad}");
         }
     }

@@ -10,5 +10,9 @@ pub struct CannotConvert;
 /// The card in version `to`: CRLF, folded at 75 octets on character boundaries (VC-3). `card` is
 /// an admitted card whose body says version `from`; equal versions give the octets back.
 pub fn convert(card: &[u8], from: Version, to: Version) -> Result<Vec<u8>, CannotConvert> {
-    if from == to { Ok(card.to_vec()) } else { Err(CannotConvert) }
+    if from == to {
+        Ok(card.to_vec())
+    } else {
+        Err(CannotConvert)
+    }
 }

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 pub mod memory;
+mod plan;
 pub mod redb;
 
 #[cfg(test)]
@@ -20,7 +21,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + 
 /// What an engine could not do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
-    /// The medium has no room for the write; nothing of it was applied.
+    /// The medium has no room for the write; nothing of it was answered as applied.
     #[error("the store has no room left")]
     Full,
     /// Another process holds the store.
@@ -29,7 +30,9 @@ pub enum EngineError {
     /// The engine was closed.
     #[error("the store is closed")]
     Closed,
-    /// The medium failed; nothing is known to be applied. The text names no personal data.
+    /// The medium failed, or the batch makes no sense (a stamp that does not fit). When the medium
+    /// failed, the batch is afterwards wholly there or wholly absent, and nobody knows which. The
+    /// text names no personal data.
     #[error("the store failed: {0}")]
     Failed(String),
 }
@@ -50,7 +53,7 @@ pub struct Stamp {
     pub counter: usize,
     /// Append it to the key (8 bytes, big-endian).
     pub in_key: bool,
-    /// Overwrite 8 bytes of the value, from this offset (big-endian).
+    /// Overwrite 8 bytes of the value, from this offset (big-endian); they must be there.
     pub in_value: Option<usize>,
 }
 
@@ -74,6 +77,10 @@ pub enum Write {
 }
 
 /// A conditional, atomic change: applied as a whole when every guard holds, else not at all.
+///
+/// Guards see the map as it was before the batch. Then the counters go up, in order (one that is
+/// named twice goes up twice), then the writes happen, in order. A counter that can no longer go
+/// up, or whose stored value is not 8 bytes long, fails the batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// What must be true.
@@ -93,7 +100,7 @@ pub enum Outcome {
     Moved,
 }
 
-/// Keys from `start` (inclusive) to `end` (exclusive).
+/// Keys from `start` (inclusive) to `end` (exclusive); empty when `start` is not before `end`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
     /// The first key that belongs to the range.
@@ -115,7 +122,8 @@ pub enum Extent {
 /// Called with each key and value of a scan, in key order; `Break` ends the scan.
 pub type Visit = Box<dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + Send>;
 
-/// A fixed view of the whole map, as of one commit.
+/// A fixed view of the whole map, as of one commit. Let go of it soon: an engine must keep every
+/// row that a living snapshot can see, and may stop answering it once the engine is closed.
 pub trait Snapshot: Send + Sync {
     /// The values of the keys, in the order asked.
     fn get(&self, keys: Vec<Vec<u8>>) -> Pending<'_, Vec<Option<Bytes>>>;
@@ -129,10 +137,11 @@ pub trait Engine: Send + Sync {
     /// A view as of the newest commit that was answered before this call, or a newer one.
     fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>>;
 
-    /// Applies a batch; answers after it is durable.
+    /// Applies a batch; answers after it is durable. Whoever stops waiting for the answer has not
+    /// taken the batch back.
     fn commit(&self, batch: Batch) -> Pending<'_, Outcome>;
 
-    /// Verifies the engine's own structure; `false` where it is damaged.
+    /// Verifies the engine's own structure, by reading all of it; `false` where it is damaged.
     fn verify(&self) -> Pending<'_, bool>;
 
     /// Finishes what was taken and lets go of the medium; later calls answer `Closed`.

@@ -1,0 +1,221 @@
+//! What use cases show: plain values, all of one answer from one snapshot.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::domain::id::{
+    AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName,
+};
+use crate::domain::token::SyncToken;
+use crate::domain::vcard::Version;
+
+use super::access::Rights;
+
+/// The name of a property: namespace and local name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PropertyName {
+    /// The namespace URI; empty for none.
+    pub namespace: String,
+    /// The local name.
+    pub local: String,
+}
+
+/// A property that clients write and read back (dead, or live and writable such as
+/// `displayname` and `addressbook-description`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Its name.
+    pub name: PropertyName,
+    /// What it holds.
+    pub value: PropertyValue,
+}
+
+/// What a written property holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PropertyValue {
+    /// Text only, without attributes but `xml:lang`.
+    Text {
+        /// The text, unescaped.
+        text: String,
+        /// `xml:lang` in force where it was written.
+        lang: Option<String>,
+    },
+    /// Anything else: the whole element, self-contained (its own namespace declarations), as XML.
+    Xml(String),
+}
+
+/// One step of a PROPPATCH, in document order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PropertyChange {
+    /// Sets the property.
+    Set(Property),
+    /// Removes it; removing what is not there succeeds (DAV-20).
+    Remove(PropertyName),
+}
+
+/// A user, as a principal.
+#[derive(Debug, Clone)]
+pub struct PrincipalView {
+    /// The account's id, also its `resource-id`.
+    pub account: AccountId,
+    /// The name in its URL.
+    pub name: UserName,
+    /// How people call it; the user name where none was given.
+    pub display_name: String,
+    /// Its e-mail address.
+    pub email: Option<String>,
+    /// When the account was made.
+    pub created: Timestamp,
+    /// What the caller may do with it.
+    pub rights: Rights,
+    /// Properties that clients wrote.
+    pub properties: Vec<Property>,
+}
+
+/// A home or a book.
+#[derive(Debug, Clone)]
+pub struct CollectionView {
+    /// Its identity (`resource-id`); stays over a rename.
+    pub id: CollectionId,
+    /// Whose it is.
+    pub owner: UserName,
+    /// Its name in the home; `None` for a home itself.
+    pub name: Option<MemberName>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// How often it has changed.
+    pub revision: Revision,
+    /// What the caller may do with it.
+    pub rights: Rights,
+    /// Properties that clients wrote, `displayname` and `addressbook-description` among them.
+    pub properties: Vec<Property>,
+}
+
+impl CollectionView {
+    /// The current sync token.
+    pub fn token(&self) -> SyncToken {
+        SyncToken {
+            collection: self.id,
+            revision: self.revision,
+            began: None,
+        }
+    }
+}
+
+/// A home and its books, from one snapshot.
+#[derive(Debug, Clone)]
+pub struct HomeView {
+    /// The home itself.
+    pub home: CollectionView,
+    /// Its books, the user's default book first, the rest by name (B1 #6); always filled.
+    pub books: Vec<CollectionView>,
+}
+
+/// A card as it is stored.
+#[derive(Debug, Clone)]
+pub struct CardView {
+    /// Its contact's identity (`resource-id`).
+    pub contact: ContactId,
+    /// Its name in the book.
+    pub name: MemberName,
+    /// Its UID.
+    pub uid: Uid,
+    /// Its entity tag.
+    pub etag: Etag,
+    /// The stored body's size in bytes.
+    pub size: u64,
+    /// The stored body's version.
+    pub version: Version,
+    /// When the contact was made.
+    pub created: Timestamp,
+    /// When its card last changed.
+    pub modified: Timestamp,
+    /// Properties that clients wrote; empty unless they were asked for.
+    pub properties: Vec<Property>,
+    /// The stored octets, where they were asked for.
+    pub body: Option<Bytes>,
+}
+
+/// How much of each card an answer carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Detail {
+    /// Properties that clients wrote.
+    pub properties: bool,
+    /// The stored octets.
+    pub body: bool,
+}
+
+/// Which members of a book are asked for.
+#[derive(Debug, Clone)]
+pub enum Members {
+    /// None: the book alone.
+    None,
+    /// All, in a stable order.
+    All,
+    /// These, in the order asked; what is not there is left out of the answer.
+    Named(Vec<MemberName>),
+}
+
+/// A book and those of its members that were asked for, from one snapshot.
+#[derive(Debug, Clone)]
+pub struct BookView {
+    /// The book.
+    pub book: CollectionView,
+    /// The members.
+    pub cards: Vec<CardView>,
+}
+
+/// What changed since a token, from one snapshot (RFC 6578 §3.4).
+#[derive(Debug, Clone)]
+pub struct Changes<T> {
+    /// The collection.
+    pub collection: CollectionView,
+    /// Members that came or changed, each once (SYNC-8).
+    pub changed: Vec<T>,
+    /// Members that went, each once (SYNC-9).
+    pub removed: Vec<MemberName>,
+    /// The token for exactly this part.
+    pub token: SyncToken,
+    /// True when there is more: the answer tells so with 507 (SYNC-17).
+    pub truncated: bool,
+}
+
+/// The cards that a query matched: their names in a stable order, bodies to be read in chunks.
+#[derive(Debug, Clone)]
+pub struct Matches {
+    /// The book.
+    pub book: CollectionView,
+    /// The matching cards' names, at most as many as the limit.
+    pub names: Vec<MemberName>,
+    /// True when the limit cut the list (CARD-49).
+    pub truncated: bool,
+}
+
+/// What a PUT did.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// True when the card is new.
+    pub created: bool,
+    /// The card as stored, without properties; `body` is set.
+    pub card: CardView,
+    /// True when the stored octets are the submitted ones, so that the ETag may be told (HTTP-10).
+    pub verbatim: bool,
+}
+
+/// What a COPY or MOVE did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transferred {
+    /// The destination is new (201).
+    Created,
+    /// The destination was replaced (204).
+    Replaced,
+}
+
+/// COPY or MOVE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// The source stays.
+    Copy,
+    /// The source goes.
+    Move,
+}

@@ -1,0 +1,297 @@
+//! The only way to write: a `Commit` says what must hold and what to do; the store reads what that
+//! touches, derives index and change-log rows, and hands the engine one conditional batch. When
+//! only the rows it read have moved meanwhile, it derives again.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::domain::id::{
+    AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName,
+};
+use crate::domain::vcard::Version;
+
+use super::derive::{Derivation, Halt};
+use super::engine::Outcome;
+use super::keys::Hash;
+use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
+use super::{Store, StoreError, calls};
+
+/// How often a commit is derived anew before it gives up: every round means that another commit
+/// succeeded, so only a very crowded row gets here.
+const ROUNDS: usize = 64;
+
+/// A change to the store.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Who does it; `None` for the server itself.
+    pub actor: Option<AccountId>,
+    /// When.
+    pub at: Timestamp,
+    /// What must hold, all of it.
+    pub expect: Vec<Expect>,
+    /// What to do, all or nothing. No two ops may touch the same member.
+    pub ops: Vec<Op>,
+}
+
+/// One of these lists of facts must hold.
+#[derive(Debug, Clone)]
+pub struct Expect(pub Vec<Vec<Fact>>);
+
+/// A fact about a place.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// Where; `None` is nowhere, where nothing is.
+    pub at: Option<At>,
+    /// What.
+    pub state: FactState,
+    /// Turned around.
+    pub negate: bool,
+}
+
+/// A place in the store.
+#[derive(Debug, Clone)]
+pub enum At {
+    /// A collection.
+    Collection(CollectionId),
+    /// A card of a book.
+    Card(CollectionId, MemberName),
+    /// A book of a home.
+    Link(CollectionId, MemberName),
+}
+
+/// What a fact says.
+#[derive(Debug, Clone)]
+pub enum FactState {
+    /// Something is there.
+    Exists,
+    /// It is a card whose entity tag is one of these.
+    EtagIn(Vec<Etag>),
+    /// It is a card that has not changed since.
+    UnmodifiedSince(Timestamp),
+    /// It is a collection, this one, at this revision.
+    At(CollectionId, Revision),
+    /// Never true.
+    Never,
+}
+
+/// A change, by its room.
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// To a card.
+    Card(CardOp),
+    /// To a collection.
+    Collection(CollectionOp),
+    /// To what clients wrote on something.
+    Properties(PropertiesOp),
+    /// To an account or its app passwords.
+    Account(AccountOp),
+}
+
+/// A change to a card.
+#[derive(Debug, Clone)]
+pub enum CardOp {
+    /// Creates or replaces.
+    Put {
+        /// The book.
+        book: CollectionId,
+        /// The member's name.
+        name: MemberName,
+        /// The card.
+        card: NewCard,
+        /// The id that a new contact gets.
+        fresh: ContactId,
+    },
+    /// Removes.
+    Remove {
+        /// The book.
+        book: CollectionId,
+        /// The member's name.
+        name: MemberName,
+    },
+    /// Moves, or copies where `copy` holds the new contact's id. What is at the destination goes.
+    Transfer {
+        /// From this book and name.
+        from: (CollectionId, MemberName),
+        /// To this book and name.
+        to: (CollectionId, MemberName),
+        /// The copy's contact id.
+        copy: Option<ContactId>,
+    },
+}
+
+/// A card to be stored.
+#[derive(Debug, Clone)]
+pub struct NewCard {
+    /// Its version.
+    pub version: Version,
+    /// Its UID.
+    pub uid: Uid,
+    /// The server gave it its UID.
+    pub invented_uid: bool,
+    /// Its octets.
+    pub body: Bytes,
+}
+
+/// A change to a collection.
+#[derive(Debug, Clone)]
+pub enum CollectionOp {
+    /// Makes a book.
+    Create {
+        /// The home it lies in.
+        home: CollectionId,
+        /// Its name there.
+        name: MemberName,
+        /// Its id.
+        id: CollectionId,
+        /// The account it belongs to.
+        owner: AccountId,
+        /// The book made at first sign-in.
+        default: bool,
+        /// What it starts with.
+        properties: Vec<StoredProperty>,
+    },
+    /// Gives a book another name in its home.
+    Rename {
+        /// The home.
+        home: CollectionId,
+        /// The old name.
+        from: MemberName,
+        /// The new name.
+        to: MemberName,
+    },
+    /// Takes a book out of its home; its content is purged later.
+    Remove {
+        /// The home.
+        home: CollectionId,
+        /// Its name.
+        name: MemberName,
+    },
+}
+
+/// A change to written properties.
+#[derive(Debug, Clone)]
+pub struct PropertiesOp {
+    /// Whose.
+    pub of: Described,
+    /// All of them, as they are afterwards.
+    pub properties: Vec<StoredProperty>,
+    /// All of them, as the caller read them: the commit is refused when they have moved.
+    pub before: Vec<StoredProperty>,
+}
+
+/// What properties are written on.
+#[derive(Debug, Clone)]
+pub enum Described {
+    /// An account's principal.
+    Account(AccountId),
+    /// A home.
+    Home(CollectionId),
+    /// A book: the home's log tells it.
+    Book {
+        /// The home.
+        home: CollectionId,
+        /// The book's name in it.
+        name: MemberName,
+    },
+    /// A card: the book's log tells it.
+    Card {
+        /// The book.
+        book: CollectionId,
+        /// The card's name.
+        name: MemberName,
+    },
+}
+
+/// A change to an account or its app passwords.
+#[derive(Debug, Clone)]
+pub enum AccountOp {
+    /// Makes an account and its home.
+    Create(AccountRow),
+    /// Replaces the account's row; refused when it is no longer `before`.
+    Update {
+        /// The row as it was read.
+        before: AccountRow,
+        /// The row as it is to be.
+        after: AccountRow,
+    },
+    /// Removes the account and its home; its books are purged later.
+    Remove(AccountRow),
+    /// Makes an app password.
+    AddAppPassword(AppPasswordRow),
+    /// Takes an app password back.
+    RemoveAppPassword(AppPasswordRow),
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The cards that were put or moved, in the ops' order.
+    pub cards: Vec<CommittedCard>,
+}
+
+/// What became of one card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedCard {
+    /// Its contact.
+    pub contact: ContactId,
+    /// Its entity tag.
+    pub etag: Etag,
+    /// Nothing was there before.
+    pub created: bool,
+    /// When the contact was made.
+    pub created_at: Timestamp,
+}
+
+/// Why nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unmet {
+    /// An expectation does not hold.
+    Expectation,
+    /// A member of the book has the UID.
+    UidTaken(MemberName),
+    /// There is no such collection.
+    NoCollection,
+    /// There is no such member, or what was read of it has moved.
+    NoMember,
+    /// The place is taken.
+    Taken,
+}
+
+/// The end of a commit that wrote nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// What it asked for does not hold.
+    #[error("the commit's expectations do not hold")]
+    Unmet(Unmet),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Applies a commit; answers after it is durable.
+    pub async fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
+        for _ in 0..ROUNDS {
+            let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
+            let (batch, committed) =
+                match Derivation::of(commit, snapshot.as_ref(), &self.sealer).await {
+                    Ok(derived) => derived,
+                    Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
+                    Err(Halt::Failed(error)) => return Err(error.into()),
+                };
+            // A snapshot pins pages, so it goes before the commit that may free them.
+            drop(snapshot);
+            calls::bump();
+            match self.engine.commit(batch).await.map_err(StoreError::from)? {
+                Outcome::Applied(_) => return Ok(committed),
+                Outcome::Moved => continue,
+            }
+        }
+        Err(StoreError::Overtaken.into())
+    }
+
+    /// The hash by which an account's name is kept, for app passwords.
+    pub fn account_hash(&self, name: &UserName) -> Hash {
+        self.sealer.user(name)
+    }
+}

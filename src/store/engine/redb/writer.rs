@@ -1,0 +1,261 @@
+//! The writing thread: takes what has queued up, applies it in one transaction, makes it durable
+//! once, answers all (group commit). The commit itself is the batching window; there is no timer.
+//! It also opens the store again after an I/O error. It knows nothing of readers' requests.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use ::redb::{Durability, ReadableTable, Table};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::super::plan::{Plan, View, plan};
+use super::super::{Batch, EngineError, Outcome};
+use super::medium::{Medium, Trouble};
+use super::{Held, Shared, TABLE};
+
+/// At most this many batches share a transaction.
+const GROUP_BATCHES: usize = 512;
+
+/// No batch joins a transaction that already writes this much.
+const GROUP_BYTES: usize = 16 * 1024 * 1024;
+
+/// After this long without a write, the file is marked so that opening it after a crash needs no
+/// check of the whole file (redb's quick repair). A mark costs a commit and the next write undoes
+/// it, so a busy store does without.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// A store that could not be opened again is tried again at most this often.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the writer is told.
+pub(super) enum Order {
+    /// Apply a batch.
+    Commit(Job),
+    /// A reader met an I/O error: see whether the store must be opened again.
+    Revive,
+}
+
+/// A batch, and whom to tell.
+pub(super) struct Job {
+    pub(super) batch: Batch,
+    /// Roughly how many bytes it writes.
+    pub(super) weight: usize,
+    pub(super) answer: oneshot::Sender<Result<Outcome, EngineError>>,
+    /// Its place in the queue, given back once it is answered.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// The writing thread's state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    orders: Receiver<Order>,
+    medium: Box<dyn Medium>,
+    /// Something was written since the file was last marked for quick repair.
+    unmarked: bool,
+    /// The medium was full when last written to.
+    full: bool,
+    /// When opening the store again last failed.
+    missed: Option<Instant>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        orders: Receiver<Order>,
+        medium: Box<dyn Medium>,
+    ) -> Self {
+        Self {
+            shared,
+            orders,
+            medium,
+            unmarked: true,
+            full: false,
+            missed: None,
+        }
+    }
+
+    /// Works until the queue is closed and empty, then closes the store.
+    pub(super) fn run(mut self) -> Result<(), EngineError> {
+        loop {
+            let order = if self.unmarked {
+                self.orders.recv_timeout(IDLE)
+            } else {
+                self.orders.recv().map_err(RecvTimeoutError::from)
+            };
+            match order {
+                Ok(Order::Commit(first)) => self.group(first),
+                Ok(Order::Revive) => self.examine(),
+                Err(RecvTimeoutError::Timeout) => self.mark(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        match self.shared.replace(Held::Closed) {
+            // redb records at a clean close what a quick opening needs.
+            Held::Open(database) => {
+                let closed = catch_unwind(AssertUnwindSafe(|| Ok(database.close()?)));
+                let closed = closed.unwrap_or_else(|_| Err(Trouble::panicked()));
+                closed.map_err(|trouble| trouble.error)
+            }
+            Held::Away => Err(EngineError::Failed("the store was lost before".into())),
+            Held::Closed => Ok(()),
+        }
+    }
+
+    /// Gathers what else has queued up, applies all of it, answers all of it.
+    fn group(&mut self, first: Job) {
+        let mut weight = first.weight;
+        let (mut batches, mut answers) = (vec![first.batch], vec![(first.answer, first.room)]);
+        while batches.len() < GROUP_BATCHES && weight < GROUP_BYTES {
+            match self.orders.try_recv() {
+                Ok(Order::Commit(job)) => {
+                    weight = weight.saturating_add(job.weight);
+                    batches.push(job.batch);
+                    answers.push((job.answer, job.room));
+                }
+                // Applying the group finds the same error that the reader met.
+                Ok(Order::Revive) => {}
+                Err(_) => break,
+            }
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| self.apply(batches, weight)));
+        match result.unwrap_or_else(|_| Err(Trouble::panicked())) {
+            Ok(outcomes) => {
+                for ((answer, _room), outcome) in answers.into_iter().zip(outcomes) {
+                    let _ = answer.send(outcome);
+                }
+            }
+            Err(trouble) => {
+                for (answer, _room) in answers {
+                    let _ = answer.send(Err(trouble.error.clone()));
+                }
+                self.recover(&trouble);
+            }
+        }
+    }
+
+    /// One transaction for all batches. An error means that none of them was made durable, as far
+    /// as anybody knows.
+    fn apply(&mut self, batches: Vec<Batch>, weight: usize) -> Result<Outcomes, Trouble> {
+        self.ensure_open()?;
+        if self.full {
+            if !self.medium.has_room(weight) {
+                return Err(EngineError::Full.into());
+            }
+            self.full = false;
+        }
+        let mut transaction = self.shared.held().database()?.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        let mut outcomes = Vec::with_capacity(batches.len());
+        let mut changed = false;
+        {
+            let mut table = Rows(transaction.open_table(TABLE)?);
+            for batch in batches {
+                outcomes.push(match plan(batch, &table)? {
+                    Plan::Moved => Ok(Outcome::Moved),
+                    Plan::Refused(error) => Err(error),
+                    Plan::Apply(mut changes) => {
+                        changed = true;
+                        table.write(std::mem::take(&mut changes.rows))?;
+                        Ok(changes.outcome())
+                    }
+                });
+            }
+        }
+        if changed {
+            self.unmarked = true;
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Marks the file for a quick opening.
+    fn mark(&mut self) {
+        self.unmarked = false;
+        let marked = catch_unwind(AssertUnwindSafe(|| -> Result<(), Trouble> {
+            let held = self.shared.held();
+            let mut transaction = held.database()?.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            transaction.set_quick_repair(true);
+            Ok(transaction.commit()?)
+        }));
+        if let Err(trouble) = marked.unwrap_or_else(|_| Err(Trouble::panicked())) {
+            self.recover(&trouble);
+        }
+    }
+
+    /// Sees whether redb still takes writes, and opens the store again if not.
+    fn examine(&mut self) {
+        let tried = catch_unwind(AssertUnwindSafe(|| -> Result<(), Trouble> {
+            let held = self.shared.held();
+            Ok(held.database()?.begin_write()?.abort()?)
+        }));
+        if let Err(trouble) = tried.unwrap_or_else(|_| Err(Trouble::panicked())) {
+            self.recover(&trouble);
+        }
+    }
+
+    /// After an error: opens the store again when redb will not go on without.
+    fn recover(&mut self, trouble: &Trouble) {
+        self.full |= matches!(trouble.error, EngineError::Full);
+        if trouble.lasts {
+            let lost = self.shared.replace(Held::Away);
+            // Dropping the database closes the file; it must be closed before it is opened.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(lost)));
+            self.missed = None;
+            let _ = self.ensure_open();
+        }
+    }
+
+    /// Opens the store again if it is away; not more often than `RETRY`, since opening may mean
+    /// checking the whole file.
+    fn ensure_open(&mut self) -> Result<(), Trouble> {
+        if !matches!(*self.shared.held(), Held::Away) {
+            return Ok(());
+        }
+        if self.missed.is_some_and(|missed| missed.elapsed() < RETRY) {
+            return Err(EngineError::Failed("the store could not be reopened".into()).into());
+        }
+        match self.medium.open() {
+            Ok(database) => {
+                self.shared.replace(Held::Open(database));
+                self.missed = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.missed = Some(Instant::now());
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// What became of each batch of a group.
+type Outcomes = Vec<Result<Outcome, EngineError>>;
+
+/// The table inside the group's transaction.
+struct Rows<'a>(Table<'a, &'static [u8], &'static [u8]>);
+
+impl Rows<'_> {
+    fn write(&mut self, rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), Trouble> {
+        for (key, value) in rows {
+            match value {
+                Some(value) => drop(self.0.insert(key.as_slice(), value.as_slice())?),
+                None => drop(self.0.remove(key.as_slice())?),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl View for Rows<'_> {
+    type Error = Trouble;
+
+    fn look<T>(&self, key: &[u8], at: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, Trouble> {
+        let value = self.0.get(key)?;
+        Ok(at(value.as_ref().map(|value| value.value())))
+    }
+}

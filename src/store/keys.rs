@@ -1,0 +1,200 @@
+//! The key layout: one byte for the table, then ids, keyed hashes and big-endian numbers, so that
+//! one collection's rows lie together and in order. No personal value is ever in a key in clear:
+//! names and UIDs enter as keyed hashes (`seal.rs`).
+
+use crate::domain::id::{CollectionId, ContactId, Revision};
+
+use super::engine::KeyRange;
+
+/// The length of a keyed hash in a key.
+pub const HASH: usize = 16;
+
+/// A keyed hash of a name, a UID or a secret, as keys hold it.
+pub type Hash = [u8; HASH];
+
+/// The tables, by their first key byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    /// The installation: format version, secrets, demo mark.
+    Installation = b'0',
+    /// Accounts by name hash.
+    Account = b'A',
+    /// Card bodies by collection and contact.
+    Body = b'B',
+    /// The change log by collection and revision: one row a name.
+    Change = b'C',
+    /// Properties that clients wrote, by the id of what they describe.
+    Properties = b'D',
+    /// Earlier bodies by contact and version.
+    History = b'H',
+    /// Collections waiting to be purged.
+    Purge = b'J',
+    /// Collections by id.
+    Collection = b'K',
+    /// Members by collection and name hash: cards of a book, books of a home.
+    Member = b'M',
+    /// App passwords by secret hash.
+    AppPassword = b'P',
+    /// App passwords by account and id.
+    AppPasswordOf = b'Q',
+    /// Revision counters by collection.
+    Revision = b'R',
+    /// Removed members by collection and name hash.
+    Tombstone = b'T',
+    /// UIDs by collection and UID hash.
+    Uid = b'U',
+}
+
+fn key(table: Table, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
+    key.push(table as u8);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// A row of the installation table.
+pub fn installation(name: &str) -> Vec<u8> {
+    key(Table::Installation, &[name.as_bytes()])
+}
+
+/// An account.
+pub fn account(name: &Hash) -> Vec<u8> {
+    key(Table::Account, &[name])
+}
+
+/// An app password by its secret.
+pub fn app_password(secret: &Hash) -> Vec<u8> {
+    key(Table::AppPassword, &[secret])
+}
+
+/// An app password by its account and id.
+pub fn app_password_of(account: &[u8; 16], id: &[u8; 16]) -> Vec<u8> {
+    key(Table::AppPasswordOf, &[account, id])
+}
+
+/// A collection.
+pub fn collection(id: CollectionId) -> Vec<u8> {
+    key(Table::Collection, &[id.as_bytes()])
+}
+
+/// A collection's revision counter.
+pub fn revision(id: CollectionId) -> Vec<u8> {
+    key(Table::Revision, &[id.as_bytes()])
+}
+
+/// A collection waiting to be purged.
+pub fn purge(id: CollectionId) -> Vec<u8> {
+    key(Table::Purge, &[id.as_bytes()])
+}
+
+/// A member of a collection.
+pub fn member(collection: CollectionId, name: &Hash) -> Vec<u8> {
+    key(Table::Member, &[collection.as_bytes(), name])
+}
+
+/// A removed member of a collection.
+pub fn tombstone(collection: CollectionId, name: &Hash) -> Vec<u8> {
+    key(Table::Tombstone, &[collection.as_bytes(), name])
+}
+
+/// A UID of a collection.
+pub fn uid(collection: CollectionId, uid: &Hash) -> Vec<u8> {
+    key(Table::Uid, &[collection.as_bytes(), uid])
+}
+
+/// A card's body.
+pub fn body(collection: CollectionId, contact: ContactId) -> Vec<u8> {
+    key(Table::Body, &[collection.as_bytes(), contact.as_bytes()])
+}
+
+/// A change row's key without its revision, which the engine completes.
+pub fn change_stem(collection: CollectionId) -> Vec<u8> {
+    key(Table::Change, &[collection.as_bytes()])
+}
+
+/// A change row.
+pub fn change(collection: CollectionId, revision: Revision) -> Vec<u8> {
+    key(
+        Table::Change,
+        &[collection.as_bytes(), &revision.0.to_be_bytes()],
+    )
+}
+
+/// The properties of whatever has that id: collection, contact or account.
+pub fn properties(id: &[u8; 16]) -> Vec<u8> {
+    key(Table::Properties, &[id])
+}
+
+/// An earlier body.
+pub fn history(contact: ContactId, version: u64) -> Vec<u8> {
+    key(
+        Table::History,
+        &[contact.as_bytes(), &version.to_be_bytes()],
+    )
+}
+
+/// All rows of a table.
+pub fn whole(table: Table) -> KeyRange {
+    KeyRange {
+        start: vec![table as u8],
+        end: vec![table as u8 + 1],
+    }
+}
+
+/// All rows of a table that begin with a collection's, contact's or account's id.
+pub fn under(table: Table, id: &[u8; 16]) -> KeyRange {
+    prefix(key(table, &[id]))
+}
+
+/// The change rows after `since`.
+pub fn changes_after(collection: CollectionId, since: Revision) -> KeyRange {
+    let mut range = under(Table::Change, collection.as_bytes());
+    range.start = change(collection, Revision(since.0.saturating_add(1)));
+    range
+}
+
+/// Every key that begins with `start`.
+fn prefix(start: Vec<u8>) -> KeyRange {
+    let mut end = start.clone();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    KeyRange { start, end }
+}
+
+/// The 16 bytes that follow a key's table byte.
+pub fn owner(key: &[u8]) -> Option<[u8; 16]> {
+    key.get(1..17)?.try_into().ok()
+}
+
+/// The 16 bytes that follow a key's owner: a name hash, a UID hash or a contact.
+pub fn item(key: &[u8]) -> Option<[u8; 16]> {
+    key.get(17..33)?.try_into().ok()
+}
+
+/// The number that follows a key's owner.
+pub fn number(key: &[u8]) -> Option<u64> {
+    key.get(17..25)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_their_rows_and_no_others() {
+        let id = CollectionId::from_bytes([0xff; 16]);
+        let range = under(Table::Member, id.as_bytes());
+        let inside = member(id, &[0xff; 16]);
+        assert!(range.start <= inside && inside < range.end);
+        assert_eq!(range.end, vec![b'M' + 1]);
+        let after = changes_after(id, Revision(7));
+        assert!(change(id, Revision(7)) < after.start && change(id, Revision(8)) >= after.start);
+        assert_eq!(number(&change(id, Revision(8))), Some(8));
+        assert_eq!(item(&inside), Some([0xff; 16]));
+    }
+}

@@ -1,0 +1,294 @@
+//! The stored rows and their codec: CBOR with numbered fields, so that a row may gain fields
+//! without a new format. Rows that a commit stamps begin with 8 unsealed bytes for the revision.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use minicbor::{Decode, Encode};
+
+use super::StoreError;
+use super::keys::Hash;
+use super::seal;
+
+/// The length of the unsealed revision slot in front of stamped rows.
+pub const SLOT: usize = 8;
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct AccountRow {
+    /// The account's id.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub id: [u8; 16],
+    /// Its name.
+    #[n(1)]
+    pub name: String,
+    /// How people call it.
+    #[n(2)]
+    pub display_name: Option<String>,
+    /// Its e-mail address.
+    #[n(3)]
+    pub email: Option<String>,
+    /// May administer.
+    #[n(4)]
+    pub admin: bool,
+    /// The password's Argon2id hash in PHC form.
+    #[n(5)]
+    pub password: Option<String>,
+    /// May sign in.
+    #[n(6)]
+    pub enabled: bool,
+    /// When it was made, in microseconds since 1970.
+    #[n(7)]
+    pub created: i64,
+    /// Its address-book home.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    pub home: [u8; 16],
+    /// The default book was made at first sign-in; a deleted one stays deleted.
+    #[n(9)]
+    pub provisioned: bool,
+    /// Goes up whenever the password, or whether it may sign in, changes.
+    #[n(10)]
+    pub epoch: u64,
+}
+
+/// An app password.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct AppPasswordRow {
+    /// Its id.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub id: [u8; 16],
+    /// The account's id.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub account: [u8; 16],
+    /// The hash of the account's name.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub account_name: Hash,
+    /// The secret's hash.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub secret: Hash,
+    /// What the admin wrote on it.
+    #[n(4)]
+    pub label: Option<String>,
+    /// Scopes; none given is all of DAV.
+    #[n(5)]
+    pub scopes: Vec<String>,
+    /// When it was made, in microseconds since 1970.
+    #[n(6)]
+    pub created: i64,
+    /// When it ends.
+    #[n(7)]
+    pub expires: Option<i64>,
+}
+
+/// A home or a book.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CollectionRow {
+    /// The account it belongs to.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub owner: [u8; 16],
+    /// The home it lies in; `None` for a home.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub home: Option<[u8; 16]>,
+    /// When it was made, in microseconds since 1970.
+    #[n(2)]
+    pub created: i64,
+    /// The book made at first sign-in; listed first.
+    #[n(3)]
+    pub default: bool,
+}
+
+/// A card in a book.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CardRow {
+    /// The contact.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub contact: [u8; 16],
+    /// The member's name.
+    #[n(1)]
+    pub name: String,
+    /// The card's UID.
+    #[n(2)]
+    pub uid: String,
+    /// How often the card was written, from 1.
+    #[n(3)]
+    pub version: u64,
+    /// Its entity tag.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub etag: [u8; 16],
+    /// Its body's size.
+    #[n(5)]
+    pub size: u64,
+    /// Its vCard version: 3 or 4.
+    #[n(6)]
+    pub format: u8,
+    /// When the contact was made, in microseconds since 1970.
+    #[n(7)]
+    pub created: i64,
+    /// When the card last changed.
+    #[n(8)]
+    pub modified: i64,
+    /// The UID was given by the server.
+    #[n(9)]
+    pub invented_uid: bool,
+    /// Clients wrote properties on it.
+    #[n(10)]
+    pub described: bool,
+}
+
+/// A book in a home.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LinkRow {
+    /// The member's name.
+    #[n(0)]
+    pub name: String,
+    /// The book.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub collection: [u8; 16],
+}
+
+/// A member that is gone: its name, because a sync must still tell it (SYNC-9).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct TombstoneRow {
+    /// The member's name.
+    #[n(0)]
+    pub name: String,
+    /// When it went, in microseconds since 1970.
+    #[n(1)]
+    pub at: i64,
+}
+
+/// A line of the change log.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ChangeRow {
+    /// The member's name hash.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub member: Hash,
+    /// It went.
+    #[n(1)]
+    pub removed: bool,
+}
+
+/// Who has a UID.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct UidRow {
+    /// The member's name hash.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub member: Hash,
+}
+
+/// Properties that clients wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct PropertiesRow {
+    /// In the order they were first written.
+    #[n(0)]
+    pub properties: Vec<StoredProperty>,
+}
+
+/// One property.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StoredProperty {
+    /// The namespace URI; empty for none.
+    #[n(0)]
+    pub namespace: String,
+    /// The local name.
+    #[n(1)]
+    pub local: String,
+    /// Plain text.
+    #[n(2)]
+    pub text: Option<String>,
+    /// The text's `xml:lang`.
+    #[n(3)]
+    pub lang: Option<String>,
+    /// The whole element, where it is more than text.
+    #[n(4)]
+    pub xml: Option<String>,
+}
+
+/// An earlier body of a card, kept because some clients overwrite without asking (CARD-55).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HistoryRow {
+    /// When it was replaced, in microseconds since 1970.
+    #[n(0)]
+    pub at: i64,
+    /// The account that replaced it.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub actor: Option<[u8; 16]>,
+    /// The body.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub body: Vec<u8>,
+}
+
+/// A collection that waits to be purged.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PurgeRow {
+    /// Its members are books, not cards.
+    #[n(0)]
+    pub home: bool,
+}
+
+/// A row's value without a revision slot.
+pub fn encode<T: Encode<()>>(row: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    seal::seal(&mut out, &cbor(row));
+    out
+}
+
+/// A row's value behind an empty revision slot, which the engine fills.
+pub fn encode_slotted<T: Encode<()>>(row: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(160);
+    out.extend_from_slice(&[0; SLOT]);
+    seal::seal(&mut out, &cbor(row));
+    out
+}
+
+/// A body's value: the member's name hash, then the card's octets.
+pub fn encode_body(member: &Hash, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(member.len() + 1 + body.len());
+    out.extend_from_slice(member);
+    seal::seal(&mut out, body);
+    out
+}
+
+/// Reads a row without a revision slot.
+pub fn decode<T: for<'b> Decode<'b, ()>>(value: &[u8]) -> Result<T, StoreError> {
+    minicbor::decode(seal::open(value)?).map_err(|_| StoreError::Damaged("a row cannot be read"))
+}
+
+/// Reads a stamped row and its revision.
+pub fn decode_slotted<T: for<'b> Decode<'b, ()>>(value: &[u8]) -> Result<(u64, T), StoreError> {
+    let (slot, rest) = split::<SLOT>(value)?;
+    Ok((u64::from_be_bytes(slot), decode(rest)?))
+}
+
+/// Reads a body's value.
+pub fn decode_body(value: &[u8]) -> Result<(Hash, &[u8]), StoreError> {
+    let (member, rest) = split(value)?;
+    Ok((member, seal::open(rest)?))
+}
+
+/// The octets of a body's value, sharing its memory.
+pub fn body_bytes(value: &Bytes) -> Result<Bytes, StoreError> {
+    let (_, body) = decode_body(value)?;
+    Ok(value.slice_ref(body))
+}
+
+/// A time as rows hold it.
+pub fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// A row's time.
+pub fn time(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn cbor<T: Encode<()>>(row: &T) -> Vec<u8> {
+    // Writing into a Vec cannot fail, and no row's `Encode` refuses a value.
+    minicbor::to_vec(row).unwrap_or_default()
+}
+
+fn split<const N: usize>(value: &[u8]) -> Result<([u8; N], &[u8]), StoreError> {
+    match value.split_first_chunk::<N>() {
+        Some((head, rest)) => Ok((*head, rest)),
+        None => Err(StoreError::Damaged("a row is too short")),
+    }
+}
