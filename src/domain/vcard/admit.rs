@@ -169,3 +169,5 @@ fn too_long(line: &RawLine<'_>, limits: &Limits) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(in crate::domain) use tests::fragments;

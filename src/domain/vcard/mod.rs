@@ -5,10 +5,14 @@ mod admit;
 mod charset;
 pub mod lines;
 pub mod parts;
+mod select;
+mod xml_text;
 
 use bytes::Bytes;
 
 pub use admit::admit;
+pub use select::{SelectedProperty, Selection, select};
+pub use xml_text::xml_safe;
 
 use super::id::Uid;
 
