@@ -312,7 +312,6 @@ pub enum Href<'a> {
 impl fmt::Display for Href<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const HOMES: &str = "/dav/addressbooks/";
-        let user = |name: &UserName| utf8_percent_encode(name.as_str(), ENCODED).to_string();
         match self {
             Self::Root(Door::Dav) => f.write_str("/dav/"),
             Self::Root(Door::Slash) => f.write_str("/"),
@@ -328,6 +327,11 @@ impl fmt::Display for Href<'_> {
             }
         }
     }
+}
+
+/// A user's name as a segment.
+fn user(name: &UserName) -> impl fmt::Display + '_ {
+    utf8_percent_encode(name.as_str(), ENCODED)
 }
 
 /// One segment, encoded.
