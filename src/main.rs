@@ -1,1 +1,2 @@
+//! Cardkeep, the program.
 fn main() {}

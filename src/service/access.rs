@@ -1,7 +1,7 @@
 //! Who may do what: the one function that enforcement and `current-user-privilege-set` both ask
 //! (ACL-16).
 
-use crate::domain::id::{AccountId, UserName};
+use crate::domain::id::{AccountId, CollectionId, UserName};
 
 /// A privilege (RFC 3744 §3), as clients read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,8 @@ pub struct Caller {
     pub account: AccountId,
     /// Its name.
     pub name: UserName,
+    /// Its address-book home.
+    pub home: CollectionId,
     /// What the credential allows for contacts (app passwords may be narrowed).
     pub contacts: Reach,
 }

@@ -1,10 +1,182 @@
 //! The use cases: may this caller do it, what must hold, what is recorded? Every change goes
 //! through one `Store::commit`. Knows no HTTP, no XML and no engine.
 //!
-//! Methods stand beside their subject: `users.rs` (principals, accounts, app passwords), `books.rs`
-//! (homes, books, their properties), `contacts.rs` (cards), `sign_in.rs` (who is asking).
+//! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
+//! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
+//! `sign_in.rs` (who is asking), `admin.rs` (what the command line asks).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::vcard::Limits;
+use crate::store::commit::{Commit, CommitError, Committed, Expect, Op, Unmet};
+use crate::store::engine::{Engine, EngineError};
+use crate::store::{Store, StoreError};
 
 pub mod access;
+pub mod admin;
+mod books;
+mod contacts;
 pub mod place;
+mod principals;
 pub mod refusal;
+mod resolve;
+pub mod sign_in;
+mod sync;
+mod transfer;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
+
+use access::Caller;
+use refusal::{Fault, Refusal, Stop};
+
+/// What a use case answers.
+pub type Answer<T> = Result<T, Stop>;
+
+/// Tells the time; implemented above.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The one source of randomness; implemented above.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes` with random ones.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault>;
+}
+
+/// What the configuration says of the use cases.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How large and involved a card may be.
+    pub card: Limits,
+    /// Wrong passwords per account and address within a quarter of an hour before checks are slowed.
+    pub login_attempts: u32,
+    /// The cost of hashing a password.
+    pub argon2: sign_in::Argon2Cost,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { card: Limits::default(), login_attempts: 10, argon2: sign_in::Argon2Cost::default() }
+    }
+}
+
+/// The use cases over one store.
+pub struct Service {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    settings: Settings,
+    sign_in: sign_in::SignIn,
+    purge: tokio::sync::Notify,
+}
+
+impl Service {
+    /// Opens the store that the engine holds, or lays a new one.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+    ) -> Result<Self, Fault> {
+        let mut secret = [0; crate::store::seal::Sealer::SECRET];
+        entropy.fill(&mut secret)?;
+        let store = Store::open(engine, secret).await.map_err(fault)?;
+        let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
+        Ok(Self { store, clock, entropy, settings, sign_in, purge: tokio::sync::Notify::new() })
+    }
+
+    /// How large and involved a card may be.
+    pub fn card_limits(&self) -> Limits {
+        self.settings.card
+    }
+
+    /// Finishes what was taken and closes the store.
+    pub async fn close(&self) -> Result<(), Fault> {
+        self.store.close().await.map_err(fault)
+    }
+
+    /// Whether the store answers.
+    pub async fn ready(&self) -> bool {
+        match self.store.read().await {
+            Ok(reader) => reader.mark("ready").await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Clears what deleted books left, now and whenever one is deleted; runs until dropped.
+    /// Answers only when the store fails.
+    pub async fn purge(&self) -> Fault {
+        loop {
+            if let Err(error) = self.purge_all().await {
+                return fault(error);
+            }
+            self.purge.notified().await;
+        }
+    }
+
+    async fn purge_all(&self) -> Result<(), StoreError> {
+        loop {
+            let condemned = self.store.condemned().await?;
+            if condemned.is_empty() {
+                return Ok(());
+            }
+            for id in condemned {
+                while self.store.purge_step(id).await? {
+                    // Requests come first on a small machine.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// An id that sorts by the time it was made.
+    fn fresh(&self) -> Result<Uuid, Fault> {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random)?;
+        let millis = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    async fn commit(&self, caller: Option<&Caller>, expect: Vec<Expect>, ops: Vec<Op>) -> Answer<Committed> {
+        let actor = caller.map(|caller| caller.account);
+        let commit = Commit { actor, at: self.clock.now(), expect, ops };
+        self.store.commit(&commit).await.map_err(|error| match error {
+            CommitError::Unmet(unmet) => Stop::Refused(refusal(unmet)),
+            CommitError::Store(error) => stop(error),
+        })
+    }
+}
+
+fn refusal(unmet: Unmet) -> Refusal {
+    match unmet {
+        Unmet::Expectation => Refusal::Unmet,
+        Unmet::UidTaken(holder) => Refusal::UidTaken { holder },
+        Unmet::NoCollection | Unmet::NoMember => Refusal::NotFound,
+        Unmet::Taken => Refusal::Mapped,
+    }
+}
+
+/// How a store's failure is answered: a full store is the asker's to know, the rest is ours.
+fn stop(error: StoreError) -> Stop {
+    match error {
+        StoreError::Engine(EngineError::Full) => Refusal::StoreFull.into(),
+        StoreError::Overtaken => Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into(),
+        other => fault(other).into(),
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        stop(error)
+    }
+}
+
+fn fault(error: StoreError) -> Fault {
+    Fault(error.to_string())
+}

@@ -149,6 +149,8 @@ pub enum CollectionOp {
         default: bool,
         /// What it starts with.
         properties: Vec<StoredProperty>,
+        /// A book of that name goes; otherwise the name must be free.
+        replace: bool,
     },
     /// Gives a book another name in its home.
     Rename {
@@ -158,6 +160,8 @@ pub enum CollectionOp {
         from: MemberName,
         /// The new name.
         to: MemberName,
+        /// A book of the new name goes; otherwise the name must be free.
+        replace: bool,
     },
     /// Takes a book out of its home; its content is purged later.
     Remove {
@@ -269,6 +273,17 @@ pub enum CommitError {
 }
 
 impl Store {
+    /// Whether the facts hold now: for requests that only read.
+    pub async fn holds(&self, expect: Vec<Expect>, at: Timestamp) -> Result<bool, StoreError> {
+        let commit = Commit { actor: None, at, expect, ops: Vec::new() };
+        let snapshot = self.engine.snapshot().await?;
+        match Derivation::of(&commit, snapshot.as_ref(), &self.sealer).await {
+            Ok(_) => Ok(true),
+            Err(Halt::Unmet(_)) => Ok(false),
+            Err(Halt::Failed(error)) => Err(error),
+        }
+    }
+
     /// Applies a commit; answers after it is durable.
     pub async fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
         for _ in 0..ROUNDS {

@@ -1,6 +1,10 @@
 //! `CARDDAV:filter` (RFC 6352 §10.5): what a query asks of a card, and whether a card answers it.
 //! Reads the card's bytes directly; knows no XML.
 
+mod compiled;
+
+pub use compiled::Compiled;
+
 use super::collation::Collation;
 
 /// How conditions combine (RFC 6352 §10.5, §10.5.1); `anyof` when the attribute is absent.

@@ -5,13 +5,20 @@ mod admit;
 mod charset;
 pub mod lines;
 pub mod parts;
+pub mod property;
 mod select;
+pub mod strict;
+pub mod text;
+pub mod write;
 mod xml_text;
 
 use bytes::Bytes;
 
 pub use admit::admit;
+#[cfg(test)]
+pub(in crate::domain) use admit::fragments;
 pub use select::{SelectedProperty, Selection, select};
+pub use strict::{EXTENSION_PARAMETERS, EXTENSION_PROPERTIES, Verdict, verdict};
 pub use xml_text::xml_safe;
 
 use super::id::Uid;

@@ -143,13 +143,9 @@ impl Derivation<'_> {
             ..source.row
         };
         if let Some(fresh) = copy {
-            row = CardRow {
-                contact: *fresh.as_bytes(),
-                version: 1,
-                created: now,
-                described: false,
-                ..row
-            };
+            let original = row.contact;
+            row = CardRow { contact: *fresh.as_bytes(), version: 1, created: now, ..row };
+            self.copy_properties(&original, &row).await?;
             row.etag = self.sealer.etag(row.version, &body).0;
         }
         row.modified = now;
@@ -161,6 +157,16 @@ impl Derivation<'_> {
         let before = old.map(|old| old.revision);
         self.log_changed(to.0, member, rows::encode_slotted(&row), before)
             .await
+    }
+
+    /// Gives a copy what clients wrote on the original (RFC 4918 §9.8.2).
+    async fn copy_properties(&mut self, original: &[u8; 16], copy: &CardRow) -> Step<()> {
+        if copy.described
+            && let Some(value) = self.unguarded(keys::properties(original)).await?
+        {
+            self.put(keys::properties(&copy.contact), value.to_vec());
+        }
+        Ok(())
     }
 
     /// Takes a moved card out of where it was; history and properties follow the contact.

@@ -16,7 +16,7 @@ impl Derivation<'_> {
                 wanted.push(keys::collection(*home));
                 wanted.push(self.member_key(*home, name));
             }
-            CollectionOp::Rename { home, from, to } => {
+            CollectionOp::Rename { home, from, to, .. } => {
                 wanted.push(self.member_key(*home, from));
                 wanted.push(self.member_key(*home, to));
             }
@@ -25,22 +25,11 @@ impl Derivation<'_> {
 
     pub(super) async fn collection(&mut self, op: &CollectionOp) -> Step<()> {
         match op {
-            CollectionOp::Create {
-                home,
-                name,
-                id,
-                owner,
-                default,
-                properties,
-            } => {
+            CollectionOp::Create { home, name, id, owner, default, properties, replace } => {
                 self.need_collection(*home).await?;
-                if self.link(*home, name).await?.is_some() {
-                    return Err(Halt::Unmet(Unmet::Taken));
-                }
+                let before = self.clear_place(*home, name, *replace).await?;
                 if self.value(keys::collection(*id)).await?.is_some() {
-                    return Err(Halt::Failed(StoreError::Malformed(
-                        "a collection's id is taken",
-                    )));
+                    return Err(Halt::Failed(StoreError::Malformed("a collection's id is taken")));
                 }
                 let row = CollectionRow {
                     owner: *owner.as_bytes(),
@@ -50,25 +39,18 @@ impl Derivation<'_> {
                 };
                 self.put(keys::collection(*id), rows::encode(&row));
                 if !properties.is_empty() {
-                    let row = PropertiesRow {
-                        properties: properties.clone(),
-                    };
+                    let row = PropertiesRow { properties: properties.clone() };
                     self.put(keys::properties(id.as_bytes()), rows::encode(&row));
                 }
-                self.log_link(*home, name, *id, None).await
+                self.log_link(*home, name, *id, before).await
             }
-            CollectionOp::Rename { home, from, to } => {
-                if self.link(*home, to).await?.is_some() {
-                    return Err(Halt::Unmet(Unmet::Taken));
-                }
-                let (revision, id) = self
-                    .link(*home, from)
-                    .await?
-                    .ok_or(Halt::Unmet(Unmet::NoMember))?;
+            CollectionOp::Rename { home, from, to, replace } => {
+                let (revision, id) = self.link(*home, from).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 self.need_collection(id).await?;
+                let before = self.clear_place(*home, to, *replace).await?;
                 let member = self.sealer.member(home.as_bytes(), from);
                 self.log_removed(*home, member, from, revision).await?;
-                self.log_link(*home, to, id, None).await
+                self.log_link(*home, to, id, before).await
             }
             CollectionOp::Remove { home, name } => {
                 let (revision, id) = self
@@ -78,6 +60,19 @@ impl Derivation<'_> {
                 let member = self.sealer.member(home.as_bytes(), name);
                 self.condemn(id, false);
                 self.log_removed(*home, member, name, revision).await
+            }
+        }
+    }
+
+    /// Makes room for a book: what is there goes when it may be replaced. Answers the revision that
+    /// the place was logged at.
+    async fn clear_place(&mut self, home: CollectionId, name: &MemberName, replace: bool) -> Step<Option<u64>> {
+        match self.link(home, name).await? {
+            None => Ok(None),
+            Some(_) if !replace => Err(Halt::Unmet(Unmet::Taken)),
+            Some((revision, id)) => {
+                self.condemn(id, false);
+                Ok(Some(revision))
             }
         }
     }

@@ -626,6 +626,23 @@ fn a_file_keeps_its_rows_and_belongs_to_one_process() {
 }
 
 #[test]
+fn an_interrupted_creation_is_started_afresh() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store.redb");
+    let unfinished = directory.path().join("store.redb.new");
+    std::fs::write(&unfinished, [0; 9000]).unwrap();
+    let held = std::fs::File::open(&unfinished).unwrap();
+    held.lock().unwrap();
+    assert!(matches!(
+        RedbEngine::open(&path, 1 << 20).err(),
+        Some(EngineError::InUse)
+    ));
+    held.unlock().unwrap();
+    drop(RedbEngine::open(&path, 1 << 20).unwrap());
+    assert!(path.exists() && !unfinished.exists());
+}
+
+#[test]
 fn what_is_no_store_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store.redb");

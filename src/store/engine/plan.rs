@@ -99,9 +99,10 @@ pub(super) fn plan<V: View>(batch: Batch, view: &V) -> Result<Plan, V::Error> {
         }
     }
     let mut counters: Vec<u64> = Vec::with_capacity(batch.counters.len());
-    for (place, key) in batch.counters.iter().enumerate() {
-        let earlier = batch.counters.iter().zip(&counters).take(place);
-        let before = match earlier.filter(|(other, _)| *other == key).last() {
+    for key in &batch.counters {
+        // As many as have a new value by now.
+        let earlier = batch.counters.iter().zip(&counters);
+        let before = match earlier.rev().find(|(other, _)| *other == key) {
             Some((_, value)) => Some(*value),
             None => view.look(key, counter_value)?,
         };

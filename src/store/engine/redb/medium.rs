@@ -1,18 +1,20 @@
 //! Where the rows lie: opens the file (or, in tests, another backend), probes for room, and turns
 //! redb's errors into the engine's. It knows nothing of batches.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use ::redb::backends::FileBackend;
 use ::redb::{
     Builder, CommitError, Database, DatabaseError, SetDurabilityError, StorageBackend,
     StorageError, TableError, TransactionError,
 };
+
+use tracing::warn;
 
 use super::{EngineError, TABLE};
 
@@ -25,7 +27,11 @@ const PROBE_CHUNK: usize = 64 * 1024;
 /// Something that holds a store and can be opened, and opened again.
 pub(super) trait Medium: Send {
     /// Opens the store, creating it if there is none.
-    fn open(&self) -> Result<Database, EngineError>;
+    fn open(&self) -> Result<Database, Trouble>;
+
+    /// Opens the store again after an error; never creates one, since a file that has vanished (an
+    /// unmounted disk) must not look like an empty store.
+    fn reopen(&self) -> Result<Database, Trouble>;
 
     /// Whether the medium takes some bytes more; asked only after it was full, because each
     /// failure inside redb costs a reopening.
@@ -44,26 +50,61 @@ impl FileMedium {
         Self { path, cache_bytes }
     }
 
-    /// Opens the file for its owner alone, and makes a new file's name durable.
-    fn file(&self) -> io::Result<File> {
+    /// A name beside the store's.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
+    /// Opens a file for its owner alone.
+    fn file(path: &Path, create: bool) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).mode(0o600);
-        let file = file.truncate(false).open(&self.path)?;
-        let found = file.metadata()?;
-        if found.permissions().mode() & 0o077 != 0 {
+        let options = options.read(true).write(true).create(create).mode(0o600);
+        let file = options.truncate(false).open(path)?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(0o600))?;
-        }
-        let parent = self.path.parent().filter(|parent| parent.as_os_str() != "");
-        if found.len() == 0 {
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Ok(file)
     }
 
+    /// Makes a store under another name and then gives it its own: redb cannot open a file whose
+    /// creation a power failure interrupted, and such a file must not stop the next start.
+    fn create(&self) -> Result<Database, Trouble> {
+        let unfinished = self.beside(".new");
+        let file = Self::file(&unfinished, true)?;
+        // Whoever holds this lock may throw away what an interrupted creation left, unless another
+        // process finished meanwhile: then this is the store itself. redb keeps the lock.
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(EngineError::InUse.into()),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        if self.path.try_exists()? {
+            return Err(EngineError::InUse.into());
+        }
+        file.set_len(0)?;
+        let database = open_database(FileBackend::new(file)?, self.cache_bytes)?;
+        std::fs::rename(&unfinished, &self.path)?;
+        let parent = self.path.parent().filter(|parent| parent.as_os_str() != "");
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(database)
+    }
+
+    fn open_existing(&self) -> Result<Option<Database>, Trouble> {
+        match Self::file(&self.path, false) {
+            Ok(file) => Ok(Some(open_database(
+                FileBackend::new(file)?,
+                self.cache_bytes,
+            )?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes some bytes beside the store, to see whether they fit.
     fn probe(&self, bytes: usize) -> io::Result<()> {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".probe");
+        let path = self.beside(".probe");
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = file.open(&path)?;
@@ -76,12 +117,16 @@ impl FileMedium {
 }
 
 impl Medium for FileMedium {
-    fn open(&self) -> Result<Database, EngineError> {
-        let file = self
-            .file()
-            .map_err(|error| Trouble::from_io(&error).error)?;
-        let backend = FileBackend::new(file).map_err(|error| Trouble::from(error).error)?;
-        open_database(backend, self.cache_bytes)
+    fn open(&self) -> Result<Database, Trouble> {
+        match self.open_existing()? {
+            Some(database) => Ok(database),
+            None => self.create(),
+        }
+    }
+
+    fn reopen(&self) -> Result<Database, Trouble> {
+        let gone = || EngineError::Failed("the store's file is gone".into());
+        Ok(self.open_existing()?.ok_or_else(gone)?)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -107,12 +152,16 @@ impl<B> OnceMedium<B> {
 }
 
 impl<B: StorageBackend> Medium for OnceMedium<B> {
-    fn open(&self) -> Result<Database, EngineError> {
+    fn open(&self) -> Result<Database, Trouble> {
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
-        let backend = backend
-            .take()
-            .ok_or_else(|| EngineError::Failed("an I/O error has ended the only backend".into()))?;
-        open_database(backend, self.cache_bytes)
+        match backend.take() {
+            Some(backend) => open_database(backend, self.cache_bytes),
+            None => Err(EngineError::Failed("an I/O error ended the only backend".into()).into()),
+        }
+    }
+
+    fn reopen(&self) -> Result<Database, Trouble> {
+        self.open()
     }
 
     fn has_room(&self, _bytes: usize) -> bool {
@@ -125,10 +174,14 @@ impl<B: StorageBackend> Medium for OnceMedium<B> {
 pub(super) fn open_database(
     backend: impl StorageBackend,
     cache_bytes: usize,
-) -> Result<Database, EngineError> {
+) -> Result<Database, Trouble> {
     let open = || -> Result<Database, Trouble> {
         let mut builder = Builder::new();
         builder.set_cache_size(cache_bytes);
+        let told = Once::new();
+        builder.set_repair_callback(move |_| {
+            told.call_once(|| warn!("the store was not closed cleanly, all of it is checked now"));
+        });
         let database = builder.create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         let known = transaction.list_tables()?.next().is_some();
@@ -141,8 +194,7 @@ pub(super) fn open_database(
         Ok(database)
     };
     let opened = catch_unwind(AssertUnwindSafe(open));
-    let opened = opened.unwrap_or_else(|_| Err(Trouble::panicked()));
-    opened.map_err(|trouble| trouble.error)
+    opened.unwrap_or_else(|_| Err(Trouble::panicked()))
 }
 
 /// An error of redb's on its way to becoming one of the engine's.
@@ -189,6 +241,12 @@ impl From<EngineError> for Trouble {
             error,
             lasts: false,
         }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::from_io(&error)
     }
 }
 

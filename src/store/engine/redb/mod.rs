@@ -68,7 +68,9 @@ impl RedbEngine {
     }
 
     /// Opens a store on any backend, for tests of what a failing disk does. Having only this one
-    /// backend, the engine cannot open it again: after an I/O error every call fails.
+    /// backend, the engine cannot open it again: after an I/O error every call fails. A backend on
+    /// which the power failed before this call first answered cannot be opened any more (`open`
+    /// makes a new file under another name for that reason).
     pub fn with_backend(
         backend: impl StorageBackend,
         cache_bytes: usize,
@@ -77,7 +79,7 @@ impl RedbEngine {
     }
 
     fn with_medium(medium: Box<dyn Medium>) -> Result<Self, EngineError> {
-        let database = medium.open()?;
+        let database = medium.open().map_err(|trouble| trouble.error)?;
         let shared = Arc::new(Shared {
             held: RwLock::new(Held::Open(database)),
             failing: AtomicBool::new(false),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ::redb::{Durability, ReadableTable, Table};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::warn;
 
 use super::super::plan::{Plan, View, plan};
 use super::super::{Batch, EngineError, Outcome};
@@ -202,6 +203,10 @@ impl Writer {
     fn recover(&mut self, trouble: &Trouble) {
         self.full |= matches!(trouble.error, EngineError::Full);
         if trouble.lasts {
+            warn!(
+                "the store is opened again, after an error: {}",
+                trouble.error
+            );
             let lost = self.shared.replace(Held::Away);
             // Dropping the database closes the file; it must be closed before it is opened.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(lost)));
@@ -219,7 +224,7 @@ impl Writer {
         if self.missed.is_some_and(|missed| missed.elapsed() < RETRY) {
             return Err(EngineError::Failed("the store could not be reopened".into()).into());
         }
-        match self.medium.open() {
+        match self.medium.reopen() {
             Ok(database) => {
                 self.shared.replace(Held::Open(database));
                 self.missed = None;
@@ -227,7 +232,7 @@ impl Writer {
             }
             Err(error) => {
                 self.missed = Some(Instant::now());
-                Err(error.into())
+                Err(error)
             }
         }
     }

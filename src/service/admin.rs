@@ -1,0 +1,354 @@
+//! What the command line asks, of a store that it opened itself or of a running server through the
+//! control socket: local accounts, app passwords, the integrity check.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::UserName;
+use crate::store::check::CheckReport;
+use crate::store::commit::{AccountOp, Op};
+use crate::store::rows::{self, AccountRow, AppPasswordRow};
+
+use super::refusal::{Refusal, Stop};
+use super::sign_in::secret;
+use super::{Answer, Service};
+
+/// The scopes that an app password may have; none given is all of DAV.
+pub const SCOPES: [&str; 6] = [
+    "dav:contacts",
+    "dav:contacts:read",
+    "dav:calendars",
+    "dav:calendars:read",
+    "dav:documents",
+    "dav:documents:read",
+];
+
+/// A command. Passwords are in clear here: it never leaves the machine, and is never logged.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum AdminRequest {
+    /// Makes an account; without a password only app passwords sign in.
+    UserAdd {
+        /// The user name.
+        name: String,
+        /// The e-mail address.
+        email: Option<String>,
+        /// How people call the user.
+        display_name: Option<String>,
+        /// May administer.
+        admin: bool,
+        /// The password.
+        password: Option<String>,
+    },
+    /// Lists the accounts.
+    UserList,
+    /// Sets a password.
+    UserPasswd {
+        /// The user name.
+        name: String,
+        /// The new password.
+        password: String,
+    },
+    /// Lets an account sign in, or not; its data stays.
+    UserEnable {
+        /// The user name.
+        name: String,
+        /// Whether it may.
+        enabled: bool,
+    },
+    /// Removes an account with its books and app passwords.
+    UserRemove {
+        /// The user name.
+        name: String,
+    },
+    /// Makes an app password.
+    TokenCreate {
+        /// Whose.
+        user: String,
+        /// What it is for; empty is all of DAV.
+        scopes: Vec<String>,
+        /// When it ends: RFC 3339, or a date.
+        expires: Option<String>,
+        /// What is written on it.
+        label: Option<String>,
+    },
+    /// Lists app passwords, of one user or of all.
+    TokenList {
+        /// Whose.
+        user: Option<String>,
+    },
+    /// Takes an app password back.
+    TokenRevoke {
+        /// Its id.
+        id: String,
+    },
+    /// Verifies every record, index and log.
+    Check,
+}
+
+/// What became of a command.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "answer", content = "with", rename_all = "kebab-case")]
+pub enum AdminAnswer {
+    /// It is done.
+    Done,
+    /// The accounts.
+    Users(Vec<UserRow>),
+    /// The app passwords, without their secrets.
+    Tokens(Vec<TokenRow>),
+    /// A new app password, told this once.
+    Secret {
+        /// Its id.
+        id: String,
+        /// The password.
+        secret: String,
+    },
+    /// What the check found.
+    Checked(CheckReport),
+    /// It was not done; the text says why and what to do.
+    Refused(String),
+}
+
+/// An account, as listed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The user name.
+    pub name: String,
+    /// How people call the user.
+    pub display_name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// May administer.
+    pub admin: bool,
+    /// May sign in.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// An app password, as listed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: String,
+    /// Whose it is.
+    pub user: String,
+    /// `app`.
+    pub kind: String,
+    /// What is written on it.
+    pub label: Option<String>,
+    /// What it is for.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+}
+
+impl Service {
+    /// Does what the command line asks.
+    pub async fn admin(&self, request: AdminRequest) -> AdminAnswer {
+        match self.administer(request).await {
+            Ok(answer) => answer,
+            Err(Stop::Refused(refusal)) => AdminAnswer::Refused(refusal.to_string()),
+            Err(Stop::Failed(fault)) => AdminAnswer::Refused(fault.to_string()),
+        }
+    }
+
+    async fn administer(&self, request: AdminRequest) -> Answer<AdminAnswer> {
+        match request {
+            AdminRequest::UserAdd { name, email, display_name, admin, password } => {
+                let name = user_name(&name)?;
+                let profile = Profile { email, display_name, admin };
+                self.add_user(&name, profile, password).await?;
+            }
+            AdminRequest::UserList => {
+                let accounts = self.store.read().await?.accounts().await?;
+                let mut users: Vec<_> = accounts.into_iter().map(user_row).collect();
+                users.sort_by(|a, b| a.name.cmp(&b.name));
+                return Ok(AdminAnswer::Users(users));
+            }
+            AdminRequest::UserPasswd { name, password } => {
+                let hash = Some(self.hashed(password).await?);
+                self.change(&name, move |row| row.password = hash).await?;
+            }
+            AdminRequest::UserEnable { name, enabled } => {
+                self.change(&name, move |row| row.enabled = enabled).await?;
+            }
+            AdminRequest::UserRemove { name } => self.remove_user(&name).await?,
+            AdminRequest::TokenCreate { user, scopes, expires, label } => {
+                return self.create_token(&user, scopes, expires, label).await;
+            }
+            AdminRequest::TokenList { user } => return self.list_tokens(user).await,
+            AdminRequest::TokenRevoke { id } => self.revoke_token(&id).await?,
+            AdminRequest::Check => return Ok(AdminAnswer::Checked(self.store.check().await?)),
+        }
+        Ok(AdminAnswer::Done)
+    }
+
+    /// Makes an account and its home; its default book comes with the first sign-in.
+    pub(super) async fn add_user(
+        &self,
+        name: &UserName,
+        profile: Profile,
+        password: Option<String>,
+    ) -> Answer<()> {
+        let password = match password {
+            Some(password) => Some(self.hashed(password).await?),
+            None => None,
+        };
+        let row = AccountRow {
+            id: *self.fresh()?.as_bytes(),
+            name: name.as_str().to_owned(),
+            display_name: profile.display_name,
+            email: profile.email,
+            admin: profile.admin,
+            password,
+            enabled: true,
+            created: rows::micros(self.clock.now()),
+            home: *self.fresh()?.as_bytes(),
+            provisioned: false,
+            epoch: 0,
+        };
+        let create = Op::Account(AccountOp::Create(row));
+        match self.commit(None, Vec::new(), vec![create]).await {
+            Err(Stop::Refused(Refusal::Mapped)) => {
+                Err(conflict(format!("user '{name}' exists already; choose another name")))
+            }
+            done => done.map(|_| ()),
+        }
+    }
+
+    async fn hashed(&self, password: String) -> Answer<String> {
+        if password.is_empty() {
+            return Err(conflict("the password is empty; give one".into()));
+        }
+        let mut salt = [0; 16];
+        self.entropy.fill(&mut salt)?;
+        Ok(self.sign_in.hash(password, salt).await?)
+    }
+
+    /// The account of that name.
+    pub(super) async fn account(&self, name: &str) -> Answer<AccountRow> {
+        let name = user_name(name)?;
+        let account = self.store.read().await?.account(&name).await?;
+        account.ok_or_else(|| conflict(format!("there is no user '{name}'; 'cardkeep user list' shows them")))
+    }
+
+    async fn change(&self, name: &str, change: impl FnOnce(&mut AccountRow)) -> Answer<()> {
+        let before = self.account(name).await?;
+        let mut after = before.clone();
+        change(&mut after);
+        // Verdicts on the old password, or on an account that could sign in, end here.
+        after.epoch += 1;
+        let op = Op::Account(AccountOp::Update { before, after });
+        self.commit(None, Vec::new(), vec![op]).await?;
+        Ok(())
+    }
+
+    async fn remove_user(&self, name: &str) -> Answer<()> {
+        let account = self.account(name).await?;
+        let tokens = self.store.read().await?.app_passwords(Some(&account.id)).await?;
+        let mut ops = vec![Op::Account(AccountOp::Remove(account))];
+        ops.extend(tokens.into_iter().map(|token| Op::Account(AccountOp::RemoveAppPassword(token))));
+        self.commit(None, Vec::new(), ops).await?;
+        self.purge_soon();
+        Ok(())
+    }
+
+    async fn create_token(
+        &self,
+        user: &str,
+        scopes: Vec<String>,
+        expires: Option<String>,
+        label: Option<String>,
+    ) -> Answer<AdminAnswer> {
+        let account = self.account(user).await?;
+        if let Some(unknown) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+            let known = SCOPES.join(", ");
+            return Err(conflict(format!("unknown scope '{unknown}'; there are {known}")));
+        }
+        let expires = expires.as_deref().map(instant).transpose()?;
+        let mut random = [0; secret::BYTES];
+        self.entropy.fill(&mut random)?;
+        let written = secret::written(&random);
+        let id = self.fresh()?;
+        let row = AppPasswordRow {
+            id: *id.as_bytes(),
+            account: account.id,
+            account_name: self.store.account_hash(&user_name(&account.name)?),
+            secret: self.store.sealer().secret(&secret::normal(&written)),
+            label,
+            scopes,
+            created: rows::micros(self.clock.now()),
+            expires: expires.map(rows::micros),
+        };
+        self.commit(None, Vec::new(), vec![Op::Account(AccountOp::AddAppPassword(row))]).await?;
+        Ok(AdminAnswer::Secret { id: id.to_string(), secret: written })
+    }
+
+    async fn list_tokens(&self, user: Option<String>) -> Answer<AdminAnswer> {
+        let account = match user {
+            Some(user) => Some(self.account(&user).await?.id),
+            None => None,
+        };
+        let reader = self.store.read().await?;
+        let accounts = reader.accounts().await?;
+        let tokens = reader.app_passwords(account.as_ref()).await?;
+        let name = |id| accounts.iter().find(|account| account.id == id).map(|account| account.name.clone());
+        let row = |token: AppPasswordRow| TokenRow {
+            id: uuid::Uuid::from_bytes(token.id).to_string(),
+            user: name(token.account).unwrap_or_default(),
+            kind: "app".into(),
+            label: token.label,
+            scopes: token.scopes,
+            created: rows::time(token.created),
+            expires: token.expires.map(rows::time),
+        };
+        Ok(AdminAnswer::Tokens(tokens.into_iter().map(row).collect()))
+    }
+
+    async fn revoke_token(&self, id: &str) -> Answer<()> {
+        let tokens = self.store.read().await?.app_passwords(None).await?;
+        let wanted = uuid::Uuid::try_parse(id).ok().map(uuid::Uuid::into_bytes);
+        let token = tokens.into_iter().find(|token| Some(token.id) == wanted);
+        let token =
+            token.ok_or_else(|| conflict(format!("there is no token '{id}'; 'cardkeep token list' shows them")))?;
+        self.commit(None, Vec::new(), vec![Op::Account(AccountOp::RemoveAppPassword(token))]).await?;
+        Ok(())
+    }
+}
+
+/// What an admin says of a new user.
+pub(super) struct Profile {
+    pub(super) email: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) admin: bool,
+}
+
+fn user_name(text: &str) -> Answer<UserName> {
+    UserName::parse(text).map_err(|bad| {
+        conflict(format!("'{text}' is not a user name ({bad}); use a-z, 0-9 and ._@+-, at most 64"))
+    })
+}
+
+fn conflict(text: String) -> Stop {
+    Refusal::Conflict(text).into()
+}
+
+fn instant(text: &str) -> Answer<Timestamp> {
+    let date = || text.parse::<jiff::civil::Date>()?.to_zoned(jiff::tz::TimeZone::UTC);
+    let parsed = text.parse::<Timestamp>().or_else(|_| date().map(|day| day.timestamp()));
+    parsed.map_err(|_| conflict(format!("'{text}' is no date; write 2027-01-31 or 2027-01-31T12:00:00Z")))
+}
+
+fn user_row(row: AccountRow) -> UserRow {
+    UserRow {
+        name: row.name,
+        display_name: row.display_name,
+        email: row.email,
+        admin: row.admin,
+        enabled: row.enabled,
+        created: rows::time(row.created),
+    }
+}

@@ -1,0 +1,205 @@
+//! Homes and address books: listing, making, deleting, and the properties that clients write.
+
+use std::cmp::Reverse;
+
+use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::store::commit::{CollectionOp, Described, Op, PropertiesOp};
+use crate::store::query::{Link, Reader};
+use crate::store::rows::StoredProperty;
+
+use super::access::{Caller, Privilege};
+use super::place::{Place, Precondition};
+use super::refusal::{Fault, Refusal, Stop};
+use super::resolve::{book_id, collection_view, denied, stored};
+use super::view::{CollectionView, HomeView, Property, PropertyChange};
+use super::{Answer, Service};
+
+/// How much clients may write on one resource: properties, and bytes in all of them (DAV-23).
+const PROPERTIES: usize = 200;
+const PROPERTY_BYTES: usize = 256 << 10;
+
+/// How often a PROPPATCH is tried again when another one came between.
+const ROUNDS: usize = 16;
+
+impl Service {
+    /// A home and its books: the default book first, because Apple clients take the first (B1 #6).
+    pub async fn home(&self, caller: &Caller, owner: &UserName) -> Answer<HomeView> {
+        let home = self.readable_home(caller, owner)?;
+        let reader = self.store.read().await?;
+        let links = reader.links(home).await?;
+        let (home, books) = self.with_links(&reader, caller, owner, home, links).await?;
+        Ok(HomeView { home, books })
+    }
+
+    /// Reads a home and the books of some links in one call.
+    pub(super) async fn with_links(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        owner: &UserName,
+        home: CollectionId,
+        links: Vec<Link>,
+    ) -> Answer<(CollectionView, Vec<CollectionView>)> {
+        let mut ids = vec![home];
+        ids.extend(links.iter().map(|link| link.book));
+        let mut collections = reader.collections(&ids).await?.into_iter();
+        let home = collections.next().flatten().ok_or(Refusal::NotFound)?;
+        let mut books = Vec::with_capacity(links.len());
+        for (link, collection) in links.iter().zip(collections) {
+            // A link and its book are written and removed in one commit.
+            let book = collection.ok_or_else(|| Fault("a home names a book that is not there".into()))?;
+            let name = MemberName::parse(&link.name).map_err(|_| Fault("a book has no valid name".into()))?;
+            let default = book.row.default;
+            books.push((Reverse(default), collection_view(caller, owner, Some(&name), book)));
+        }
+        books.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
+        let books = books.into_iter().map(|(_, book)| book).collect();
+        Ok((collection_view(caller, owner, None, home), books))
+    }
+
+    /// Makes a book.
+    pub async fn create_book(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+        properties: Vec<Property>,
+        when: Vec<Precondition>,
+    ) -> Answer<()> {
+        let place = || Place::Home(owner.clone());
+        let home = self.writable_home(caller, owner, place, Privilege::Bind)?;
+        let properties: Vec<_> = properties.into_iter().map(stored).collect();
+        within_limits(&properties)?;
+        let expect = self.facts(&self.store.read().await?, caller, &when).await?;
+        let create = CollectionOp::Create {
+            home,
+            name: book.clone(),
+            id: CollectionId::new(self.fresh()?),
+            owner: caller.account,
+            default: false,
+            properties,
+            replace: false,
+        };
+        self.commit(Some(caller), expect, vec![Op::Collection(create)]).await?;
+        Ok(())
+    }
+
+    /// Removes a card, or a book with all that is in it.
+    pub async fn delete(&self, caller: &Caller, place: &Place, when: Vec<Precondition>) -> Answer<()> {
+        match place {
+            Place::Card(owner, book, card) => self.delete_card(caller, (owner, book, card), when).await,
+            Place::Book(owner, book) => {
+                let parent = || Place::Home(owner.clone());
+                let home = self.writable_home(caller, owner, parent, Privilege::Unbind)?;
+                let expect = self.facts(&self.store.read().await?, caller, &when).await?;
+                let remove = CollectionOp::Remove { home, name: book.clone() };
+                self.commit(Some(caller), expect, vec![Op::Collection(remove)]).await?;
+                self.purge.notify_one();
+                Ok(())
+            }
+            Place::Home(owner) => {
+                self.readable_home(caller, owner)?;
+                Err(denied(place.clone(), Privilege::Unbind))
+            }
+            Place::Principal(_) => Err(denied(place.clone(), Privilege::Unbind)),
+        }
+    }
+
+    /// Starts the clearing of what a removed or replaced book left.
+    pub(super) fn purge_soon(&self) {
+        self.purge.notify_one();
+    }
+
+    /// Changes the properties that clients write, all steps or none (DAV-19). What is protected is
+    /// the protocol's business.
+    pub async fn patch(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        changes: Vec<PropertyChange>,
+        when: Vec<Precondition>,
+    ) -> Answer<()> {
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let (of, before) = self.described(&reader, caller, place).await?;
+            let properties = changed(&before, &changes);
+            within_limits(&properties)?;
+            let expect = self.facts(&reader, caller, &when).await?;
+            drop(reader);
+            if properties == before && expect.is_empty() {
+                return Ok(());
+            }
+            let op = Op::Properties(PropertiesOp { of, properties, before });
+            match self.commit(Some(caller), expect, vec![op]).await {
+                // What was read has moved, or is gone; the next round tells which.
+                Err(Stop::Refused(Refusal::NotFound)) => continue,
+                done => return done.map(|_| ()),
+            }
+        }
+        Err(Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into())
+    }
+
+    /// What a place's properties are kept under, and those it has.
+    async fn described(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        place: &Place,
+    ) -> Answer<(Described, Vec<StoredProperty>)> {
+        let owner = match place {
+            Place::Principal(name) | Place::Home(name) | Place::Book(name, _) | Place::Card(name, ..) => name,
+        };
+        let home = self.writable_home(caller, owner, || place.clone(), Privilege::WriteProperties)?;
+        let account: AccountId = caller.account;
+        Ok(match place {
+            Place::Principal(_) => {
+                (Described::Account(account), reader.properties(account.as_bytes()).await?)
+            }
+            Place::Home(_) => (Described::Home(home), reader.properties(home.as_bytes()).await?),
+            Place::Book(_, name) => {
+                let book = book_id(reader, home, name).await?;
+                (Described::Book { home, name: name.clone() }, reader.properties(book.as_bytes()).await?)
+            }
+            Place::Card(_, book, name) => {
+                let book = book_id(reader, home, book).await?;
+                let with = crate::store::query::With { properties: true, body: false };
+                let card = reader.cards(book, std::slice::from_ref(name), with).await?.pop().flatten();
+                let card = card.ok_or(Refusal::NotFound)?;
+                (Described::Card { book, name: name.clone() }, card.properties)
+            }
+        })
+    }
+}
+
+/// The properties after the changes, in document order (DAV-20).
+fn changed(before: &[StoredProperty], changes: &[PropertyChange]) -> Vec<StoredProperty> {
+    let mut properties = before.to_vec();
+    for change in changes {
+        match change {
+            PropertyChange::Set(property) => {
+                let property = stored(property.clone());
+                let known = properties
+                    .iter_mut()
+                    .find(|known| known.namespace == property.namespace && known.local == property.local);
+                match known {
+                    Some(known) => *known = property,
+                    None => properties.push(property),
+                }
+            }
+            PropertyChange::Remove(name) => {
+                properties.retain(|known| known.namespace != name.namespace || known.local != name.local);
+            }
+        }
+    }
+    properties
+}
+
+fn within_limits(properties: &[StoredProperty]) -> Result<(), Refusal> {
+    let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    let size = |p: &StoredProperty| p.namespace.len() + p.local.len() + text(&p.text) + text(&p.xml);
+    let bytes: usize = properties.iter().map(size).sum();
+    if properties.len() > PROPERTIES || bytes > PROPERTY_BYTES {
+        return Err(Refusal::PropertiesFull);
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Cards: reading, querying, storing, removing.
+
+use bytes::Bytes;
+
+use crate::domain::filter::Filter;
+use crate::domain::id::{ContactId, MemberName, UserName};
+use crate::domain::vcard::admit;
+use crate::store::commit::{CardOp, NewCard, Op};
+use crate::store::query::With;
+
+use super::access::{Caller, Privilege};
+use super::place::{Place, Precondition};
+use super::refusal::{Fault, Refusal, Stop};
+use super::resolve::{book_id, card_view, collection_view, denied};
+use super::view::{BookView, CardView, Detail, Matches, Members, Stored};
+use super::{Answer, Service};
+
+/// A card's place, by its names.
+pub type CardPlace<'a> = (&'a UserName, &'a MemberName, &'a MemberName);
+
+impl Service {
+    /// A book and those of its members that are asked for.
+    pub async fn book(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+        members: Members,
+        detail: Detail,
+    ) -> Answer<BookView> {
+        let home = self.readable_home(caller, owner)?;
+        let reader = self.store.read().await?;
+        let id = book_id(&reader, home, book).await?;
+        let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+        let with = With { properties: detail.properties, body: detail.body };
+        let cards: Vec<_> = match members {
+            Members::None => Vec::new(),
+            Members::All => reader.all_cards(id, detail.properties).await?,
+            Members::Named(names) => {
+                reader.cards(id, &names, with).await?.into_iter().flatten().collect()
+            }
+        };
+        let cards = cards.into_iter().map(card_view).collect::<Answer<Vec<CardView>>>()?;
+        Ok(BookView { book: collection_view(caller, owner, Some(book), collection), cards })
+    }
+
+    /// The cards that a filter matches, by name.
+    pub async fn query(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+        filter: Filter,
+        limit: Option<usize>,
+    ) -> Answer<Matches> {
+        if limit == Some(0) {
+            return Err(Refusal::BadLimit.into());
+        }
+        let home = self.readable_home(caller, owner)?;
+        let reader = self.store.read().await?;
+        let id = book_id(&reader, home, book).await?;
+        let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+        let compiled = filter.compile();
+        let accept = Box::new(move |body: &[u8]| compiled.matches(body));
+        let (members, truncated) = reader.matching(id, accept, limit).await?;
+        let cards = reader.cards_of(id, &members, With::default()).await?;
+        let named = |card: crate::store::query::Card| MemberName::parse(&card.row.name);
+        let names = cards.into_iter().flatten().map(named).collect::<Result<Vec<_>, _>>();
+        let names = names.map_err(|_| Fault("the store is damaged: a card's name".into()))?;
+        Ok(Matches { book: collection_view(caller, owner, Some(book), collection), names, truncated })
+    }
+
+    /// Stores a card under the name that the client chose.
+    pub async fn put(
+        &self,
+        caller: &Caller,
+        place: CardPlace<'_>,
+        body: Bytes,
+        when: Vec<Precondition>,
+    ) -> Answer<Stored> {
+        let (owner, book, name) = place;
+        let home = self.readable_home(caller, owner)?;
+        let reader = self.store.read().await?;
+        let id = reader.link(home, book).await?.ok_or(Refusal::NoParent)?;
+        if !super::access::rights(caller, owner).allow(Privilege::WriteContent) {
+            let there = reader.cards(id, std::slice::from_ref(name), With::default()).await?;
+            return Err(match there.into_iter().flatten().next() {
+                Some(_) => denied(whole(place), Privilege::WriteContent),
+                None => denied(Place::Book(owner.clone(), book.clone()), Privilege::Bind),
+            });
+        }
+        let expect = self.facts(&reader, caller, &when).await?;
+        drop(reader);
+        let admitted = admit(&body, name, self.fresh()?, &self.settings.card)?;
+        let card = NewCard {
+            version: admitted.version,
+            uid: admitted.uid.clone(),
+            invented_uid: admitted.invented_uid,
+            body: admitted.bytes.clone(),
+        };
+        let fresh = ContactId::new(self.fresh()?);
+        let op = Op::Card(CardOp::Put { book: id, name: name.clone(), card, fresh });
+        let committed = match self.commit(Some(caller), expect, vec![op]).await {
+            // The book went while we were at it.
+            Err(Stop::Refused(Refusal::NotFound)) => return Err(Refusal::NoParent.into()),
+            done => done?,
+        };
+        let card = committed.cards.into_iter().next().ok_or(Fault("a put stored no card".into()))?;
+        Ok(Stored {
+            created: card.created,
+            verbatim: !admitted.altered,
+            card: CardView {
+                contact: card.contact,
+                name: name.clone(),
+                uid: admitted.uid,
+                etag: card.etag,
+                size: admitted.bytes.len() as u64,
+                version: admitted.version,
+                created: card.created_at,
+                modified: self.clock.now(),
+                properties: Vec::new(),
+                body: Some(admitted.bytes),
+            },
+        })
+    }
+
+    pub(super) async fn delete_card(
+        &self,
+        caller: &Caller,
+        place: CardPlace<'_>,
+        when: Vec<Precondition>,
+    ) -> Answer<()> {
+        let (owner, book, name) = place;
+        let parent = || Place::Book(owner.clone(), book.clone());
+        let home = self.writable_home(caller, owner, parent, Privilege::Unbind)?;
+        let reader = self.store.read().await?;
+        let expect = self.facts(&reader, caller, &when).await?;
+        let Some(id) = reader.link(home, book).await? else {
+            let unmet = !expect.is_empty() && !self.check(caller, when).await?;
+            return Err(if unmet { Refusal::Unmet } else { Refusal::NotFound }.into());
+        };
+        drop(reader);
+        let op = Op::Card(CardOp::Remove { book: id, name: name.clone() });
+        self.commit(Some(caller), expect, vec![op]).await?;
+        Ok(())
+    }
+
+    /// Whether preconditions hold now, for requests that only read.
+    pub async fn check(&self, caller: &Caller, when: Vec<Precondition>) -> Answer<bool> {
+        if when.is_empty() {
+            return Ok(true);
+        }
+        let expect = self.facts(&self.store.read().await?, caller, &when).await?;
+        Ok(self.store.holds(expect, self.clock.now()).await?)
+    }
+}
+
+fn whole((owner, book, card): CardPlace<'_>) -> Place {
+    Place::Card(owner.clone(), book.clone(), card.clone())
+}

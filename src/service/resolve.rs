@@ -1,0 +1,149 @@
+//! From places to collection ids and facts: the one way in which names become rows.
+
+use crate::domain::id::{CollectionId, MemberName, Uid, UserName};
+use crate::domain::vcard::Version;
+use crate::store::commit::{At, Expect, Fact, FactState};
+use crate::store::query::{Card, Collection, Reader};
+use crate::store::rows::{self, StoredProperty};
+
+use super::access::{Caller, Privilege, rights};
+use super::place::{Place, Precondition, Require, State};
+use super::refusal::{Fault, Refusal};
+use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue};
+use super::{Answer, Service};
+
+impl Service {
+    /// The home of `owner`, if the caller may read there; what the caller may not see does not
+    /// exist.
+    pub(super) fn readable_home(&self, caller: &Caller, owner: &UserName) -> Answer<CollectionId> {
+        let rights = rights(caller, owner);
+        match (rights.owner, rights.read) {
+            (true, true) => Ok(caller.home),
+            (true, false) => Err(denied(Place::Home(owner.clone()), Privilege::Read)),
+            (false, _) => Err(Refusal::NotFound.into()),
+        }
+    }
+
+    /// The home of `owner`, if the caller has `privilege` at `place`, which is there.
+    pub(super) fn writable_home(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        place: impl FnOnce() -> Place,
+        privilege: Privilege,
+    ) -> Answer<CollectionId> {
+        let home = self.readable_home(caller, owner)?;
+        if rights(caller, owner).allow(privilege) { Ok(home) } else { Err(denied(place(), privilege)) }
+    }
+
+    /// What a request's preconditions say of the store.
+    pub(super) async fn facts(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        when: &[Precondition],
+    ) -> Answer<Vec<Expect>> {
+        let mut expect = Vec::with_capacity(when.len());
+        for Precondition(lists) in when {
+            let mut alternatives = Vec::with_capacity(lists.len());
+            for list in lists {
+                let mut facts = Vec::with_capacity(list.len());
+                for require in list {
+                    facts.push(self.fact(reader, caller, require).await?);
+                }
+                alternatives.push(facts);
+            }
+            expect.push(Expect(alternatives));
+        }
+        Ok(expect)
+    }
+
+    async fn fact(&self, reader: &Reader, caller: &Caller, require: &Require) -> Answer<Fact> {
+        let at = match &require.place {
+            Some(Place::Home(owner)) => self.readable_home(caller, owner).ok().map(At::Collection),
+            Some(Place::Book(owner, book)) => match (self.readable_home(caller, owner), &require.state) {
+                (Ok(home), State::Token(_)) => reader.link(home, book).await?.map(At::Collection),
+                (Ok(home), _) => Some(At::Link(home, book.clone())),
+                (Err(_), _) => None,
+            },
+            Some(Place::Card(owner, book, card)) => match self.readable_home(caller, owner) {
+                Ok(home) => reader.link(home, book).await?.map(|book| At::Card(book, card.clone())),
+                Err(_) => None,
+            },
+            Some(Place::Principal(_)) | None => None,
+        };
+        let state = match &require.state {
+            State::Exists => FactState::Exists,
+            State::EtagIn(tags) => FactState::EtagIn(tags.clone()),
+            State::UnmodifiedSince(time) => FactState::UnmodifiedSince(*time),
+            State::Token(token) => FactState::At(token.collection, token.revision),
+            State::Never => FactState::Never,
+        };
+        Ok(Fact { at, state, negate: require.negate })
+    }
+}
+
+/// The book of that name in a home.
+pub(super) async fn book_id(reader: &Reader, home: CollectionId, book: &MemberName) -> Answer<CollectionId> {
+    reader.link(home, book).await?.ok_or(Refusal::NotFound.into())
+}
+
+/// The answer to a caller who lacks a privilege.
+pub(super) fn denied(place: Place, privilege: Privilege) -> super::Stop {
+    Refusal::NeedPrivileges(vec![(place, privilege)]).into()
+}
+
+/// A collection as the caller sees it.
+pub(super) fn collection_view(
+    caller: &Caller,
+    owner: &UserName,
+    name: Option<&MemberName>,
+    collection: Collection,
+) -> CollectionView {
+    CollectionView {
+        id: collection.id,
+        owner: owner.clone(),
+        name: name.cloned(),
+        created: rows::time(collection.row.created),
+        revision: collection.revision,
+        rights: rights(caller, owner),
+        properties: collection.properties.into_iter().map(property).collect(),
+    }
+}
+
+/// A card as it is shown.
+pub(super) fn card_view(card: Card) -> Answer<CardView> {
+    let row = card.row;
+    let damaged = || Fault("the store is damaged: a card's name or UID".into());
+    Ok(CardView {
+        contact: crate::domain::id::ContactId::from_bytes(row.contact),
+        name: MemberName::parse(&row.name).map_err(|_| damaged())?,
+        uid: Uid::new(&row.uid).ok_or_else(damaged)?,
+        etag: crate::domain::id::Etag(row.etag),
+        size: row.size,
+        version: if row.format == 4 { Version::V4 } else { Version::V3 },
+        created: rows::time(row.created),
+        modified: rows::time(row.modified),
+        properties: card.properties.into_iter().map(property).collect(),
+        body: card.body,
+    })
+}
+
+/// A stored property as it is shown.
+pub(super) fn property(stored: StoredProperty) -> Property {
+    let value = match stored.xml {
+        Some(xml) => PropertyValue::Xml(xml),
+        None => PropertyValue::Text { text: stored.text.unwrap_or_default(), lang: stored.lang },
+    };
+    Property { name: PropertyName { namespace: stored.namespace, local: stored.local }, value }
+}
+
+/// A property as it is stored.
+pub(super) fn stored(property: Property) -> StoredProperty {
+    let PropertyName { namespace, local } = property.name;
+    let (text, lang, xml) = match property.value {
+        PropertyValue::Text { text, lang } => (Some(text), lang, None),
+        PropertyValue::Xml(xml) => (None, None, Some(xml)),
+    };
+    StoredProperty { namespace, local, text, lang, xml }
+}

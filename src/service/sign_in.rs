@@ -1,0 +1,320 @@
+//! Who is asking: account passwords (Argon2id), app passwords (160 random bits, one fast hash), a
+//! cache of verdicts so that a phone's next request costs microseconds, and brakes against guessing.
+//! No clear password is kept anywhere.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+
+use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::store::commit::{AccountOp, CollectionOp, Op};
+use crate::store::rows::{self, AccountRow, AppPasswordRow};
+
+use super::access::{Caller, Reach};
+use super::refusal::{Fault, Refusal, Stop};
+use super::{Answer, Entropy, Service, Settings};
+
+mod guesses;
+pub(super) mod secret;
+
+use guesses::{Guesses, Pace};
+
+/// How long a verdict on a password is remembered without being asked for.
+const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// How many verdicts are remembered.
+const VERDICTS: u64 = 100_000;
+/// How many checks may wait for their turn: a thousand phones after a restart, and as many again.
+const WAITING: usize = 2048;
+/// When a caller is told to come back who found the queue full.
+const QUEUE_FULL: Duration = Duration::from_secs(5);
+
+/// What one hashing of a password costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Argon2Cost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Default for Argon2Cost {
+    fn default() -> Self {
+        Self { memory_kib: Params::DEFAULT_M_COST, passes: Params::DEFAULT_T_COST }
+    }
+}
+
+/// A name and a password as a client sent them. Has no `Debug`.
+pub struct Credentials {
+    /// The name, as sent.
+    pub user: String,
+    /// The password, as sent.
+    pub password: String,
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, Clone)]
+pub enum NotSignedIn {
+    /// The name or the password is wrong, or the account may not sign in.
+    Wrong,
+    /// Too many wrong passwords for this account from this address (429).
+    Slowed {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Too many checks are waiting (503).
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Ours.
+    Failed(Fault),
+}
+
+/// A verdict on one name and password, true while the account's epoch stays.
+#[derive(Clone, Copy)]
+struct Verdict {
+    account: [u8; 16],
+    epoch: u64,
+    right: bool,
+}
+
+type Credential = [u8; 32];
+
+/// What sign-in remembers, in memory only.
+pub(super) struct SignIn {
+    key: [u8; 32],
+    verdicts: Cache<Credential, Verdict>,
+    checking: Mutex<HashMap<Credential, Arc<tokio::sync::Mutex<()>>>>,
+    turns: Semaphore,
+    waiting: Semaphore,
+    guesses: Guesses,
+    argon2: Argon2<'static>,
+    /// The hash of no password: checked for unknown names, so that they take as long.
+    nobody: String,
+}
+
+impl SignIn {
+    pub(super) fn new(settings: &Settings, entropy: &dyn Entropy) -> Result<Self, Fault> {
+        let mut key = [0; 32];
+        entropy.fill(&mut key)?;
+        let cost = settings.argon2;
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None)
+            .map_err(|_| Fault("the cost of password hashing is out of range".into()))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = hash(&argon2, &key, &[0; 16])?;
+        Ok(Self {
+            key,
+            verdicts: Cache::builder().max_capacity(VERDICTS).time_to_idle(REMEMBERED).build(),
+            checking: Mutex::new(HashMap::new()),
+            turns: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            waiting: Semaphore::new(WAITING),
+            guesses: Guesses::new(settings.login_attempts),
+            argon2,
+            nobody,
+        })
+    }
+
+    fn credential(&self, name: &UserName, password: &str) -> Credential {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(name.as_str().as_bytes()).update(&[0]).update(password.as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+
+    fn remembered(&self, credential: &Credential, account: Option<&AccountRow>) -> Option<bool> {
+        let (id, epoch) = identity(account);
+        let verdict = self.verdicts.get(credential)?;
+        (verdict.account == id && verdict.epoch == epoch).then_some(verdict.right)
+    }
+
+    /// Hashes a new password.
+    pub(super) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, Fault> {
+        let argon2 = self.argon2.clone();
+        let work = move || hash(&argon2, password.as_bytes(), &salt);
+        tokio::task::spawn_blocking(work).await.map_err(|_| Fault("hashing a password failed".into()))?
+    }
+
+    /// Checks a password slowly, unless another request with the same credential just did: one check
+    /// at a time per credential, as many at once as there are cores, and a bound on those waiting.
+    async fn check(
+        &self,
+        credential: Credential,
+        account: Option<&AccountRow>,
+        password: String,
+    ) -> Result<bool, NotSignedIn> {
+        let busy = NotSignedIn::Busy { retry_after: QUEUE_FULL };
+        let Ok(_place) = self.waiting.try_acquire() else { return Err(busy) };
+        let gate = self.lock_checking().entry(credential).or_default().clone();
+        let guard = gate.lock().await;
+        let verdict = match self.remembered(&credential, account) {
+            Some(right) => Ok(right),
+            None => self.verify(credential, account, password).await,
+        };
+        drop(guard);
+        let mut checking = self.lock_checking();
+        // This map and this request hold the gate; nobody else waits for it.
+        if Arc::strong_count(&gate) <= 2 {
+            checking.remove(&credential);
+        }
+        verdict
+    }
+
+    async fn verify(
+        &self,
+        credential: Credential,
+        account: Option<&AccountRow>,
+        password: String,
+    ) -> Result<bool, NotSignedIn> {
+        let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
+        let Ok(_turn) = self.turns.acquire().await else { return Err(failed("sign-in is closed")) };
+        let known = account.and_then(|account| account.password.clone());
+        let possible = known.is_some();
+        let stored = known.unwrap_or_else(|| self.nobody.clone());
+        let argon2 = self.argon2.clone();
+        let work = move || match PasswordHash::new(&stored) {
+            Ok(hash) => argon2.verify_password(password.as_bytes(), &hash).is_ok(),
+            Err(_) => false,
+        };
+        let matches = tokio::task::spawn_blocking(work).await;
+        let right = matches.map_err(|_| failed("checking a password failed"))? && possible;
+        let (account, epoch) = identity(account);
+        self.verdicts.insert(credential, Verdict { account, epoch, right });
+        Ok(right)
+    }
+
+    fn lock_checking(&self) -> std::sync::MutexGuard<'_, HashMap<Credential, Arc<tokio::sync::Mutex<()>>>> {
+        self.checking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// Signs a client in by name and password. `address` is the client's, for slowing down guesses.
+    pub async fn sign_in(&self, credentials: Credentials, address: IpAddr) -> Result<Caller, NotSignedIn> {
+        let failed = |error: crate::store::StoreError| NotSignedIn::Failed(super::fault(error));
+        let Credentials { user, password } = credentials;
+        let Ok(name) = UserName::parse(&user) else { return Err(NotSignedIn::Wrong) };
+        let reader = self.store.read().await.map_err(failed)?;
+        let offered = secret::normal(&password);
+        let (account, app) = reader.credentials(&name, &offered).await.map_err(failed)?;
+        drop(reader);
+        if let (Some(account), Some(app)) = (&account, &app)
+            && app.account == account.id
+            && account.enabled
+            && app.expires.is_none_or(|end| rows::time(end) > self.clock.now())
+        {
+            return self.admitted(account.clone(), reach(app)).await;
+        }
+        let credential = self.sign_in.credential(&name, &password);
+        let known = self.sign_in.remembered(&credential, account.as_ref());
+        let right = match known {
+            Some(true) => true,
+            _ => self.check_paced(&name, address, credential, account.as_ref(), password).await?,
+        };
+        match account {
+            Some(account) if right && account.enabled => self.admitted(account, Reach::Write).await,
+            _ => Err(NotSignedIn::Wrong),
+        }
+    }
+
+    /// Checks a password that is not known to be right, at the pace that past guesses leave.
+    async fn check_paced(
+        &self,
+        name: &UserName,
+        address: IpAddr,
+        credential: Credential,
+        account: Option<&AccountRow>,
+        password: String,
+    ) -> Result<bool, NotSignedIn> {
+        let guess = self.sign_in.guesses.of(self.store.account_hash(name), address);
+        let slowed = |retry_after| Err(NotSignedIn::Slowed { retry_after });
+        let (turn, slow) = match guess.turn().await {
+            Pace::Free => (None, None),
+            Pace::Slow { turn, retry_after } => (Some(turn), Some(retry_after)),
+            Pace::Full { retry_after } => return slowed(retry_after),
+        };
+        let right = self.sign_in.check(credential, account, password).await?;
+        drop(turn);
+        if right {
+            guess.forgive();
+            return Ok(true);
+        }
+        guess.count();
+        match slow {
+            Some(retry_after) => slowed(retry_after),
+            None => Ok(false),
+        }
+    }
+
+    /// The caller, after its default book was made at the first sign-in.
+    async fn admitted(&self, account: AccountRow, contacts: Reach) -> Result<Caller, NotSignedIn> {
+        let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
+        let name = UserName::parse(&account.name).map_err(|_| failed("an account has no valid name"))?;
+        let caller = Caller {
+            account: AccountId::from_bytes(account.id),
+            name,
+            home: CollectionId::from_bytes(account.home),
+            contacts,
+        };
+        if !account.provisioned {
+            match self.provision(&caller, account).await {
+                // Another request was first.
+                Ok(()) | Err(Stop::Refused(_)) => {}
+                Err(Stop::Failed(fault)) => return Err(NotSignedIn::Failed(fault)),
+            }
+        }
+        Ok(caller)
+    }
+
+    /// Makes the default book, once: a flag on the account, so that a deleted one stays deleted.
+    async fn provision(&self, caller: &Caller, before: AccountRow) -> Answer<()> {
+        let after = AccountRow { provisioned: true, ..before.clone() };
+        let flag = Op::Account(AccountOp::Update { before, after });
+        let name = MemberName::parse(DEFAULT_BOOK).map_err(|_| Fault("the default book's name".into()))?;
+        let create = Op::Collection(CollectionOp::Create {
+            home: caller.home,
+            name,
+            id: CollectionId::new(self.fresh()?),
+            owner: caller.account,
+            default: true,
+            properties: Vec::new(),
+            replace: false,
+        });
+        match self.commit(Some(caller), Vec::new(), vec![flag.clone(), create]).await {
+            Err(Stop::Refused(Refusal::Mapped)) => {
+                self.commit(Some(caller), Vec::new(), vec![flag]).await.map(|_| ())
+            }
+            done => done.map(|_| ()),
+        }
+    }
+}
+
+/// The book that the first sign-in makes.
+pub(super) const DEFAULT_BOOK: &str = "contacts";
+
+/// Whose verdict it is: the account and its epoch, or nobody.
+fn identity(account: Option<&AccountRow>) -> ([u8; 16], u64) {
+    account.map_or(([0; 16], 0), |account| (account.id, account.epoch))
+}
+
+/// What an app password's scopes allow for contacts; none given is all of DAV.
+fn reach(app: &AppPasswordRow) -> Reach {
+    let scopes = || app.scopes.iter().map(String::as_str);
+    match app.scopes.is_empty() {
+        true => Reach::Write,
+        false if scopes().any(|scope| scope == "dav:contacts") => Reach::Write,
+        false if scopes().any(|scope| scope == "dav:contacts:read") => Reach::Read,
+        false => Reach::None,
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<String, Fault> {
+    match argon2.hash_password_with_salt(password, salt) {
+        Ok(hash) => Ok(hash.to_string()),
+        Err(_) => Err(Fault("hashing a password failed".into())),
+    }
+}

@@ -1,0 +1,103 @@
+//! What changed since a token (RFC 6578): token, members and log come from one snapshot (SYNC-13).
+
+use crate::domain::id::{CollectionId, MemberName, Revision, UserName};
+use crate::domain::token::SyncToken;
+use crate::store::query::{Log, LogRange, Reader, With};
+
+use super::access::Caller;
+use super::refusal::Refusal;
+use super::resolve::{book_id, card_view, collection_view};
+use super::view::{CardView, Changes, CollectionView};
+use super::{Answer, Service};
+
+/// How many changes one answer tells at most (SYNC-18): some clients never page, so it is large.
+const MOST: usize = 20_000;
+
+impl Service {
+    /// The cards of a book that came, changed or went since a token; all, without one.
+    pub async fn changes(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+        since: Option<SyncToken>,
+        limit: Option<usize>,
+    ) -> Answer<Changes<CardView>> {
+        let home = self.readable_home(caller, owner)?;
+        let reader = self.store.read().await?;
+        let id = book_id(&reader, home, book).await?;
+        let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+        let collection = collection_view(caller, owner, Some(book), collection);
+        let part = part(&reader, &collection, since, limit).await?;
+        let cards = reader.cards_of(id, &part.log.changed, With::default()).await?;
+        let changed = cards.into_iter().flatten().map(card_view).collect::<Answer<Vec<_>>>()?;
+        Ok(Changes {
+            collection,
+            changed,
+            removed: part.log.removed,
+            token: part.token,
+            truncated: part.log.truncated,
+        })
+    }
+
+    /// The books of a home that came, changed or went since a token; all, without one.
+    pub async fn home_changes(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        since: Option<SyncToken>,
+        limit: Option<usize>,
+    ) -> Answer<Changes<CollectionView>> {
+        let home: CollectionId = self.readable_home(caller, owner)?;
+        let reader = self.store.read().await?;
+        let (collection, _) = self.with_links(&reader, caller, owner, home, Vec::new()).await?;
+        let part = part(&reader, &collection, since, limit).await?;
+        let links = reader.links_of(home, &part.log.changed).await?;
+        let (_, changed) = self.with_links(&reader, caller, owner, home, links).await?;
+        Ok(Changes {
+            collection,
+            changed,
+            removed: part.log.removed,
+            token: part.token,
+            truncated: part.log.truncated,
+        })
+    }
+}
+
+/// A part of a log and the token that tells exactly of it.
+struct Part {
+    log: Log,
+    token: SyncToken,
+}
+
+async fn part(
+    reader: &Reader,
+    collection: &CollectionView,
+    since: Option<SyncToken>,
+    limit: Option<usize>,
+) -> Answer<Part> {
+    if limit == Some(0) {
+        return Err(Refusal::BadLimit.into());
+    }
+    let current = collection.revision;
+    let (since, began) = match since {
+        None => (Revision(0), current),
+        Some(token) => {
+            let began = token.began.unwrap_or(Revision(0));
+            if token.collection != collection.id || token.revision > current || began > current {
+                return Err(Refusal::BadToken.into());
+            }
+            (token.revision, began)
+        }
+    };
+    let limit = Some(limit.unwrap_or(MOST).min(MOST));
+    let log = reader.log(collection.id, LogRange { since, began, limit }).await?;
+    let token = if log.truncated {
+        // Still within an initial sync as long as its first page's revision lies ahead.
+        let began = (began > log.upto).then_some(began);
+        SyncToken { collection: collection.id, revision: log.upto, began }
+    } else {
+        collection.token()
+    };
+    Ok(Part { log, token })
+}

@@ -1,0 +1,203 @@
+//! COPY and MOVE: of cards between books, of books within their home.
+
+use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
+use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
+use crate::store::query::Reader;
+
+use super::access::{Caller, Privilege};
+use super::place::{Place, Precondition};
+use super::refusal::{Fault, Refusal, Stop};
+use super::resolve::book_id;
+use super::view::{Transferred, Verb};
+use super::{Answer, Service};
+
+/// How many cards of a copied book go into one commit.
+const CHUNK: usize = 128;
+
+/// How a COPY or MOVE is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// COPY or MOVE.
+    pub verb: Verb,
+    /// What is at the destination may be replaced (`Overwrite`).
+    pub overwrite: bool,
+    /// Of a book, the book alone is copied (`Depth: 0`).
+    pub shallow: bool,
+}
+
+impl Service {
+    /// Copies or moves a card to a card's place, or a book to a book's place.
+    pub async fn transfer(
+        &self,
+        caller: &Caller,
+        manner: Manner,
+        from: &Place,
+        to: &Place,
+        when: Vec<Precondition>,
+    ) -> Answer<Transferred> {
+        if from == to {
+            return Err(Refusal::SamePlace.into());
+        }
+        match (from, to) {
+            (Place::Card(a, book, card), Place::Card(b, to_book, to_card)) => {
+                let source = self.end(caller, manner, (a, book), true)?;
+                let target = self.end(caller, manner, (b, to_book), false)?;
+                let from = (source, book, card);
+                self.transfer_card(caller, manner, from, (target, to_book, to_card), when).await
+            }
+            (Place::Book(a, book), Place::Book(b, to_book)) => {
+                let home = self.book_home(caller, manner, a, true)?;
+                if self.book_home(caller, manner, b, false)? != home {
+                    return Err(Refusal::WrongPlace.into());
+                }
+                self.transfer_book(caller, manner, home, (book, to_book), when).await
+            }
+            _ => Err(Refusal::WrongPlace.into()),
+        }
+    }
+
+    /// The home of one end of a card's way, if the caller may do there what the verb needs (ACL-14).
+    fn end(
+        &self,
+        caller: &Caller,
+        manner: Manner,
+        (owner, book): (&UserName, &MemberName),
+        source: bool,
+    ) -> Answer<CollectionId> {
+        let place = || Place::Book(owner.clone(), book.clone());
+        self.writable_home(caller, owner, place, needed(manner.verb, source))
+    }
+
+    fn book_home(
+        &self,
+        caller: &Caller,
+        manner: Manner,
+        owner: &UserName,
+        source: bool,
+    ) -> Answer<CollectionId> {
+        let place = || Place::Home(owner.clone());
+        self.writable_home(caller, owner, place, needed(manner.verb, source))
+    }
+
+    async fn transfer_card(
+        &self,
+        caller: &Caller,
+        manner: Manner,
+        from: (CollectionId, &MemberName, &MemberName),
+        to: (CollectionId, &MemberName, &MemberName),
+        when: Vec<Precondition>,
+    ) -> Answer<Transferred> {
+        let reader = self.store.read().await?;
+        let source = book_id(&reader, from.0, from.1).await?;
+        let target = reader.link(to.0, to.1).await?.ok_or(Refusal::NoParent)?;
+        let mut expect = self.facts(&reader, caller, &when).await?;
+        drop(reader);
+        if !manner.overwrite {
+            expect.push(free(At::Card(target, to.2.clone())));
+        }
+        let copy = match manner.verb {
+            Verb::Copy => Some(ContactId::new(self.fresh()?)),
+            Verb::Move => None,
+        };
+        let op = CardOp::Transfer { from: (source, from.2.clone()), to: (target, to.2.clone()), copy };
+        let committed = self.commit(Some(caller), expect, vec![Op::Card(op)]).await?;
+        let created = committed.cards.first().is_some_and(|card| card.created);
+        Ok(if created { Transferred::Created } else { Transferred::Replaced })
+    }
+
+    async fn transfer_book(
+        &self,
+        caller: &Caller,
+        manner: Manner,
+        home: CollectionId,
+        (from, to): (&MemberName, &MemberName),
+        when: Vec<Precondition>,
+    ) -> Answer<Transferred> {
+        let reader = self.store.read().await?;
+        let source = book_id(&reader, home, from).await?;
+        let replaced = reader.link(home, to).await?.is_some();
+        let mut expect = self.facts(&reader, caller, &when).await?;
+        if !manner.overwrite {
+            expect.push(free(At::Link(home, to.clone())));
+        }
+        let id = CollectionId::new(self.fresh()?);
+        let op = match manner.verb {
+            Verb::Move => {
+                CollectionOp::Rename { home, from: from.clone(), to: to.clone(), replace: manner.overwrite }
+            }
+            Verb::Copy => {
+                let original = reader.collections(&[source]).await?.pop().flatten();
+                CollectionOp::Create {
+                    home,
+                    name: to.clone(),
+                    id,
+                    owner: caller.account,
+                    default: false,
+                    properties: original.ok_or(Refusal::NotFound)?.properties,
+                    replace: manner.overwrite,
+                }
+            }
+        };
+        self.commit(Some(caller), expect, vec![Op::Collection(op)]).await?;
+        if manner.verb == Verb::Copy && !manner.shallow {
+            self.copy_cards(caller, &reader, source, id).await?;
+        }
+        if replaced {
+            self.purge_soon();
+        }
+        Ok(if replaced { Transferred::Replaced } else { Transferred::Created })
+    }
+
+    /// Copies the cards that `reader` shows, some in each commit. What is gone meanwhile is left
+    /// out, as if it had gone before the copy.
+    async fn copy_cards(
+        &self,
+        caller: &Caller,
+        reader: &Reader,
+        source: CollectionId,
+        target: CollectionId,
+    ) -> Answer<()> {
+        let cards = reader.all_cards(source, false).await?;
+        let names = cards.iter().map(|card| MemberName::parse(&card.row.name));
+        let names: Vec<_> = names.collect::<Result<_, _>>().map_err(|_| Fault("a card's name".into()))?;
+        for chunk in names.chunks(CHUNK) {
+            let copies = self.copies(source, target, chunk)?;
+            match self.commit(Some(caller), Vec::new(), copies.clone()).await {
+                Err(Stop::Refused(Refusal::NotFound)) => {
+                    for copy in copies {
+                        match self.commit(Some(caller), Vec::new(), vec![copy]).await {
+                            Ok(_) | Err(Stop::Refused(Refusal::NotFound)) => {}
+                            Err(stop) => return Err(stop),
+                        }
+                    }
+                }
+                done => drop(done?),
+            }
+        }
+        Ok(())
+    }
+
+    fn copies(&self, source: CollectionId, target: CollectionId, names: &[MemberName]) -> Result<Vec<Op>, Fault> {
+        let copy = |name: &MemberName| {
+            Ok(Op::Card(CardOp::Transfer {
+                from: (source, name.clone()),
+                to: (target, name.clone()),
+                copy: Some(ContactId::new(self.fresh()?)),
+            }))
+        };
+        names.iter().map(copy).collect()
+    }
+}
+
+fn needed(verb: Verb, source: bool) -> Privilege {
+    match (verb, source) {
+        (Verb::Copy, true) => Privilege::Read,
+        (Verb::Move, true) => Privilege::Unbind,
+        (_, false) => Privilege::Bind,
+    }
+}
+
+/// The expectation that nothing is there (`Overwrite: F`; DAV-30).
+fn free(at: At) -> Expect {
+    Expect(vec![vec![Fact { at: Some(at), state: FactState::Exists, negate: true }]])
+}
