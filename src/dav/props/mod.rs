@@ -23,7 +23,7 @@ use super::xml::write::{Tag, Writer};
 use super::Front;
 
 pub use self::acl::privileges;
-pub use self::card::{AddressDataForm, BadAddressData, card_text};
+pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
 
 /// A resource, read, whose properties are asked for.
 #[derive(Debug, Clone, Copy)]

@@ -54,6 +54,11 @@ impl Writer {
         Bytes::from(std::mem::take(&mut self.buffer))
     }
 
+    /// Writes what another document's part holds.
+    pub fn append(&mut self, part: &[u8]) {
+        self.buffer.extend_from_slice(part);
+    }
+
     /// Writes markup, or text that is known to need no escapes.
     pub fn raw(&mut self, markup: &str) {
         self.buffer.extend_from_slice(markup.as_bytes());
