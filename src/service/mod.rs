@@ -25,7 +25,7 @@ pub mod refusal;
 mod resolve;
 pub mod sign_in;
 mod sync;
-mod transfer;
+pub mod transfer;
 pub mod view;
 
 #[cfg(test)]

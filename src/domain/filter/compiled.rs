@@ -248,7 +248,9 @@ impl Text {
     /// CARD-45, CARD-46: the whole text and each piece count as the instance's own text; negated,
     /// none of them may match.
     fn holds_for(&self, instance: &Instance<'_>) -> bool {
-        let found = self.finds(instance.text()) || instance.pieces().any(|piece| self.finds(piece.trim()));
+        // What a piece contains, the whole contains too.
+        let in_pieces = || self.kind != MatchKind::Contains && instance.pieces().any(|piece| self.finds(piece.trim()));
+        let found = self.finds(instance.text()) || in_pieces();
         found != self.negate
     }
 }
@@ -286,7 +288,8 @@ struct Instance<'a> {
 
 impl<'a> Instance<'a> {
     fn new(view: LineView<'a>) -> Self {
-        let value = String::from_utf8_lossy(view.value);
+        let value = std::str::from_utf8(view.value);
+        let value = value.map_or_else(|_| String::from_utf8_lossy(view.value), Cow::Borrowed);
         Self { view, value, text: OnceCell::new(), parameters: OnceCell::new() }
     }
 
@@ -301,14 +304,9 @@ impl<'a> Instance<'a> {
 
     /// The components of a structured value, the items of a list, unescaped.
     fn pieces(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let is = |name: &&str| self.view.is(name);
-        let separator = if ["N", "ADR", "ORG"].iter().any(|name| is(name)) {
-            Some(';')
-        } else if ["CATEGORIES", "NICKNAME"].iter().any(|name| is(name)) {
-            Some(',')
-        } else {
-            None
-        };
+        let among = |names: &[&str]| names.iter().any(|name| self.view.is(name));
+        let structured = among(&["N", "ADR", "ORG"]).then_some(';');
+        let separator = structured.or_else(|| among(&["CATEGORIES", "NICKNAME"]).then_some(','));
         separator.into_iter().flat_map(|separator| text::split(&self.value, separator)).map(text::unescape)
     }
 

@@ -43,6 +43,7 @@ impl<'a> Parts<'a> {
 impl<'a> Iterator for Parts<'a> {
     type Item = (Place, RawLine<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.lines.next()?;
         let before = self.depth;
@@ -75,7 +76,13 @@ enum Mark {
 }
 
 fn mark(line: &RawLine<'_>) -> Option<Mark> {
-    let text = if line.raw_len() <= LONGEST_FRAME { line.unfold() } else { return None };
+    // Most lines are settled by their first letters, unless a fold stands among them.
+    let first = line.octets().first_chunk::<3>()?.map(|octet| octet.to_ascii_uppercase());
+    let folded = first.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
+    if !(folded || matches!(&first, b"BEG" | b"END" | b"AGE")) || line.raw_len() > LONGEST_FRAME {
+        return None;
+    }
+    let text = line.unfold();
     let starts = |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()));
     if !(starts("BEGIN") || starts("END") || starts("AGENT")) {
         return None;

@@ -9,7 +9,8 @@ use super::lines::BOM;
 /// mark, which belongs to a file and not to an element. Stored cards are UTF-8 (VC-1); one that is
 /// not gets replacement characters.
 pub fn xml_safe(card: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(card.strip_prefix(BOM).unwrap_or(card));
+    let card = card.strip_prefix(BOM).unwrap_or(card);
+    let text = std::str::from_utf8(card).map_or_else(|_| String::from_utf8_lossy(card), Cow::Borrowed);
     if !suspicious(text.as_bytes()) || text.chars().all(in_xml) {
         return text;
     }
@@ -24,8 +25,8 @@ fn in_xml(character: char) -> bool {
 /// Whether the octets may hold such a character: a control, or 0xEF, with which U+FFFE and U+FFFF
 /// begin. Without an early exit inside a block, so that the compiler makes it wide.
 fn suspicious(octets: &[u8]) -> bool {
-    let odd = |octet: u8| (octet < 0x20 && !matches!(octet, b'\t' | b'\n' | b'\r')) || octet == 0xEF;
-    octets.chunks(256).any(|block| block.iter().fold(false, |found, &octet| found | odd(octet)))
+    let odd = |octet: u8| (octet < 0x20) & (octet != b'\t') & (octet != b'\n') & (octet != b'\r') | (octet == 0xEF);
+    octets.chunks(256).any(|block| block.iter().fold(0, |found, &octet| found | u8::from(odd(octet))) != 0)
 }
 
 #[cfg(test)]
