@@ -83,8 +83,6 @@ struct Usage(String);
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // The first TLS configuration would choose a provider by itself, unless there are two.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misread(&error),

@@ -75,7 +75,8 @@ pub static KEYS: &[Key] = &[
         section: "server",
         name: "metrics_token",
         default: Shown::Unset("\"a-long-random-text\""),
-        doc: "Lets others than this machine read /metrics, with `Authorization: Bearer TOKEN`.",
+        doc: "Lets others than this machine read /metrics, with `Authorization: Bearer TOKEN`. A proxy on this\n\
+              machine that sends no X-Forwarded-For reads it as this machine does.",
         set: |c, v| filled(v).map(|v| c.server.metrics_token = Some(v.to_owned())),
     },
     Key {

@@ -174,7 +174,7 @@ impl Exchange<'_> {
     }
 
     /// The `Depth` header; a value that is none is 400 (DAV-11).
-    fn depth(&self, absent: Depth) -> Result<Depth, Trouble> {
+    fn depth_or(&self, absent: Depth) -> Result<Depth, Trouble> {
         match self.depth() {
             None => Ok(absent),
             Some(b"0") => Ok(Depth::Zero),
@@ -267,7 +267,12 @@ pub async fn handle(
         Err(trouble) => refuse::answer(trouble, &exchange)?,
     };
     response.headers_mut().insert(DAV_HEADER, COMPLIANCE);
-    if !slash && exchange.target.kind().is_some_and(|kind| kind != Kind::Card) {
+    if !slash
+        && exchange
+            .target
+            .kind()
+            .is_some_and(|kind| kind != Kind::Card)
+    {
         content_location(&exchange, &mut response);
     }
     Ok(response)

@@ -209,7 +209,8 @@ impl Plan {
             }
         }
         for property in node.stored() {
-            let ordinary = row(&property.name).is_none_or(|row| !row.kinds.hold(node.kind()) && !row.allprop);
+            let ordinary =
+                row(&property.name).is_none_or(|row| !row.kinds.hold(node.kind()) && !row.allprop);
             let included = self
                 .items
                 .iter()
@@ -329,13 +330,17 @@ mod tests {
 
     #[test]
     fn found_properties_come_first_and_missing_ones_second() {
-        let body = "<propfind xmlns='DAV:'><prop><nope/><getetag/><resourcetype/></prop></propfind>";
+        let body =
+            "<propfind xmlns='DAV:'><prop><nope/><getetag/><resourcetype/></prop></propfind>";
         let (book, card) = (collection(Some("b")), card());
         let response = answer(&plan(body, false), &Node::Card(&book, &card));
         assert_eq!(
             shape(&response),
             [
-                ("HTTP/1.1 200 OK".into(), vec!["getetag".to_owned(), "resourcetype".into()]),
+                (
+                    "HTTP/1.1 200 OK".into(),
+                    vec!["getetag".to_owned(), "resourcetype".into()]
+                ),
                 ("HTTP/1.1 404 Not Found".into(), vec!["nope".to_owned()]),
             ]
         );
@@ -354,13 +359,20 @@ mod tests {
         assert_eq!(shape(&answer(&plan(body, true), &node)), [ok()]);
         assert_eq!(shape(&answer(&plan(none, false), &node)), [ok()]);
         let missing = shape(&answer(&plan(body, false), &node));
-        assert_eq!(missing, [("HTTP/1.1 404 Not Found".into(), vec!["nope".into()])]);
+        assert_eq!(
+            missing,
+            [("HTTP/1.1 404 Not Found".into(), vec!["nope".into()])]
+        );
     }
 
     #[test]
     fn allprop_brings_what_clients_wrote_and_no_acl() {
         let mut book = collection(Some("b"));
-        for (namespace, local) in [("DAV:", "displayname"), (CARD, "addressbook-description"), ("X", "dead")] {
+        for (namespace, local) in [
+            ("DAV:", "displayname"),
+            (CARD, "addressbook-description"),
+            ("X", "dead"),
+        ] {
             book.properties.push(Property {
                 name: PropertyName {
                     namespace: namespace.into(),
@@ -378,10 +390,20 @@ mod tests {
         };
         let mut names = names.clone();
         names.sort();
-        assert_eq!(names, ["creationdate", "dead", "displayname", "resourcetype"]);
+        assert_eq!(
+            names,
+            ["creationdate", "dead", "displayname", "resourcetype"]
+        );
         let include = "<propfind xmlns='DAV:'><allprop/><include><resourcetype/><sync-token/><x/></include></propfind>";
         let response = shape(&answer(&plan(include, false), &Node::Book(&book)));
-        assert_eq!(response[0].1.iter().filter(|n| *n == "resourcetype").count(), 1);
+        assert_eq!(
+            response[0]
+                .1
+                .iter()
+                .filter(|n| *n == "resourcetype")
+                .count(),
+            1
+        );
         assert!(response[0].1.contains(&"sync-token".to_owned()));
         assert_eq!(response[1].1, ["x"]);
         let propname = "<propfind xmlns='DAV:'><propname/></propfind>";
@@ -402,7 +424,11 @@ mod tests {
             Plan::of_report(&got.unwrap().asked, "", false).unwrap()
         };
         let good = answer(&asked("3.0"), &Node::Card(&book, &card));
-        let prop = good.child(&Ns::Dav, "propstat").unwrap().child(&Ns::Dav, "prop").unwrap();
+        let prop = good
+            .child(&Ns::Dav, "propstat")
+            .unwrap()
+            .child(&Ns::Dav, "prop")
+            .unwrap();
         let data = prop.child(&Ns::Card, "address-data").unwrap();
         assert_eq!(data.text().as_bytes(), card.body.clone().unwrap());
         card.body = Some(bytes::Bytes::from_static(b"\xff"));

@@ -12,7 +12,7 @@ use super::run::{Run, Scene, Source};
 use super::target::{Door, Target};
 use super::xml::request;
 use super::xml::write::Writer;
-use super::{Exchange, Depth, Outcome, full, multistatus};
+use super::{Depth, Exchange, Outcome, full, multistatus};
 
 /// Room for one resource's answer.
 const ROOM: usize = 1024;
@@ -34,7 +34,13 @@ pub async fn propfind(exchange: &Exchange<'_>) -> Outcome {
             .await?;
         return listing(exchange, plan, view).await;
     }
-    let subject = Subject::read(exchange, exchange.target, plan.detail(), depth == Depth::One).await?;
+    let subject = Subject::read(
+        exchange,
+        exchange.target,
+        plan.detail(),
+        depth == Depth::One,
+    )
+    .await?;
     let mut prefer = exchange.prefer;
     prefer.no_root &= depth == Depth::One;
     let mut out = Writer::document("D:multistatus", ROOM);
@@ -149,7 +155,9 @@ impl Subject {
             }
             Self::PrincipalUsers(users) => {
                 each(Node::PrincipalUsers, true);
-                users.iter().for_each(|user| each(Node::Principal(user), false));
+                users
+                    .iter()
+                    .for_each(|user| each(Node::Principal(user), false));
             }
             Self::Principal(view) => each(Node::Principal(view), true),
             Self::Homes(home) => {

@@ -191,7 +191,10 @@ impl Run {
                         .filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone()));
                     let members = Members::Named(names.collect());
                     let detail = self.scene.plan.detail();
-                    let read = self.scene.service.book(&self.scene.caller, owner, book, members, detail);
+                    let read =
+                        self.scene
+                            .service
+                            .book(&self.scene.caller, owner, book, members, detail);
                     match read.await {
                         Ok(view) => Some(view),
                         Err(Stop::Refused(Refusal::NotFound)) if !only => None,

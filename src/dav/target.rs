@@ -266,9 +266,7 @@ impl Target {
             Self::Principal(user) => Place::Principal(user.clone()),
             Self::Home(user) => Place::Home(user.clone()),
             Self::Book(user, book) => Place::Book(user.clone(), book.clone()),
-            Self::Card(user, book, card) => {
-                Place::Card(user.clone(), book.clone(), card.clone())
-            }
+            Self::Card(user, book, card) => Place::Card(user.clone(), book.clone(), card.clone()),
             _ => return None,
         })
     }
@@ -280,9 +278,7 @@ impl From<&Place> for Target {
             Place::Principal(user) => Self::Principal(user.clone()),
             Place::Home(user) => Self::Home(user.clone()),
             Place::Book(user, book) => Self::Book(user.clone(), book.clone()),
-            Place::Card(user, book, card) => {
-                Self::Card(user.clone(), book.clone(), card.clone())
-            }
+            Place::Card(user, book, card) => Self::Card(user.clone(), book.clone(), card.clone()),
         }
     }
 }
@@ -323,7 +319,13 @@ impl fmt::Display for Href<'_> {
             Self::Home(name) => write!(f, "{HOMES}{}/", user(name)),
             Self::Book(name, book) => write!(f, "{HOMES}{}/{}/", user(name), segment(book)),
             Self::Card(name, book, card) => {
-                write!(f, "{HOMES}{}/{}/{}", user(name), segment(book), segment(card))
+                write!(
+                    f,
+                    "{HOMES}{}/{}/{}",
+                    user(name),
+                    segment(book),
+                    segment(card)
+                )
             }
         }
     }
@@ -349,9 +351,7 @@ fn on_host<'h>(front: &Front, scheme: &str, rest: &'h str) -> Result<&'h str, Ba
     let (authority, path) = rest.split_at_checked(at).ok_or(BadHref::Unreadable)?;
     let own = match &front.host {
         None => true,
-        Some(host) => {
-            bare(scheme, authority).eq_ignore_ascii_case(bare(front.scheme, host))
-        }
+        Some(host) => bare(scheme, authority).eq_ignore_ascii_case(bare(front.scheme, host)),
     };
     match (own, path) {
         (false, _) => Err(BadHref::Foreign),
@@ -419,10 +419,16 @@ mod tests {
             ("/principals", Target::Root(Door::Principals)),
             ("/dav/principals/", Target::Principals),
             ("/dav/principals/users", Target::PrincipalUsers),
-            ("/dav/principals/users/A%40b/", Target::Principal(user("a@b"))),
+            (
+                "/dav/principals/users/A%40b/",
+                Target::Principal(user("a@b")),
+            ),
             ("/dav/addressbooks/", Target::Homes),
             ("/dav/addressbooks/a@b", Target::Home(user("a@b"))),
-            ("/dav//addressbooks/a/%C3%BC/", Target::Book(user("a"), member("ü"))),
+            (
+                "/dav//addressbooks/a/%C3%BC/",
+                Target::Book(user("a"), member("ü")),
+            ),
             (
                 "/dav/addressbooks/a/b/%63+%2b.vcf",
                 Target::Card(user("a"), member("b"), member("c++.vcf")),
@@ -463,8 +469,16 @@ mod tests {
             " c.vcf\n",
             "./%63.vcf",
         ] {
-            assert_eq!(Target::of_href(&front(), &book, href).as_ref(), Ok(&card), "{href}");
-            assert_eq!(Target::of_href(&front(), &card, href).as_ref(), Ok(&card), "{href}");
+            assert_eq!(
+                Target::of_href(&front(), &book, href).as_ref(),
+                Ok(&card),
+                "{href}"
+            );
+            assert_eq!(
+                Target::of_href(&front(), &card, href).as_ref(),
+                Ok(&card),
+                "{href}"
+            );
         }
         for href in [
             "https://elsewhere.org/x/dav/addressbooks/a/b/c.vcf",

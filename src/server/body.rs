@@ -41,7 +41,7 @@ pub struct Whole {
 impl Room {
     /// As much as the configuration allows, but never less than one of the largest bodies.
     pub fn new(limits: &Limits) -> Self {
-        let bytes = limits.body_memory.max(2 * limits.card_bytes);
+        let bytes = limits.body_memory.max(2 * limits.card_bytes).max(LEAST);
         Self {
             steps: Arc::new(Semaphore::new(bytes.div_ceil(STEP))),
             patience: PATIENCE,
@@ -58,6 +58,8 @@ impl Room {
     }
 }
 
+/// The least memory for bodies: the largest report fits, with room for others.
+const LEAST: usize = 32 << 20;
 /// Memory is granted in steps of this many bytes.
 const STEP: usize = 16 << 10;
 /// How long a body waits for memory.

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +103,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
         .map_err(|error| BootError::Failed(format!("metrics do not start: {error}")))?;
     let mut signals = Signals::install()?;
     let opened = Opened::open_patiently(&config).await?;
+    warn_if_open_to_others(&config.server.data);
     let ends = demo_data(&opened, demo).await?;
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -172,6 +173,14 @@ fn make_directory(data: &Path) -> Result<(), BootError> {
         })
 }
 
+/// A directory that was there before is left as it is, but not without a word.
+fn warn_if_open_to_others(data: &Path) {
+    let mode = std::fs::metadata(data).map_or(0, |meta| meta.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!("others than its owner may enter the data directory; chmod 700 it");
+    }
+}
+
 fn cannot_open(data: &Path, error: &dyn std::fmt::Display) -> BootError {
     BootError::Failed(format!(
         "the data directory {} cannot be opened: {error}",
@@ -191,9 +200,8 @@ async fn demo_data(opened: &Opened, demo: bool) -> Result<&'static str, BootErro
     if !demo {
         return Ok("");
     }
-    demo::fill(&opened.service)
-        .await
-        .map_err(BootError::Failed)?;
+    let filled = opened.service.fill_demo().await;
+    filled.map_err(|stop| BootError::Failed(stop.to_string()))?;
     Ok(demo::HOW_TO_CONNECT)
 }
 

@@ -89,6 +89,9 @@ fn protocol() -> Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
+        // What a client may send ahead of being asked, a connection: it is held in memory.
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(512 << 10)
         .max_header_list_size(128 << 10)
         .max_send_buf_size(256 << 10)
         .keep_alive_interval(Duration::from_secs(30))

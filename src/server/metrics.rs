@@ -115,6 +115,8 @@ pub fn request_ended(
 ) {
     gauge!(IN_FLIGHT).decrement(1.0);
     let class = match status {
+        // The client went before it was answered.
+        0 => "none",
         100..=199 => "1xx",
         200..=299 => "2xx",
         300..=399 => "3xx",

@@ -163,9 +163,11 @@ async fn dav(
     came: Arrival,
     line: &mut Line,
 ) -> Answer {
-    let caller = match auth::authenticate(&shared.service, &head.headers, came.client).await {
-        Ok(caller) => caller,
-        Err(why) => return respond::denied(why, &line.request),
+    let signing_in = auth::authenticate(&shared.service, &head.headers, came.client);
+    let caller = match timeout(shared.config.server.request_timeout, signing_in).await {
+        Ok(Ok(caller)) => caller,
+        Ok(Err(why)) => return respond::denied(why, &line.request),
+        Err(_) => return respond::busy(Duration::from_secs(30)),
     };
     line.account = Some(caller.account);
     if came.path == "/" && matches!(head.method, Method::GET | Method::HEAD) {

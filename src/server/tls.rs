@@ -90,7 +90,11 @@ fn load(certificate: &PathBuf, key: &PathBuf) -> Result<Loaded, String> {
     }
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| format!("tls.key: {} cannot be read: {error}", key.display()))?;
-    let mut config = ServerConfig::builder()
+    // Named, so that a second provider in the tree cannot make the choice ambiguous.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("tls: {error}"))?
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .map_err(|error| format!("tls: {shown} and its key do not fit: {error}"))?;

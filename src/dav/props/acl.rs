@@ -160,7 +160,13 @@ mod tests {
         for (read, write, owner) in [(true, true, true), (true, false, true), (true, true, false)] {
             let shown = privileges(Rights { read, write, owner });
             assert_eq!(shown.contains("<D:read/>"), read);
-            for part in ["write", "write-content", "write-properties", "bind", "unbind"] {
+            for part in [
+                "write",
+                "write-content",
+                "write-properties",
+                "bind",
+                "unbind",
+            ] {
                 assert_eq!(shown.contains(&format!("<D:{part}/>")), write, "{part}");
             }
             assert_eq!(shown.contains("<D:all/>"), read && write && owner);

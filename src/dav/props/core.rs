@@ -112,7 +112,11 @@ fn current_user<'a>(_: &Node<'a>, ask: &Ask<'a>) -> Option<Value<'a>> {
 fn reports_of<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let mut markup = String::with_capacity(512);
     for tag in reports::names_on(node.kind()) {
-        for part in ["<D:supported-report><D:report><", tag, "/></D:report></D:supported-report>"] {
+        for part in [
+            "<D:supported-report><D:report><",
+            tag,
+            "/></D:report></D:supported-report>",
+        ] {
             markup.push_str(part);
         }
     }

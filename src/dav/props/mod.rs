@@ -17,10 +17,10 @@ use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
 use crate::service::view::{CardView, CollectionView, PrincipalView, Property, PropertyName};
 
+use super::Front;
 use super::target::{Door, Href, Kind, Kinds};
 use super::xml::name::{CARD, CS, DAV};
 use super::xml::write::{Tag, Writer};
-use super::Front;
 
 pub use self::acl::privileges;
 pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
@@ -294,7 +294,9 @@ impl Row {
 
     /// Its local name.
     pub fn local(&self) -> &'static str {
-        self.tag.split_once(':').map_or(self.tag, |(_, local)| local)
+        self.tag
+            .split_once(':')
+            .map_or(self.tag, |(_, local)| local)
     }
 
     /// Whether clients must not write it on resources of that kind.
@@ -336,7 +338,9 @@ fn written<'a>(node: &Node<'a>, namespace: &str, local: &str) -> Option<Value<'a
 pub(super) mod tests {
     use super::*;
     use crate::dav::xml::read::parse;
-    use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName};
+    use crate::domain::id::{
+        AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName,
+    };
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
 
@@ -344,6 +348,7 @@ pub(super) mod tests {
         Caller {
             account: AccountId::from_bytes([1; 16]),
             name: UserName::parse("alice").unwrap(),
+            home: CollectionId::from_bytes([2; 16]),
             contacts: Reach::Write,
         }
     }
@@ -397,7 +402,9 @@ pub(super) mod tests {
             created: Timestamp::from_second(1_000_000).unwrap(),
             modified: Timestamp::from_second(1_000_001).unwrap(),
             properties: vec![],
-            body: Some(bytes::Bytes::from_static(b"BEGIN:VCARD\r\nFN:<J>\r\nEND:VCARD\r\n")),
+            body: Some(bytes::Bytes::from_static(
+                b"BEGIN:VCARD\r\nFN:<J>\r\nEND:VCARD\r\n",
+            )),
         }
     }
 
@@ -451,7 +458,10 @@ pub(super) mod tests {
             ),
         ];
         for (node, names) in cases {
-            for tag in everywhere.split_whitespace().chain(names.split_whitespace()) {
+            for tag in everywhere
+                .split_whitespace()
+                .chain(names.split_whitespace())
+            {
                 let row = rows().find(|row| row.tag == tag).expect(tag);
                 let value = row.value(&node, &ask);
                 let value = value.unwrap_or_else(|| panic!("{tag} on {:?}", node.kind()));
@@ -479,6 +489,9 @@ pub(super) mod tests {
         assert!(protected(&name(DAV, "getetag"), Kind::Book));
         assert!(protected(&name(CARD, "address-data"), Kind::Card));
         assert!(!protected(&name(CS, "me-card"), Kind::Home));
-        assert!(!protected(&name("http://apple.com/ns/ical/", "calendar-color"), Kind::Book));
+        assert!(!protected(
+            &name("http://apple.com/ns/ical/", "calendar-color"),
+            Kind::Book
+        ));
     }
 }

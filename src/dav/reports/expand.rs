@@ -83,10 +83,11 @@ impl Expansion<'_, '_> {
                 if found {
                     self.out.raw("<D:propstat><D:prop>");
                 }
-                missing.iter().for_each(|name| Tag::of(name).empty(&mut self.out));
-                self.out.raw(
-                    "</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>",
-                );
+                missing
+                    .iter()
+                    .for_each(|name| Tag::of(name).empty(&mut self.out));
+                self.out
+                    .raw("</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>");
             }
             self.out.raw("</D:response>");
             Ok(())
@@ -160,10 +161,7 @@ impl Expansion<'_, '_> {
     }
 }
 
-fn stored<'a>(
-    node: &Node<'a>,
-    name: &PropertyName,
-) -> Option<&'a crate::service::view::Property> {
+fn stored<'a>(node: &Node<'a>, name: &PropertyName) -> Option<&'a crate::service::view::Property> {
     node.stored().iter().find(|p| p.name == *name)
 }
 

@@ -64,11 +64,7 @@ static REPORTS: &[Row] = &[
 
 impl Row {
     const fn new(tag: &'static str, kinds: Kinds, report: Report) -> Self {
-        Self {
-            tag,
-            kinds,
-            report,
-        }
+        Self { tag, kinds, report }
     }
 
     fn is(&self, root: &Element) -> bool {
@@ -100,7 +96,9 @@ pub async fn report(exchange: &Exchange<'_>) -> Outcome {
         ))?;
     // The tree stays behind: handlers keep what they read of it.
     match row.report {
-        Report::Multiget => multiget::multiget(exchange, super::xml::request::multiget(&root)?).await,
+        Report::Multiget => {
+            multiget::multiget(exchange, super::xml::request::multiget(&root)?).await
+        }
         Report::Query => query::query(exchange, super::xml::request::query(&root)?).await,
         Report::Sync => sync::sync(exchange, super::xml::request::sync(&root)?).await,
         Report::Expand => expand::expand(exchange, super::xml::request::expand(&root)?).await,

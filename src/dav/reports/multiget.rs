@@ -25,21 +25,23 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
             continue;
         }
         let target = Target::of_href(exchange.front, exchange.target, href).ok();
-        let at = target.filter(|target| within(exchange.target, target)).and_then(|target| {
-            let Target::Card(owner, book, card) = target else {
-                return None;
-            };
-            let is_it = |known: &(UserName, MemberName)| known.0 == owner && known.1 == book;
-            // Clients ask book by book, so the book is most likely the last one.
-            let at = match books.iter().rposition(is_it) {
-                Some(at) => at,
-                None => {
-                    books.push((owner, book));
-                    books.len() - 1
-                }
-            };
-            Some((at, card))
-        });
+        let at = target
+            .filter(|target| within(exchange.target, target))
+            .and_then(|target| {
+                let Target::Card(owner, book, card) = target else {
+                    return None;
+                };
+                let is_it = |known: &(UserName, MemberName)| known.0 == owner && known.1 == book;
+                // Clients ask book by book, so the book is most likely the last one.
+                let at = match books.iter().rposition(is_it) {
+                    Some(at) => at,
+                    None => {
+                        books.push((owner, book));
+                        books.len() - 1
+                    }
+                };
+                Some((at, card))
+            });
         let echo = Some(href.clone());
         wanted.push(Wanted { echo, at });
     }
@@ -78,9 +80,13 @@ fn within(base: &Target, href: &Target) -> bool {
 pub async fn exists(exchange: &Exchange<'_>) -> Result<(), super::super::refuse::Trouble> {
     match exchange.target {
         Target::Book(owner, book) | Target::Card(owner, book, _) => {
-            let read = exchange
-                .service
-                .book(exchange.caller, owner, book, Members::None, Detail::default());
+            let read = exchange.service.book(
+                exchange.caller,
+                owner,
+                book,
+                Members::None,
+                Detail::default(),
+            );
             read.await?;
         }
         Target::Home(owner) => {

@@ -73,10 +73,19 @@ pub async fn search(exchange: &Exchange<'_>, asked: PrincipalSearch) -> Outcome 
         plan.respond(&Node::Principal(view), None, &ask, &mut out);
     }
     if found.len() > limit {
-        verdict(exchange.target.href(), None, Verdict::Truncated, &ask, &mut out);
+        verdict(
+            exchange.target.href(),
+            None,
+            Verdict::Truncated,
+            &ask,
+            &mut out,
+        );
     }
     out.raw("</D:multistatus>");
-    Ok(multistatus(full(out.take()), exchange.prefer.without_root_said()))
+    Ok(multistatus(
+        full(out.take()),
+        exchange.prefer.without_root_said(),
+    ))
 }
 
 /// Every property of a search must have the text, folded by case (ACL-19).
@@ -147,7 +156,10 @@ pub async fn matching(exchange: &Exchange<'_>, asked: PrincipalMatch) -> Outcome
         }
     });
     out.raw("</D:multistatus>");
-    Ok(multistatus(full(out.take()), exchange.prefer.without_root_said()))
+    Ok(multistatus(
+        full(out.take()),
+        exchange.prefer.without_root_said(),
+    ))
 }
 
 /// These reports run with Depth 0 alone, which is also what no `Depth` means (ACL-18, ACL-19).

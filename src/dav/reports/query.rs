@@ -9,7 +9,7 @@ use super::super::run::{Absent, Run, Scene, Source, Wanted};
 use super::super::target::Target;
 use super::super::xml::request::Query;
 use super::super::xml::write::Writer;
-use super::super::{Exchange, Depth, Outcome};
+use super::super::{Depth, Exchange, Outcome};
 use super::multiget::exists;
 
 /// Handles the report. Without a `Depth` it looks at a book's cards (D6).
@@ -73,22 +73,30 @@ async fn find(
     let mut found = Found::default();
     match (exchange.target, depth) {
         (Target::Book(owner, book), Depth::One | Depth::Infinity) => {
-            let matches = service.query(caller, owner, book, asked.filter, asked.limit).await?;
+            let matches = service
+                .query(caller, owner, book, asked.filter, asked.limit)
+                .await?;
             found.truncated = matches.truncated;
             found.add(owner, book, matches.names);
         }
         (Target::Card(owner, book, card), _) => {
-            let matches = service.query(caller, owner, book, asked.filter, None).await?;
+            let matches = service
+                .query(caller, owner, book, asked.filter, None)
+                .await?;
             let names = matches.names.into_iter().filter(|name| name == card);
             found.add(owner, book, names.collect());
         }
         (Target::Home(owner), Depth::Infinity) => {
             for view in service.home(caller, owner).await?.books {
                 let Some(book) = &view.name else { continue };
-                let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
+                let left = asked
+                    .limit
+                    .map(|limit| limit.saturating_sub(found.wanted.len()));
                 // With none left, one more match is looked for, only to know of it.
                 let limit = left.map(|left| left.max(1));
-                let matches = service.query(caller, owner, book, asked.filter.clone(), limit).await?;
+                let matches = service
+                    .query(caller, owner, book, asked.filter.clone(), limit)
+                    .await?;
                 match left {
                     Some(0) => found.truncated |= !matches.names.is_empty(),
                     _ => {

@@ -8,7 +8,6 @@ use crate::service::view::{CardView, Changes, CollectionView};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::props::{Ask, Node};
-use super::super::refuse::Trouble;
 use super::super::run::{Absent, Run, Scene, Source, Wanted};
 use super::super::target::{Href, Target};
 use super::super::xml::request::Sync;
@@ -32,7 +31,10 @@ pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
             let changes = match since {
                 Ok(since) => {
                     let limit = asked.limit;
-                    exchange.service.changes(exchange.caller, owner, book, since, limit).await?
+                    exchange
+                        .service
+                        .changes(exchange.caller, owner, book, since, limit)
+                        .await?
                 }
                 Err(refusal) => return unknown(exchange, refusal).await,
             };
@@ -42,7 +44,10 @@ pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
             let changes = match since {
                 Ok(since) => {
                     let limit = asked.limit;
-                    exchange.service.home_changes(exchange.caller, owner, since, limit).await?
+                    exchange
+                        .service
+                        .home_changes(exchange.caller, owner, since, limit)
+                        .await?
                 }
                 Err(refusal) => return unknown(exchange, refusal).await,
             };
@@ -117,7 +122,13 @@ async fn of_home(
         let node = Node::Book(book);
         match infinite {
             // What changes in a book is not told here: each book has its own tokens (SYNC-20).
-            true => verdict(Some(node.href()), None, Verdict::NotTraversed, &ask, &mut out),
+            true => verdict(
+                Some(node.href()),
+                None,
+                Verdict::NotTraversed,
+                &ask,
+                &mut out,
+            ),
             false => scene.plan().respond(&node, None, &ask, &mut out),
         }
     }
@@ -136,7 +147,13 @@ async fn of_home(
 }
 
 /// The rest of the answer: that there is more (SYNC-17), and the one token (SYNC-12).
-fn end(exchange: &Exchange<'_>, ask: &Ask<'_>, truncated: bool, token: SyncToken, out: &mut Writer) {
+fn end(
+    exchange: &Exchange<'_>,
+    ask: &Ask<'_>,
+    truncated: bool,
+    token: SyncToken,
+    out: &mut Writer,
+) {
     if truncated {
         verdict(exchange.target.href(), None, Verdict::Truncated, ask, out);
     }

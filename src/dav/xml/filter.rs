@@ -159,14 +159,21 @@ mod tests {
         .unwrap();
         assert_eq!(got.test, Test::AllOf);
         assert_eq!(got.properties[1].condition, PropertyCondition::NotDefined);
-        let PropertyCondition::Defined { test, parameters, .. } = &got.properties[0].condition
+        let PropertyCondition::Defined {
+            test, parameters, ..
+        } = &got.properties[0].condition
         else {
             panic!("defined");
         };
         assert_eq!(*test, Test::AllOf);
         assert!(matches!(
             &parameters[0].condition,
-            ParameterCondition::Matches(TextMatch { collation: Collation::Octet, kind: MatchKind::Equals, negate: true, .. })
+            ParameterCondition::Matches(TextMatch {
+                collation: Collation::Octet,
+                kind: MatchKind::Equals,
+                negate: true,
+                ..
+            })
         ));
     }
 

@@ -104,7 +104,9 @@ mod tests {
         for good in ["a", "_x", "address-data", "é", "a.1"] {
             assert!(is_ncname(good), "{good}");
         }
-        for bad in ["", "1a", "-a", "a b", "a>b", "a\"", "a:b", "a/b", "a&", ".a"] {
+        for bad in [
+            "", "1a", "-a", "a b", "a>b", "a\"", "a:b", "a/b", "a&", ".a",
+        ] {
             assert!(!is_ncname(bad), "{bad}");
         }
     }

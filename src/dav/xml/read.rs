@@ -229,7 +229,10 @@ impl Builder {
                 Event::CData(text) => self.text(&text.xml10_content())?,
                 Event::GeneralRef(reference) => {
                     let name: &str = &reference;
-                    match reference.resolve_char_ref().map_err(|_| BadXml::Malformed)? {
+                    match reference
+                        .resolve_char_ref()
+                        .map_err(|_| BadXml::Malformed)?
+                    {
                         Some(c) if is_xml_char(c) && !self.open.is_empty() => {
                             self.text(c.encode_utf8(&mut [0; 4]))?;
                         }
@@ -252,7 +255,11 @@ impl Builder {
         }
     }
 
-    fn element(&mut self, reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, BadXml> {
+    fn element(
+        &mut self,
+        reader: &NsReader<&[u8]>,
+        start: &BytesStart<'_>,
+    ) -> Result<Element, BadXml> {
         self.elements += 1;
         if self.elements > MAX_ELEMENTS || self.open.len() >= MAX_DEPTH {
             return Err(BadXml::TooLarge);
@@ -369,7 +376,8 @@ mod tests {
             assert!(root.is(&Ns::Dav, "propfind"), "{body}");
             assert!(root.child(&Ns::Dav, "prop").is_some(), "{body}");
         }
-        let other = parse(b"<prop xmlns='dav:' a='1&amp;2'>x&#x41;&lt;<![CDATA[<&]]></prop>").unwrap();
+        let other =
+            parse(b"<prop xmlns='dav:' a='1&amp;2'>x&#x41;&lt;<![CDATA[<&]]></prop>").unwrap();
         assert_eq!(other.ns.uri(), "dav:");
         assert_eq!(other.attribute("a"), Some("1&2"));
         assert_eq!(other.text(), "xA<<&");
@@ -434,7 +442,10 @@ mod tests {
         let hrefs = format!("<a>{}</a>", "<b>/dav/x</b>".repeat(50_000));
         assert_eq!(parse(hrefs.as_bytes()).unwrap().elements().count(), 50_000);
         let wide: String = (0..40).map(|i| format!(" a{i}='1'")).collect();
-        assert_eq!(parse(format!("<a{wide}/>").as_bytes()), Err(BadXml::TooLarge));
+        assert_eq!(
+            parse(format!("<a{wide}/>").as_bytes()),
+            Err(BadXml::TooLarge)
+        );
     }
 
     proptest! {

@@ -281,7 +281,10 @@ pub fn expand(root: &Element) -> Result<Vec<Expand>, BadXml> {
 /// `match-type` (ACL-20).
 pub fn principal_search(root: &Element) -> Result<PrincipalSearch, BadXml> {
     let mut searches = Vec::new();
-    for search in root.elements().filter(|e| e.is(&Ns::Dav, "property-search")) {
+    for search in root
+        .elements()
+        .filter(|e| e.is(&Ns::Dav, "property-search"))
+    {
         let prop = search.child(&Ns::Dav, "prop").ok_or(BadXml::Unexpected)?;
         let text = search.child(&Ns::Dav, "match").ok_or(BadXml::Unexpected)?;
         searches.push(PropertySearch {
@@ -395,7 +398,9 @@ fn address_data(element: &Element) -> AddressData {
 
 /// `limit/nresults`; CardDAV and WebDAV each have their own.
 fn limit(root: &Element, ns: &Ns) -> Result<Option<usize>, BadXml> {
-    let limit = root.child(ns, "limit").or_else(|| root.child(&Ns::Dav, "limit"));
+    let limit = root
+        .child(ns, "limit")
+        .or_else(|| root.child(&Ns::Dav, "limit"));
     let Some(limit) = limit else { return Ok(None) };
     limit
         .elements()

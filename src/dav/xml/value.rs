@@ -140,12 +140,18 @@ mod tests {
             lang: lang.map(str::to_owned),
         };
         assert_eq!(stored("<a><b> x\n</b></a>"), text(" x\n", None));
-        assert_eq!(stored("<a xml:lang='de'><b>x</b></a>"), text("x", Some("de")));
+        assert_eq!(
+            stored("<a xml:lang='de'><b>x</b></a>"),
+            text("x", Some("de"))
+        );
         assert_eq!(
             stored("<a xml:lang='de'><b xml:lang='fr' xmlns:u='u'>x</b></a>"),
             text("x", Some("fr"))
         );
-        assert_eq!(stored("<a xml:lang='de'><b xml:lang=''/></a>"), text("", None));
+        assert_eq!(
+            stored("<a xml:lang='de'><b xml:lang=''/></a>"),
+            text("", None)
+        );
     }
 
     #[test]

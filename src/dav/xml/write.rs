@@ -220,10 +220,7 @@ mod tests {
             })
             .empty(&mut out);
         }
-        assert_eq!(
-            out.take(),
-            "<D:a/><b/><x:c xmlns:x=\"u:&quot;&amp;\"/>"
-        );
+        assert_eq!(out.take(), "<D:a/><b/><x:c xmlns:x=\"u:&quot;&amp;\"/>");
     }
 
     proptest! {
