@@ -173,7 +173,7 @@ fn is_base64(value: &str) -> bool {
 
 /// Base64 without white space and without the line breaks that some clients escape inside it.
 fn clean_base64(mut data: String) -> String {
-    if data.contains(['\\', ' ', '\t']) {
+    if memchr::memchr3(b'\\', b' ', b'\t', data.as_bytes()).is_some() {
         data = data.replace("\\n", "").replace("\\r", "").replace(['\\', ' ', '\t'], "");
     }
     data
