@@ -1,1 +1,371 @@
-//! Tests.
+//! The use cases over the memory engine: what a client that follows tokens holds, what overlapping
+//! writers get, what sign-in lets in, and that the integrity check finds nothing to say.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::domain::filter::Filter;
+use crate::domain::id::{Etag, MemberName, UserName};
+use crate::domain::token::SyncToken;
+use crate::store::engine::memory::MemoryEngine;
+
+use super::access::{Caller, Reach};
+use super::admin::{AdminAnswer, AdminRequest};
+use super::place::{Place, Precondition, State};
+use super::sign_in::{Argon2Cost, Credentials, NotSignedIn};
+use super::transfer::Manner;
+use super::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Transferred, Verb};
+use super::*;
+
+/// A clock that goes on by a millisecond whenever it is read.
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.fetch_add(1, Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// Numbers that never repeat.
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+        let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut stream = blake3::Hasher::new().update(&seed).finalize_xof();
+        stream.fill(bytes);
+        Ok(())
+    }
+}
+
+async fn service() -> Arc<Service> {
+    let settings = Settings {
+        argon2: Argon2Cost { memory_kib: 8, passes: 1 },
+        login_attempts: 3,
+        ..Settings::default()
+    };
+    let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
+    let entropy = Arc::new(Counting(AtomicU64::new(0)));
+    Arc::new(Service::open(Arc::new(MemoryEngine::new()), clock, entropy, settings).await.unwrap())
+}
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+async fn sign_in(service: &Service, user: &str, password: &str) -> Result<Caller, NotSignedIn> {
+    let credentials = Credentials { user: user.into(), password: password.into() };
+    service.sign_in(credentials, HERE).await
+}
+
+async fn alice(service: &Service) -> Caller {
+    let name = UserName::parse("alice").unwrap();
+    let profile = admin::Profile { email: None, display_name: None, admin: false };
+    service.add_user(&name, profile, Some("secret".into())).await.unwrap();
+    sign_in(service, "Alice", "secret").await.unwrap()
+}
+
+fn name(text: &str) -> MemberName {
+    MemberName::parse(text).unwrap()
+}
+
+fn card(uid: &str, text: &str) -> Bytes {
+    format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nFN:{text}\r\nN:{text};;;;\r\nEND:VCARD\r\n").into()
+}
+
+impl Service {
+    async fn store_card(&self, caller: &Caller, book: &str, file: &str, body: Bytes) -> Answer<view::Stored> {
+        self.put(caller, (&caller.name, &name(book), &name(file)), body, Vec::new()).await
+    }
+
+    async fn names(&self, caller: &Caller, book: &str) -> BTreeMap<String, Etag> {
+        let view = self.book(caller, &caller.name, &name(book), Members::All, Detail::default()).await.unwrap();
+        view.cards.into_iter().map(|card| (card.name.as_str().to_owned(), card.etag)).collect()
+    }
+
+    async fn assert_sound(&self) {
+        let AdminAnswer::Checked(report) = self.admin(AdminRequest::Check).await else { panic!("no report") };
+        assert_eq!(report.faults, Vec::<String>::new());
+    }
+}
+
+fn refused<T>(answer: Answer<T>) -> Refusal {
+    match answer {
+        Err(Stop::Refused(refusal)) => refusal,
+        Err(Stop::Failed(fault)) => panic!("{fault}"),
+        Ok(_) => panic!("it was done"),
+    }
+}
+
+/// A client that knows only what tokens tell it.
+#[derive(Default)]
+struct Follower {
+    token: Option<SyncToken>,
+    holds: BTreeMap<String, Etag>,
+}
+
+impl Follower {
+    /// Follows to the end, `limit` changes at a time.
+    async fn follow(&mut self, service: &Service, caller: &Caller, limit: Option<usize>) {
+        loop {
+            let changes =
+                service.changes(caller, &caller.name, &name("contacts"), self.token, limit).await.unwrap();
+            for card in changes.changed {
+                self.holds.insert(card.name.as_str().into(), card.etag);
+            }
+            for gone in changes.removed {
+                assert!(self.holds.remove(gone.as_str()).is_some() || self.token.is_some());
+            }
+            self.token = Some(SyncToken::parse(&changes.token.to_string()).unwrap());
+            if !changes.truncated {
+                assert_eq!(changes.token, changes.collection.token());
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn sync_12_followers_hold_the_servers_set_after_every_step() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
+    let mut random = 42_u64;
+    let mut dice = |sides: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % sides
+    };
+    let (mut whole, mut paged) = (Follower::default(), Follower::default());
+    for step in 0..400 {
+        let file = format!("{}.vcf", dice(12));
+        let place = |book: &str, file: &str| Place::Card(caller.name.clone(), name(book), name(file));
+        match dice(10) {
+            0..=4 => {
+                let body = card(&format!("uid-{file}"), &format!("Step {step}"));
+                let _ = service.store_card(&caller, "contacts", &file, body).await;
+            }
+            5 | 6 => drop(service.delete(&caller, &place("contacts", &file), Vec::new()).await),
+            7 => {
+                let manner = Manner { verb: Verb::Move, overwrite: true, shallow: false };
+                let books = if dice(2) == 0 { ("contacts", "other") } else { ("other", "contacts") };
+                let (from, to) = (place(books.0, &file), place(books.1, &file));
+                drop(service.transfer(&caller, manner, &from, &to, Vec::new()).await);
+            }
+            8 => {
+                let manner = Manner { verb: Verb::Move, overwrite: dice(2) == 0, shallow: false };
+                let to = format!("{}.vcf", dice(12));
+                let (from, to) = (place("contacts", &file), place("contacts", &to));
+                drop(service.transfer(&caller, manner, &from, &to, Vec::new()).await);
+            }
+            _ => {
+                let mut fresh = Follower::default();
+                fresh.follow(&service, &caller, Some(1 + dice(3) as usize)).await;
+                assert_eq!(fresh.holds, service.names(&caller, "contacts").await);
+            }
+        }
+        whole.follow(&service, &caller, None).await;
+        assert_eq!(whole.holds, service.names(&caller, "contacts").await, "step {step}");
+        if dice(4) == 0 {
+            paged.follow(&service, &caller, Some(1 + dice(4) as usize)).await;
+            assert_eq!(paged.holds, whole.holds, "step {step}");
+        }
+    }
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn sync_17_an_initial_page_tells_of_no_older_removal_and_of_every_later_one() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    for i in 0..6 {
+        service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
+    }
+    let contacts = name("contacts");
+    let at = |i: u8| Place::Card(caller.name.clone(), contacts.clone(), name(&i.to_string()));
+    service.delete(&caller, &at(4), Vec::new()).await.unwrap();
+    let first = service.changes(&caller, &caller.name, &contacts, None, Some(3)).await.unwrap();
+    assert!(first.truncated && first.removed.is_empty() && first.changed.len() == 3);
+    service.delete(&caller, &at(0), Vec::new()).await.unwrap();
+    let second = service.changes(&caller, &caller.name, &contacts, Some(first.token), Some(2)).await.unwrap();
+    // 3 and 5 are new to the client, 4 went before it began, 0 went after.
+    assert_eq!((second.changed.len(), second.removed.len(), second.truncated), (2, 0, true));
+    let third = service.changes(&caller, &caller.name, &contacts, Some(second.token), Some(2)).await.unwrap();
+    assert_eq!((third.changed.len(), third.truncated), (0, false));
+    assert_eq!(third.removed, vec![name("0")]);
+}
+
+#[tokio::test]
+async fn sync_15_tokens_of_other_collections_and_of_the_future_are_refused() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    let contacts = name("contacts");
+    let now = service.changes(&caller, &caller.name, &contacts, None, None).await.unwrap().token;
+    let home = service.home(&caller, &caller.name).await.unwrap().home.token();
+    for bad in [SyncToken { revision: crate::domain::id::Revision(999), ..now }, home] {
+        let answer = service.changes(&caller, &caller.name, &contacts, Some(bad), None).await;
+        assert_eq!(refused(answer), Refusal::BadToken);
+    }
+}
+
+#[tokio::test]
+async fn card_11_a_uid_belongs_to_one_card_of_a_book() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
+    let taken = service.store_card(&caller, "contacts", "b", card("u", "B")).await;
+    assert_eq!(refused(taken), Refusal::UidTaken { holder: name("a") });
+    // CARD-12: another UID at the same URL, unless the server had made the old one up.
+    let changed = service.store_card(&caller, "contacts", "a", card("v", "A")).await;
+    assert_eq!(refused(changed), Refusal::UidTaken { holder: name("a") });
+    let without = Bytes::from_static(b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:X\r\nEND:VCARD\r\n");
+    assert!(!service.store_card(&caller, "contacts", "c", without).await.unwrap().verbatim);
+    assert!(!service.store_card(&caller, "contacts", "c", card("w", "X")).await.unwrap().created);
+    // CARD-13: the same UID in another book is fine, and a copy takes it there.
+    service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
+    let copy = Manner { verb: Verb::Copy, overwrite: false, shallow: false };
+    let at = |book: &str, file: &str| Place::Card(caller.name.clone(), name(book), name(file));
+    let done = service.transfer(&caller, copy, &at("contacts", "a"), &at("other", "a"), Vec::new()).await;
+    assert_eq!(done.unwrap(), Transferred::Created);
+    let again = service.transfer(&caller, copy, &at("contacts", "a"), &at("contacts", "z"), Vec::new()).await;
+    assert_eq!(refused(again), Refusal::UidTaken { holder: name("a") });
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn http_8_one_of_two_writers_with_one_tag_wins() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    let first = service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
+    let place = Place::Card(caller.name.clone(), name("contacts"), name("a"));
+    let mut writers = tokio::task::JoinSet::new();
+    for i in 0..8 {
+        let (service, caller, place) = (service.clone(), caller.clone(), place.clone());
+        let when = vec![Precondition::one(place, State::EtagIn(vec![first.card.etag]), false)];
+        writers.spawn(async move {
+            let at = (&caller.name.clone(), &name("contacts"), &name("a"));
+            service.put(&caller, at, card("u", &format!("Writer {i}")), when).await.is_ok()
+        });
+    }
+    assert_eq!(writers.join_all().await.into_iter().filter(|won| *won).count(), 1);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_deleted_default_book_stays_deleted_and_leaves_nothing() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    for i in 0..300 {
+        service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
+        service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "B")).await.unwrap();
+    }
+    let book = Place::Book(caller.name.clone(), name("contacts"));
+    service.delete(&caller, &book, Vec::new()).await.unwrap();
+    sign_in(&service, "alice", "secret").await.unwrap();
+    assert!(service.home(&caller, &caller.name).await.unwrap().books.is_empty());
+    service.purge_all().await.unwrap();
+    service.assert_sound().await;
+    let left = |table| service.store.count(table);
+    use crate::store::keys::Table;
+    for table in [Table::Body, Table::Uid, Table::History, Table::Change, Table::Purge] {
+        let expected = if table == Table::Change { 1 } else { 0 };
+        assert_eq!(left(table).await.unwrap(), expected, "{table:?}");
+    }
+}
+
+#[tokio::test]
+async fn books_are_renamed_copied_and_replaced_whole() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
+    let colour = PropertyName { namespace: "x".into(), local: "color".into() };
+    let value = PropertyValue::Text { text: "red".into(), lang: None };
+    let set = PropertyChange::Set(Property { name: colour, value });
+    let book = |text: &str| Place::Book(caller.name.clone(), name(text));
+    service.patch(&caller, &book("contacts"), vec![set], Vec::new()).await.unwrap();
+    let before = service.home(&caller, &caller.name).await.unwrap().books.remove(0);
+    let manner = |verb, overwrite| Manner { verb, overwrite, shallow: false };
+    let copied = service.transfer(&caller, manner(Verb::Copy, false), &book("contacts"), &book("b"), Vec::new()).await;
+    assert_eq!(copied.unwrap(), Transferred::Created);
+    assert_eq!(service.names(&caller, "b").await.len(), 1);
+    let onto = service.transfer(&caller, manner(Verb::Move, false), &book("contacts"), &book("b"), Vec::new()).await;
+    assert_eq!(refused(onto), Refusal::Unmet);
+    let moved = service.transfer(&caller, manner(Verb::Move, true), &book("contacts"), &book("b"), Vec::new()).await;
+    assert_eq!(moved.unwrap(), Transferred::Replaced);
+    let home = service.home(&caller, &caller.name).await.unwrap();
+    let after = &home.books[0];
+    assert_eq!((home.books.len(), after.id, &after.properties), (1, before.id, &before.properties));
+    service.purge_all().await.unwrap();
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_query_answers_in_order_and_says_what_it_left_out() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    for i in 0..5 {
+        service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
+    }
+    let contacts = name("contacts");
+    let query = |limit| service.query(&caller, &caller.name, &contacts, Filter::default(), limit);
+    let all: Vec<_> = (0..5).map(|i| name(&i.to_string())).collect();
+    assert_eq!(query(None).await.unwrap().names, all);
+    assert!(query(Some(4)).await.unwrap().truncated && !query(Some(5)).await.unwrap().truncated);
+    assert_eq!(refused(query(Some(0)).await), Refusal::BadLimit);
+}
+
+#[tokio::test]
+async fn passwords_app_passwords_and_their_ends() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    assert!(matches!(sign_in(&service, "alice", "wrong").await, Err(NotSignedIn::Wrong)));
+    assert!(matches!(sign_in(&service, "nobody", "secret").await, Err(NotSignedIn::Wrong)));
+    let scopes = vec!["dav:contacts:read".into()];
+    let create = AdminRequest::TokenCreate { user: "alice".into(), scopes, expires: None, label: None };
+    let AdminAnswer::Secret { id, secret } = service.admin(create).await else { panic!("no secret") };
+    let phone = sign_in(&service, "alice", &secret.to_uppercase()).await.unwrap();
+    assert_eq!((phone.account, phone.contacts), (caller.account, Reach::Read));
+    let denied = service.store_card(&phone, "contacts", "a", card("u", "A")).await;
+    let book = Place::Book(caller.name.clone(), name("contacts"));
+    assert_eq!(refused(denied), Refusal::NeedPrivileges(vec![(book, access::Privilege::Bind)]));
+    service.admin(AdminRequest::TokenRevoke { id }).await;
+    assert!(sign_in(&service, "alice", &secret).await.is_err());
+    service.admin(AdminRequest::UserPasswd { name: "alice".into(), password: "new".into() }).await;
+    assert!(sign_in(&service, "alice", "secret").await.is_err());
+    assert!(sign_in(&service, "alice", "new").await.is_ok());
+    service.admin(AdminRequest::UserEnable { name: "alice".into(), enabled: false }).await;
+    assert!(sign_in(&service, "alice", "new").await.is_err());
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn guesses_are_slowed_and_a_right_password_is_not_refused() {
+    let service = service().await;
+    alice(&service).await;
+    for guess in 0..3 {
+        let answer = sign_in(&service, "alice", &format!("guess {guess}")).await;
+        assert!(matches!(answer, Err(NotSignedIn::Wrong)));
+    }
+    assert!(matches!(sign_in(&service, "alice", "guess").await, Err(NotSignedIn::Slowed { .. })));
+    assert!(sign_in(&service, "alice", "secret").await.is_ok());
+}
+
+#[tokio::test]
+async fn properties_are_patched_all_or_none_and_bounded() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    let home = Place::Home(caller.name.clone());
+    let set = |local: &str, text: String| {
+        let name = PropertyName { namespace: "x".into(), local: local.into() };
+        PropertyChange::Set(Property { name, value: PropertyValue::Text { text, lang: None } })
+    };
+    service.patch(&caller, &home, vec![set("a", "1".into())], Vec::new()).await.unwrap();
+    let big = vec![set("a", "2".into()), set("b", "x".repeat(300 << 10))];
+    assert_eq!(refused(service.patch(&caller, &home, big, Vec::new()).await), Refusal::PropertiesFull);
+    let properties = service.home(&caller, &caller.name).await.unwrap().home.properties;
+    assert_eq!(properties[0].value, PropertyValue::Text { text: "1".into(), lang: None });
+    let name = PropertyName { namespace: "x".into(), local: "a".into() };
+    let remove = vec![PropertyChange::Remove(name.clone()), PropertyChange::Remove(name)];
+    service.patch(&caller, &home, remove, Vec::new()).await.unwrap();
+    assert!(service.home(&caller, &caller.name).await.unwrap().home.properties.is_empty());
+}

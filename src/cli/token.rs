@@ -1,0 +1,135 @@
+//! `cardkeep token`: app passwords.
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::config::Config;
+use crate::service::admin::{AdminAnswer, AdminRequest, TokenRow};
+
+use super::ask::ask;
+use super::show;
+
+/// App passwords
+#[derive(Subcommand)]
+pub enum Token {
+    /// Make an app password; it is shown once, alone on the last line
+    Create(Create),
+    /// List the app passwords, without their secrets
+    List {
+        /// Only this user's
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make an app password useless
+    Revoke {
+        /// Its id, as the list shows it
+        id: String,
+    },
+}
+
+/// A new app password.
+#[derive(Args)]
+pub struct Create {
+    /// Whose it is
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// What it is for: app (DAV clients) or api
+    #[arg(long)]
+    kind: Kind,
+    /// What it may do (dav:contacts, dav:contacts:read); everything when left out
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+    /// The day from which on it is useless, or the moment (RFC 3339)
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    expires: Option<String>,
+    /// What it is called in lists
+    #[arg(long, value_name = "L")]
+    label: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    App,
+    Api,
+}
+
+impl Token {
+    /// Does it.
+    pub async fn run(self, config: &Config) -> anyhow::Result<()> {
+        match self {
+            Self::Create(create) => make(config, create).await,
+            Self::List { user, json } => list(config, user, json).await,
+            Self::Revoke { id } => ask(config, AdminRequest::TokenRevoke { id })
+                .await
+                .map(drop),
+        }
+    }
+}
+
+async fn make(config: &Config, create: Create) -> anyhow::Result<()> {
+    if create.kind == Kind::Api {
+        bail!("API tokens come with the API, which this version does not have; use --kind app");
+    }
+    let name = create.user.clone();
+    let request = AdminRequest::TokenCreate {
+        user: create.user,
+        scopes: create.scopes,
+        expires: create.expires,
+        label: create.label,
+    };
+    let AdminAnswer::Secret { id, secret } = ask(config, request).await? else {
+        bail!("the server answered something else; is it another version?");
+    };
+    show::print(&format!(
+        "App password {id} of {name}; it is shown this once:\n{secret}\n"
+    ))
+}
+
+async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Result<()> {
+    let AdminAnswer::Tokens(tokens) = ask(config, AdminRequest::TokenList { user }).await? else {
+        bail!("the server answered something else; is it another version?");
+    };
+    let heads = ["ID", "USER", "SCOPES", "LABEL", "CREATED", "EXPIRES"];
+    show::list(&tokens, json, &heads, |token: &TokenRow| {
+        vec![
+            token.id.clone(),
+            token.user.clone(),
+            token.scopes.join(" "),
+            token.label.clone().unwrap_or_default(),
+            token.created.to_string(),
+            token.expires.map(|end| end.to_string()).unwrap_or_default(),
+        ]
+    })
+}
+
+/// A date or an RFC 3339 moment, in UTC.
+fn moment(text: &str) -> Result<String, String> {
+    let date = text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10;
+    if date || text.parse::<jiff::Timestamp>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("a date is written 2027-12-31, a moment 2027-12-31T18:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moment;
+
+    #[test]
+    fn expiry_is_a_date_or_a_moment() {
+        assert!(moment("2027-12-31").is_ok());
+        assert!(moment("2027-12-31T18:00:00Z").is_ok());
+        for bad in [
+            "",
+            "tomorrow",
+            "2027-13-01",
+            "31.12.2027",
+            "2027-12-31T18:00",
+        ] {
+            assert!(moment(bad).is_err(), "{bad}");
+        }
+    }
+}

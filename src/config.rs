@@ -1,0 +1,486 @@
+//! The configuration: one static table of keys, from which the example file is printed, the file
+//! is read and the environment is honoured. The only place that reads the environment.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+mod keys;
+
+use keys::{Given, KEYS, Key, Shown};
+
+/// What a server and its commands are told.
+#[derive(Clone, PartialEq)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[log]`
+    pub log: Log,
+    /// `[store]`
+    pub store: Store,
+}
+
+/// Where the server listens and keeps its data, and how long it waits.
+#[derive(Clone, PartialEq)]
+pub struct Server {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The data directory.
+    pub data: PathBuf,
+    /// A reverse proxy stands in front: its forwarded headers are believed.
+    pub behind_proxy: bool,
+    /// How clients reach the server, where that is not what it can see itself.
+    pub public_url: Option<PublicUrl>,
+    /// What `/metrics` asks for from elsewhere than this machine.
+    pub metrics_token: Option<String>,
+    /// The longest that one request may take, from its last byte to the answer's first.
+    pub request_timeout: Duration,
+    /// The longest that a request's head may take to arrive.
+    pub header_timeout: Duration,
+    /// How long a connection without requests is kept.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take to finish when the server stops.
+    pub drain_timeout: Duration,
+    /// Connections served at once.
+    pub max_connections: usize,
+    /// Requests worked on at once.
+    pub max_requests: usize,
+}
+
+/// The public URL, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Host and port.
+    pub host: String,
+    /// The path prefix: empty, or `/x` without a slash at its end.
+    pub prefix: String,
+}
+
+/// The server's certificate.
+#[derive(Clone, PartialEq, Default)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The longest that a handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+/// How much a client may ask for.
+#[derive(Clone, PartialEq)]
+pub struct Limits {
+    /// The largest card, in bytes.
+    pub card_bytes: usize,
+    /// Failed sign-ins before further ones are slowed.
+    pub login_attempts: u32,
+    /// Bytes of request bodies held in memory at once, over all requests.
+    pub body_memory: usize,
+    /// How long a body may pause before it is given up.
+    pub body_timeout: Duration,
+    /// Bytes of a refused body that are read and thrown away.
+    pub discard_bytes: usize,
+    /// How long a refused body is read and thrown away.
+    pub discard_timeout: Duration,
+}
+
+/// What is logged.
+#[derive(Clone, PartialEq)]
+pub struct Log {
+    /// JSON or text.
+    pub format: LogFormat,
+    /// The least important level that is logged.
+    pub level: tracing::Level,
+    /// Answers carry `X-Cardkeep-Store-Calls`.
+    pub store_calls: bool,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The embedded store.
+#[derive(Clone, PartialEq)]
+pub struct Store {
+    /// Bytes of the store kept in memory.
+    pub cache: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+                data: PathBuf::from("./data"),
+                behind_proxy: false,
+                public_url: None,
+                metrics_token: None,
+                request_timeout: Duration::from_secs(300),
+                header_timeout: Duration::from_secs(30),
+                idle_timeout: Duration::from_secs(75),
+                drain_timeout: Duration::from_secs(30),
+                max_connections: 1024,
+                max_requests: 256,
+            },
+            tls: Tls {
+                certificate: None,
+                key: None,
+                handshake_timeout: Duration::from_secs(10),
+            },
+            limits: Limits {
+                card_bytes: 10 << 20,
+                login_attempts: 10,
+                body_memory: 256 << 20,
+                body_timeout: Duration::from_secs(30),
+                discard_bytes: 128 << 20,
+                discard_timeout: Duration::from_secs(10),
+            },
+            log: Log {
+                format: LogFormat::Json,
+                level: tracing::Level::INFO,
+                store_calls: false,
+            },
+            store: Store { cache: 64 << 20 },
+        }
+    }
+}
+
+/// What is wrong with the configuration: where, which key, why.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct ConfigError {
+    place: String,
+    what: String,
+}
+
+impl Config {
+    /// Reads the file, if one is named, then lets the environment override it.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        if let Some(path) = file {
+            let place = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+                place: place.clone(),
+                what: format!("the configuration cannot be read: {error}"),
+            })?;
+            config.read(&place, &text)?;
+        }
+        config.override_from(environment)?;
+        config.consistent()?;
+        Ok(config)
+    }
+
+    fn read(&mut self, place: &str, text: &str) -> Result<(), ConfigError> {
+        let at = |offset: usize, what: String| ConfigError {
+            place: format!("{place}:{}", line_of(text, offset)),
+            what,
+        };
+        let document = DeTable::parse(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            at(offset, error.message().replace('\n', " "))
+        })?;
+        for (section, value) in document.get_ref().iter() {
+            let name = section.get_ref();
+            let start = section.span().start;
+            let known = KEYS.iter().any(|key| key.section == name.as_ref());
+            let table = match value.get_ref() {
+                DeValue::Table(table) if known => table,
+                _ => return Err(at(start, unknown_section(name))),
+            };
+            for (key, value) in table.iter() {
+                let label = format!("{name}.{}", key.get_ref());
+                let row = row(name, key.get_ref())
+                    .ok_or_else(|| at(key.span().start, unknown_key(&label, name)))?;
+                given(value.get_ref())
+                    .and_then(|given| (row.set)(self, &given))
+                    .map_err(|why| at(value.span().start, format!("{label}: {why}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn override_from(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
+        for (variable, value) in environment {
+            let Some((section, key)) = variable
+                .strip_prefix(PREFIX)
+                .and_then(|rest| rest.split_once("__"))
+            else {
+                continue;
+            };
+            let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            let at = |what: String| ConfigError {
+                place: format!("environment variable {variable}"),
+                what,
+            };
+            let row = row(&section, &key).ok_or_else(|| {
+                at(format!(
+                    "there is no key {section}.{key}; `cardkeep config example` shows them all"
+                ))
+            })?;
+            (row.set)(self, &Given::Word(value))
+                .map_err(|why| at(format!("{section}.{key}: {why}")))?;
+        }
+        Ok(())
+    }
+
+    fn consistent(&self) -> Result<(), ConfigError> {
+        let wrong = |key: &str, what: &str| {
+            Err(ConfigError {
+                place: key.to_owned(),
+                what: what.to_owned(),
+            })
+        };
+        match (&self.tls.certificate, &self.tls.key) {
+            (Some(_), None) => wrong("tls.key", "a certificate needs its private key; set it"),
+            (None, Some(_)) => wrong(
+                "tls.certificate",
+                "a private key needs its certificate; set it",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The variables of the environment that are ours to read.
+pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    let mut ours = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let value = value.into_string().map_err(|_| ConfigError {
+            place: format!("environment variable {name}"),
+            what: "the value is not UTF-8".to_owned(),
+        })?;
+        ours.push((name.to_owned(), value));
+    }
+    ours.sort();
+    Ok(ours)
+}
+
+/// Reads an address to listen on, as `server.listen` and `--listen` are written.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    keys::address(&Given::Text(text))
+}
+
+/// The annotated example configuration: every key with its default.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Cardkeep's configuration, with every key at its default.\n\
+         # Each key can also be set by the environment: CARDKEEP_SECTION__KEY=value.\n\
+         # Durations are written 500ms, 2s, 15m, 12h, 30d.\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        if key.section != section {
+            section = key.section;
+            let _ = write!(text, "\n[{section}]\n");
+        } else {
+            text.push('\n');
+        }
+        for line in key.doc.lines() {
+            let _ = writeln!(text, "# {line}");
+        }
+        let _ = match key.default {
+            Shown::Is(value) => writeln!(text, "{} = {value}", key.name),
+            Shown::Unset(sample) => writeln!(text, "# {} = {sample}", key.name),
+        };
+    }
+    text
+}
+
+const PREFIX: &str = "CARDKEEP_";
+
+/// The line of a byte offset, counted from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    let newlines = |head: &str| head.bytes().filter(|b| *b == b'\n').count();
+    1 + text.get(..offset).map_or(0, newlines)
+}
+
+fn given<'a>(value: &'a DeValue<'_>) -> Result<Given<'a>, String> {
+    match value {
+        DeValue::String(text) => Ok(Given::Text(text)),
+        DeValue::Boolean(switch) => Ok(Given::Switch(*switch)),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(Given::Number)
+            .map_err(|_| "the number is too large".to_owned()),
+        other => Err(format!("a {} cannot stand here", other.type_str())),
+    }
+}
+
+fn row(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+fn unknown_section(name: &str) -> String {
+    let mut known: Vec<&str> = KEYS.iter().map(|key| key.section).collect();
+    known.dedup();
+    format!(
+        "{name} is not a section; the sections are {}",
+        known.join(", ")
+    )
+}
+
+fn unknown_key(label: &str, section: &str) -> String {
+    let known: Vec<&str> = KEYS
+        .iter()
+        .filter(|key| key.section == section)
+        .map(|key| key.name)
+        .collect();
+    format!("{label} is not a key; [{section}] has {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let mut config = Config::default();
+        config
+            .read("cardkeep.toml", text)
+            .and_then(|()| config.consistent())
+            .map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    fn environment(name: &str, value: &str) -> Result<Config, String> {
+        Config::load(None, &[(name.to_owned(), value.to_owned())]).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_example_says_the_defaults_and_is_the_file_we_ship() {
+        assert!(read(&example()).unwrap() == Config::default());
+        assert_eq!(example(), include_str!("../config/cardkeep.toml"));
+    }
+
+    #[test]
+    fn samples_of_keys_without_default_are_valid() {
+        let text: String = example()
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest)
+                    if rest
+                        .split_once(" = ")
+                        .is_some_and(|(k, _)| !k.contains(' ')) =>
+                {
+                    format!("{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let config = read(&text).unwrap();
+        assert!(config.tls.certificate.is_some() && config.server.public_url.is_some());
+    }
+
+    #[test]
+    fn an_unknown_key_stops_with_file_line_and_key() {
+        let error = read("[server]\nlisten = \"127.0.0.1:1\"\nlisen = 3\n")
+            .err()
+            .unwrap();
+        assert!(
+            error.starts_with("cardkeep.toml:3: server.lisen "),
+            "{error}"
+        );
+        let error = read("\n[sever]\n").err().unwrap();
+        assert!(error.starts_with("cardkeep.toml:2: sever "), "{error}");
+        let error = read("listen = \"127.0.0.1:1\"\n").err().unwrap();
+        assert!(error.starts_with("cardkeep.toml:1: listen "), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_stops_with_file_line_and_key() {
+        for (text, start) in [
+            (
+                "[server]\n\nlisten = \"nowhere\"\n",
+                "cardkeep.toml:3: server.listen: ",
+            ),
+            (
+                "[server]\nlisten = 8080\n",
+                "cardkeep.toml:2: server.listen: ",
+            ),
+            ("[log]\nlevel = \"loud\"\n", "cardkeep.toml:2: log.level: "),
+            (
+                "[limits]\ncard_bytes = -1\n",
+                "cardkeep.toml:2: limits.card_bytes: ",
+            ),
+            (
+                "[limits]\ncard_bytes = \"10\"\n",
+                "cardkeep.toml:2: limits.card_bytes: ",
+            ),
+            (
+                "[server]\nheader_timeout = \"0s\"\n",
+                "cardkeep.toml:2: server.header_timeout: ",
+            ),
+            (
+                "[server]\nmax_requests = [1]\n",
+                "cardkeep.toml:2: server.max_requests: ",
+            ),
+            ("[tls]\nkey = \"k.pem\"\n", "tls.certificate: "),
+            ("[server\n", "cardkeep.toml:1: "),
+        ] {
+            let error = read(text).err().unwrap();
+            assert!(error.starts_with(start), "{text:?}: {error}");
+            assert!(!error.contains('\n'), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_environment_overrides_and_is_named_when_wrong() {
+        let config = environment("CARDKEEP_SERVER__LISTEN", "127.0.0.1:9").unwrap();
+        assert_eq!(config.server.listen.port(), 9);
+        assert!(
+            environment("CARDKEEP_LOG__STORE_CALLS", "true")
+                .unwrap()
+                .log
+                .store_calls
+        );
+        assert_eq!(
+            environment("CARDKEEP_LIMITS__CARD_BYTES", "2048")
+                .unwrap()
+                .limits
+                .card_bytes,
+            2048
+        );
+        for (name, value) in [
+            ("CARDKEEP_SERVER__LISEN", "127.0.0.1:9"),
+            ("CARDKEEP_LOG__STORE_CALLS", "perhaps"),
+            ("CARDKEEP_SERVER__IDLE_TIMEOUT", "5"),
+        ] {
+            let error = environment(name, value).err().unwrap();
+            assert!(
+                error.starts_with(&format!("environment variable {name}: ")),
+                "{error}"
+            );
+        }
+        assert!(
+            environment("CARDKEEP_HOME", "x").is_ok(),
+            "not of the form SECTION__KEY"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[])
+            .err()
+            .unwrap();
+        assert!(error.to_string().starts_with("/nonexistent/c.toml: "));
+    }
+}

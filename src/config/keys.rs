@@ -1,0 +1,396 @@
+//! The table of configuration keys, and how a value is read. Knows no file and no environment.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Config, LogFormat, PublicUrl};
+
+/// One key of the configuration.
+pub struct Key {
+    /// Its section.
+    pub section: &'static str,
+    /// Its name in the section.
+    pub name: &'static str,
+    /// How the example shows it.
+    pub default: Shown,
+    /// What it is for.
+    pub doc: &'static str,
+    /// Reads a value into the configuration, or says what is wrong with it.
+    pub set: fn(&mut Config, &Given) -> Result<(), String>,
+}
+
+/// How the example shows a key.
+pub enum Shown {
+    /// With its default.
+    Is(&'static str),
+    /// Commented out, with a sample: there is no default.
+    Unset(&'static str),
+}
+
+/// A value as it was given.
+pub enum Given<'a> {
+    /// A TOML string.
+    Text(&'a str),
+    /// A TOML integer.
+    Number(i64),
+    /// A TOML boolean.
+    Switch(bool),
+    /// From the environment, where everything is text.
+    Word(&'a str),
+}
+
+/// Every key, in the order in which the example shows them.
+pub static KEYS: &[Key] = &[
+    Key {
+        section: "server",
+        name: "listen",
+        default: Shown::Is("\"127.0.0.1:8080\""),
+        doc: "The address to listen on. Beyond loopback only with [tls], or with behind_proxy.",
+        set: |c, v| address(v).map(|v| c.server.listen = v),
+    },
+    Key {
+        section: "server",
+        name: "data",
+        default: Shown::Is("\"./data\""),
+        doc: "The directory that holds everything. It is made, for its owner only, when it is missing.",
+        set: |c, v| path(v).map(|v| c.server.data = v),
+    },
+    Key {
+        section: "server",
+        name: "behind_proxy",
+        default: Shown::Is("false"),
+        doc: "A reverse proxy stands in front, and only it can reach this server: Forwarded and\n\
+              X-Forwarded-For, -Proto, -Host, -Prefix are believed.",
+        set: |c, v| switch(v).map(|v| c.server.behind_proxy = v),
+    },
+    Key {
+        section: "server",
+        name: "public_url",
+        default: Shown::Unset("\"https://contacts.example.org/\""),
+        doc: "How clients reach this server, where a proxy does not say it.",
+        set: |c, v| public_url(v).map(|v| c.server.public_url = Some(v)),
+    },
+    Key {
+        section: "server",
+        name: "metrics_token",
+        default: Shown::Unset("\"a-long-random-text\""),
+        doc: "Lets others than this machine read /metrics, with `Authorization: Bearer TOKEN`. A proxy on this\n\
+              machine that sends no X-Forwarded-For reads it as this machine does.",
+        set: |c, v| filled(v).map(|v| c.server.metrics_token = Some(v.to_owned())),
+    },
+    Key {
+        section: "server",
+        name: "request_timeout",
+        default: Shown::Is("\"5m\""),
+        doc: "The longest that a request may be worked on before it is answered with 503.",
+        set: |c, v| duration(v).map(|v| c.server.request_timeout = v),
+    },
+    Key {
+        section: "server",
+        name: "header_timeout",
+        default: Shown::Is("\"30s\""),
+        doc: "The longest that a request's head may take to arrive.",
+        set: |c, v| duration(v).map(|v| c.server.header_timeout = v),
+    },
+    Key {
+        section: "server",
+        name: "idle_timeout",
+        default: Shown::Is("\"75s\""),
+        doc: "How long a connection without requests, or a client that takes nothing of its answer, is kept.",
+        set: |c, v| duration(v).map(|v| c.server.idle_timeout = v),
+    },
+    Key {
+        section: "server",
+        name: "drain_timeout",
+        default: Shown::Is("\"30s\""),
+        doc: "How long requests in flight may take to finish when the server is told to stop.",
+        set: |c, v| duration(v).map(|v| c.server.drain_timeout = v),
+    },
+    Key {
+        section: "server",
+        name: "max_connections",
+        default: Shown::Is("1024"),
+        doc: "Connections served at once; further ones wait.",
+        set: |c, v| number(v, 1, 1 << 20).map(|v| c.server.max_connections = v),
+    },
+    Key {
+        section: "server",
+        name: "max_requests",
+        default: Shown::Is("256"),
+        doc: "Requests worked on at once; further ones wait, then are answered with 503.",
+        set: |c, v| number(v, 1, 1 << 16).map(|v| c.server.max_requests = v),
+    },
+    Key {
+        section: "tls",
+        name: "certificate",
+        default: Shown::Unset("\"/etc/cardkeep/fullchain.pem\""),
+        doc: "The certificate chain, PEM. With it, the server speaks TLS only. Read again on SIGHUP and when it changes.",
+        set: |c, v| path(v).map(|v| c.tls.certificate = Some(v)),
+    },
+    Key {
+        section: "tls",
+        name: "key",
+        default: Shown::Unset("\"/etc/cardkeep/privkey.pem\""),
+        doc: "The certificate's private key, PEM.",
+        set: |c, v| path(v).map(|v| c.tls.key = Some(v)),
+    },
+    Key {
+        section: "tls",
+        name: "handshake_timeout",
+        default: Shown::Is("\"10s\""),
+        doc: "The longest that a TLS handshake may take.",
+        set: |c, v| duration(v).map(|v| c.tls.handshake_timeout = v),
+    },
+    Key {
+        section: "limits",
+        name: "card_bytes",
+        default: Shown::Is("10485760"),
+        doc: "The largest card, photo included, in bytes.",
+        set: |c, v| number(v, 1 << 10, 1 << 30).map(|v| c.limits.card_bytes = v),
+    },
+    Key {
+        section: "limits",
+        name: "login_attempts",
+        default: Shown::Is("10"),
+        doc: "Failed sign-ins of an account or an address before further ones are slowed (429).",
+        set: |c, v| {
+            c.limits.login_attempts = u32::try_from(number(v, 1, 1_000_000)?).unwrap_or(u32::MAX);
+            Ok(())
+        },
+    },
+    Key {
+        section: "limits",
+        name: "body_memory",
+        default: Shown::Is("268435456"),
+        doc: "Bytes of request bodies held in memory at once, over all requests.",
+        set: |c, v| number(v, 1 << 20, 1 << 40).map(|v| c.limits.body_memory = v),
+    },
+    Key {
+        section: "limits",
+        name: "body_timeout",
+        default: Shown::Is("\"30s\""),
+        doc: "How long a request's body may lag behind 8 KiB a second before it is given up (408).",
+        set: |c, v| duration(v).map(|v| c.limits.body_timeout = v),
+    },
+    Key {
+        section: "limits",
+        name: "discard_bytes",
+        default: Shown::Is("134217728"),
+        doc: "Bytes of a refused body that are read and thrown away, so that the client sees the answer.",
+        set: |c, v| number(v, 0, 1 << 40).map(|v| c.limits.discard_bytes = v),
+    },
+    Key {
+        section: "limits",
+        name: "discard_timeout",
+        default: Shown::Is("\"10s\""),
+        doc: "How long a refused body is read and thrown away.",
+        set: |c, v| duration(v).map(|v| c.limits.discard_timeout = v),
+    },
+    Key {
+        section: "log",
+        name: "format",
+        default: Shown::Is("\"json\""),
+        doc: "json (one object a line) or text. Log lines go to standard error and name no person.",
+        set: |c, v| format(v).map(|v| c.log.format = v),
+    },
+    Key {
+        section: "log",
+        name: "level",
+        default: Shown::Is("\"info\""),
+        doc: "error, warn, info, debug or trace.",
+        set: |c, v| level(v).map(|v| c.log.level = v),
+    },
+    Key {
+        section: "log",
+        name: "store_calls",
+        default: Shown::Is("false"),
+        doc: "Answers carry X-Cardkeep-Store-Calls, the number of store calls; for tests, since answers are then held back until they are whole.",
+        set: |c, v| switch(v).map(|v| c.log.store_calls = v),
+    },
+    Key {
+        section: "store",
+        name: "cache",
+        default: Shown::Is("67108864"),
+        doc: "Bytes of the store that are kept in memory.",
+        set: |c, v| number(v, 1 << 20, 1 << 40).map(|v| c.store.cache = v),
+    },
+];
+
+fn text<'a>(given: &Given<'a>) -> Result<&'a str, String> {
+    match given {
+        Given::Text(text) | Given::Word(text) => Ok(text),
+        Given::Number(_) | Given::Switch(_) => Err("the value must be a text in quotes".to_owned()),
+    }
+}
+
+fn filled<'a>(given: &Given<'a>) -> Result<&'a str, String> {
+    match text(given)?.trim() {
+        "" => Err("the value is empty".to_owned()),
+        text => Ok(text),
+    }
+}
+
+fn path(given: &Given) -> Result<PathBuf, String> {
+    filled(given).map(PathBuf::from)
+}
+
+fn switch(given: &Given) -> Result<bool, String> {
+    match given {
+        Given::Switch(switch) => Ok(*switch),
+        Given::Word("true" | "1" | "yes") => Ok(true),
+        Given::Word("false" | "0" | "no") => Ok(false),
+        _ => Err("the value must be true or false".to_owned()),
+    }
+}
+
+fn number(given: &Given, least: usize, most: usize) -> Result<usize, String> {
+    let number = match given {
+        Given::Number(number) => usize::try_from(*number).ok(),
+        Given::Word(word) => word.trim().parse().ok(),
+        Given::Text(_) | Given::Switch(_) => None,
+    };
+    number
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("the value must be a whole number from {least} to {most}"))
+}
+
+/// The address to listen on; `localhost:PORT` is the loopback address.
+pub fn address(given: &Given) -> Result<SocketAddr, String> {
+    let text = filled(given)?;
+    let port = text.strip_prefix("localhost:").map(str::parse);
+    match port {
+        Some(Ok(port)) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        _ => text.parse().map_err(|_| {
+            "the value must be an IP address and a port, like 127.0.0.1:8080 or [::1]:8080"
+                .to_owned()
+        }),
+    }
+}
+
+fn format(given: &Given) -> Result<LogFormat, String> {
+    match text(given)? {
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err("the value must be json or text".to_owned()),
+    }
+}
+
+fn level(given: &Given) -> Result<tracing::Level, String> {
+    text(given)?
+        .parse()
+        .map_err(|_| "the value must be error, warn, info, debug or trace".to_owned())
+}
+
+fn public_url(given: &Given) -> Result<PublicUrl, String> {
+    let wrong = || "the value must be a URL like https://contacts.example.org/".to_owned();
+    let uri: http::Uri = filled(given)?.parse().map_err(|_| wrong())?;
+    let scheme = match uri.scheme_str() {
+        Some("https") => "https",
+        Some("http") => "http",
+        _ => return Err(wrong()),
+    };
+    let host = uri.authority().ok_or_else(wrong)?;
+    if uri.query().is_some() || host.as_str().contains('@') {
+        return Err(wrong());
+    }
+    Ok(PublicUrl {
+        scheme,
+        host: host.as_str().to_owned(),
+        prefix: uri.path().trim_end_matches('/').to_owned(),
+    })
+}
+
+/// Reads `500ms`, `2s`, `15m`, `12h`, `30d`; nothing shorter than a millisecond or longer than ten years.
+fn duration(given: &Given) -> Result<Duration, String> {
+    const LONGEST: u64 = 3650 * 86_400_000;
+    let written = text(given)
+        .map_err(|_| "the value must be a duration in quotes, like \"2s\"".to_owned())?
+        .trim();
+    let digits = written.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match written.strip_prefix(digits) {
+        Some("ms") => 1,
+        Some("s") => 1_000,
+        Some("m") => 60_000,
+        Some("h") => 3_600_000,
+        Some("d") => 86_400_000,
+        _ => 0,
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit))
+        .filter(|millis| (1..=LONGEST).contains(millis))
+        .map(Duration::from_millis)
+        .ok_or_else(|| "the value must be a duration like 500ms, 2s, 15m, 12h or 30d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_a_unit() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("15m", 900_000),
+            ("12h", 43_200_000),
+            ("30d", 2_592_000_000),
+        ] {
+            assert_eq!(
+                duration(&Given::Text(text)).unwrap(),
+                Duration::from_millis(millis)
+            );
+        }
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "0s",
+            "2 weeks",
+            "99999999999999999999s",
+            "9999999999999d",
+            "1S",
+        ] {
+            assert!(duration(&Given::Text(bad)).is_err(), "{bad:?}");
+        }
+        assert!(duration(&Given::Number(5)).is_err());
+    }
+
+    #[test]
+    fn public_urls_are_taken_apart() {
+        let url = public_url(&Given::Text("https://example.org:8443/cards/")).unwrap();
+        assert_eq!(
+            (url.scheme, url.host.as_str(), url.prefix.as_str()),
+            ("https", "example.org:8443", "/cards")
+        );
+        assert_eq!(
+            public_url(&Given::Text("http://example.org"))
+                .unwrap()
+                .prefix,
+            ""
+        );
+        for bad in [
+            "example.org",
+            "ftp://example.org/",
+            "https://u:p@example.org/",
+            "https://example.org/?x",
+            "/x",
+        ] {
+            assert!(public_url(&Given::Text(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_appears_once_and_its_section_is_in_one_piece() {
+        let mut seen = std::collections::HashSet::new();
+        assert!(KEYS.iter().all(|key| seen.insert((key.section, key.name))));
+        let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+        sections.dedup();
+        let distinct: std::collections::HashSet<_> = sections.iter().collect();
+        assert_eq!(distinct.len(), sections.len());
+    }
+}

@@ -1,0 +1,384 @@
+//! WebDAV, its access control and CardDAV: requests become use cases, what they answer becomes XML.
+//! Knows no store and no connection. RFC 4918, 3744, 5397, 5689, 6352, 6578; `METHODS`,
+//! `props::PROPS` and `reports::REPORTS` say what there is.
+
+mod accept;
+mod collection;
+mod conditions;
+mod multistatus;
+mod object;
+mod prefer;
+mod propfind;
+mod proppatch;
+pub mod props;
+mod refuse;
+mod reports;
+mod run;
+pub mod target;
+mod transfer;
+pub mod xml;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LOCATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+
+use crate::service::Service;
+use crate::service::access::{Caller, rights};
+use crate::service::place::{Place, Precondition};
+use crate::service::refusal::{Fault, Refusal};
+use crate::service::view::Verb as Transfer;
+
+use self::conditions::Conditions;
+use self::prefer::Prefer;
+use self::props::Ask;
+use self::refuse::Trouble;
+use self::target::{Kind, Kinds, Located, Target};
+
+/// What answers carry: at once, or piece by piece.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// What a handler comes to.
+type Outcome = Result<Response<Body>, Trouble>;
+
+/// What this server is (RFC 4918 §18); on every answer, since some clients look nowhere else
+/// (DAV-49).
+const COMPLIANCE: HeaderValue =
+    HeaderValue::from_static("1, 3, access-control, addressbook, extended-mkcol");
+/// The header that says so.
+const DAV_HEADER: HeaderName = HeaderName::from_static("dav");
+
+/// How the client reached this server: what its URLs begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Front {
+    /// The path prefix of a proxy, `""` or `"/x"`.
+    pub prefix: String,
+    /// The authority that the client used.
+    pub host: Option<String>,
+    /// The scheme that the client used.
+    pub scheme: &'static str,
+}
+
+/// A method: where it is allowed, and whether it needs the right to write there.
+struct MethodRow {
+    name: &'static str,
+    verb: Verb,
+    kinds: Kinds,
+    writes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Options,
+    Propfind,
+    Proppatch,
+    Mkcol,
+    Report,
+    Get,
+    Put,
+    Delete,
+    Copy,
+    Move,
+    /// Known to HTTP and WebDAV, and not offered.
+    None,
+}
+
+/// What is made and removed: books and cards.
+const MEMBERS: Kinds = Kinds::of(&[Kind::Book, Kind::Card]);
+
+/// Every method that is known; all others are 501. `Allow` and 405 follow from it (HTTP-17).
+static METHODS: &[MethodRow] = &[
+    MethodRow::reading("OPTIONS", Verb::Options, Kinds::ALL),
+    MethodRow::reading("GET", Verb::Get, Kinds::ALL),
+    MethodRow::reading("HEAD", Verb::Get, Kinds::ALL),
+    MethodRow::writing("PUT", Verb::Put, Kinds::of(&[Kind::Card])),
+    MethodRow::writing("DELETE", Verb::Delete, MEMBERS),
+    MethodRow::reading("COPY", Verb::Copy, MEMBERS),
+    MethodRow::writing("MOVE", Verb::Move, MEMBERS),
+    MethodRow::reading("PROPFIND", Verb::Propfind, Kinds::ALL),
+    MethodRow::reading("REPORT", Verb::Report, Kinds::ALL),
+    MethodRow::writing(
+        "PROPPATCH",
+        Verb::Proppatch,
+        Kinds::of(&[Kind::Principal, Kind::Home, Kind::Book, Kind::Card]),
+    ),
+    MethodRow::writing("MKCOL", Verb::Mkcol, MEMBERS),
+    MethodRow::reading("POST", Verb::None, Kinds::NONE),
+    MethodRow::reading("PATCH", Verb::None, Kinds::NONE),
+    MethodRow::reading("LOCK", Verb::None, Kinds::NONE),
+    MethodRow::reading("UNLOCK", Verb::None, Kinds::NONE),
+    MethodRow::reading("ACL", Verb::None, Kinds::NONE),
+    MethodRow::reading("MKCALENDAR", Verb::None, Kinds::NONE),
+];
+
+impl MethodRow {
+    const fn reading(name: &'static str, verb: Verb, kinds: Kinds) -> Self {
+        Self {
+            name,
+            verb,
+            kinds,
+            writes: false,
+        }
+    }
+
+    const fn writing(name: &'static str, verb: Verb, kinds: Kinds) -> Self {
+        Self {
+            name,
+            verb,
+            kinds,
+            writes: true,
+        }
+    }
+}
+
+/// The `Depth` header (RFC 4918 §10.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Zero,
+    One,
+    Infinity,
+}
+
+/// One request, as handlers see it.
+struct Exchange<'a> {
+    service: &'a Arc<Service>,
+    caller: &'a Caller,
+    front: &'a Front,
+    target: &'a Target,
+    headers: &'a HeaderMap,
+    body: Bytes,
+    prefer: Prefer,
+}
+
+impl Exchange<'_> {
+    /// The `User-Agent`, for the documented quirks.
+    fn agent(&self) -> &str {
+        self.headers
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Whether this client is given cards as they are stored, because it writes 4.0 and reads back
+    /// what it wrote (D9).
+    fn takes_stored_form(&self) -> bool {
+        props::is_thunderbird(self.agent())
+    }
+
+    /// The `Depth` header as it came.
+    fn depth(&self) -> Option<&[u8]> {
+        self.headers.get("depth").map(HeaderValue::as_bytes)
+    }
+
+    /// The `Depth` header; a value that is none is 400 (DAV-11).
+    fn depth_or(&self, absent: Depth) -> Result<Depth, Trouble> {
+        match self.depth() {
+            None => Ok(absent),
+            Some(b"0") => Ok(Depth::Zero),
+            Some(b"1") => Ok(Depth::One),
+            Some(text) if text.eq_ignore_ascii_case(b"infinity") => Ok(Depth::Infinity),
+            Some(_) => Err(Trouble::Status(StatusCode::BAD_REQUEST)),
+        }
+    }
+
+    /// What getters may know.
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            caller: self.caller,
+            limits: self.service.card_limits(),
+            front: self.front,
+        }
+    }
+
+    /// What must hold for a write to `place` to be done.
+    fn when(&self, place: &Place) -> Result<Vec<Precondition>, Trouble> {
+        Ok(Conditions::of(self.headers, self.front, self.target)?.for_write(place))
+    }
+
+    /// Refuses where a precondition of a request that only reads does not hold (DAV-40).
+    async fn check(&self) -> Result<(), Trouble> {
+        if !self.headers.contains_key("if") {
+            return Ok(());
+        }
+        let conditions = Conditions::of(self.headers, self.front, self.target)?;
+        let when = conditions.lists.into_iter().collect();
+        match self.service.check(self.caller, when).await? {
+            true => Ok(()),
+            false => Err(Refusal::Unmet.into()),
+        }
+    }
+
+    /// The methods that this caller may use here: Evolution takes a book without PUT for one that
+    /// it must not write (B4 #57).
+    fn allow(&self) -> HeaderValue {
+        let writes = self
+            .target
+            .owner()
+            .is_some_and(|owner| rights(self.caller, owner).write);
+        let mut list = String::with_capacity(96);
+        if let Some(kind) = self.target.kind() {
+            for row in METHODS
+                .iter()
+                .filter(|row| row.kinds.hold(kind) && (writes || !row.writes))
+            {
+                if !list.is_empty() {
+                    list.push_str(", ");
+                }
+                list.push_str(row.name);
+            }
+        }
+        HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static("OPTIONS"))
+    }
+}
+
+/// Answers one request of a signed-in caller. The path has lost the front's prefix and is still
+/// percent-encoded.
+pub async fn handle(
+    service: &Arc<Service>,
+    caller: &Caller,
+    front: &Front,
+    request: Request<Bytes>,
+) -> Result<Response<Body>, Fault> {
+    let (parts, body) = request.into_parts();
+    let located = Target::of_path(parts.uri.path());
+    let readable = located.is_ok();
+    let Located { target, slash } = located.unwrap_or(Located {
+        target: Target::Unmapped,
+        slash: true,
+    });
+    let exchange = Exchange {
+        service,
+        caller,
+        front,
+        target: &target,
+        headers: &parts.headers,
+        body,
+        prefer: Prefer::of(&parts.headers),
+    };
+    let outcome = match readable {
+        true => dispatch(&exchange, &parts.method).await,
+        false => Err(Trouble::Status(StatusCode::BAD_REQUEST)),
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(trouble) => refuse::answer(trouble, &exchange)?,
+    };
+    response.headers_mut().insert(DAV_HEADER, COMPLIANCE);
+    if !slash
+        && exchange
+            .target
+            .kind()
+            .is_some_and(|kind| kind != Kind::Card)
+    {
+        content_location(&exchange, &mut response);
+    }
+    Ok(response)
+}
+
+/// Tells the collection's own URL to a client that left its slash away (DAV-7).
+fn content_location(exchange: &Exchange<'_>, response: &mut Response<Body>) {
+    if response.status().is_success()
+        && let Some(href) = exchange.target.href()
+        && let Ok(value) = HeaderValue::try_from(format!("{}{href}", exchange.front.prefix))
+    {
+        response.headers_mut().insert(CONTENT_LOCATION, value);
+    }
+}
+
+async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
+    let Some(row) = METHODS.iter().find(|row| row.name == method.as_str()) else {
+        return Err(Trouble::Status(StatusCode::NOT_IMPLEMENTED));
+    };
+    match exchange.target.kind() {
+        None if matches!(row.verb, Verb::Mkcol | Verb::Put) => {}
+        None => return Err(Refusal::NotFound.into()),
+        Some(kind) if row.kinds.hold(kind) => {}
+        Some(_) => return Err(Trouble::Status(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+    match row.verb {
+        Verb::Options => collection::options(exchange),
+        Verb::Propfind => propfind::propfind(exchange).await,
+        Verb::Proppatch => proppatch::proppatch(exchange).await,
+        Verb::Mkcol => collection::mkcol(exchange).await,
+        Verb::Report => reports::report(exchange).await,
+        Verb::Get => object::get(exchange, exchange.target).await,
+        Verb::Put => object::put(exchange, exchange.target, exchange.body.clone()).await,
+        Verb::Delete => object::delete(exchange, exchange.target).await,
+        Verb::Copy => transfer::transfer(exchange, exchange.target, Transfer::Copy).await,
+        Verb::Move => transfer::transfer(exchange, exchange.target, Transfer::Move).await,
+        Verb::None => Err(Trouble::Status(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// The answer to a body that is larger than `body_limit` allows (CARD-9).
+pub fn too_large() -> Response<Body> {
+    refuse::too_large()
+}
+
+/// The largest body that is read for such a request; more is 413 (DAV-48).
+pub fn body_limit(method: &Method, _path: &str, service: &Service) -> usize {
+    match method.as_str() {
+        // A card that is somewhat too large gets its precondition instead (CARD-9).
+        "PUT" | "POST" => service.card_limits().bytes.saturating_mul(2),
+        // A multiget of 50,000 cards (CARD-53).
+        "REPORT" => 16 << 20,
+        "PROPFIND" | "PROPPATCH" | "MKCOL" => 2 << 20,
+        _ => 64 << 10,
+    }
+}
+
+/// What answers of this server's DAV URLs carry even before anyone is signed in.
+pub fn discovery_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(DAV_HEADER, COMPLIANCE);
+    let allow = HeaderValue::from_static("OPTIONS, GET, HEAD, PROPFIND, REPORT");
+    headers.insert(ALLOW, allow);
+    headers
+}
+
+/// A body that is there as a whole.
+fn full(bytes: Bytes) -> Body {
+    http_body_util::Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// A multistatus (DAV-18) with what it honoured of the client's preferences.
+fn multistatus(body: Body, prefer: Prefer) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::MULTI_STATUS;
+    let kind = HeaderValue::from_static("application/xml; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    prefer.applied(response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn discovery_says_what_the_table_says() {
+        let headers = discovery_headers();
+        let allowed: Vec<_> = METHODS
+            .iter()
+            .filter(|row| row.kinds.hold(Kind::Root) && !row.writes)
+            .map(|row| row.name)
+            .collect();
+        for name in headers[ALLOW].to_str().unwrap().split(", ") {
+            assert!(allowed.contains(&name), "{name}");
+        }
+        assert!(headers["dav"].to_str().unwrap().contains("addressbook"));
+    }
+
+    #[test]
+    fn methods_are_named_once() {
+        let mut names: Vec<_> = METHODS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), METHODS.len());
+    }
+}

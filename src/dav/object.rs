@@ -1,0 +1,216 @@
+//! GET, HEAD, PUT and DELETE of cards and books. Knows no store: conditions go down as
+//! preconditions, and what was stored comes back. RFC 9110 §9.3, RFC 4918 §9.4 to §9.7, RFC 6352 §6.3.2.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use jiff::Timestamp;
+
+use crate::domain::convert::convert;
+use crate::domain::id::{MemberName, UserName};
+use crate::domain::vcard::Version;
+use crate::service::place::Place;
+use crate::service::refusal::{Refusal, Stop};
+use crate::service::view::{CardView, Detail, Members};
+
+use super::accept::{Choice, choose};
+use super::conditions::Conditions;
+use super::refuse::{Condition, Trouble};
+use super::target::Target;
+use super::{Body, Exchange, full};
+
+/// The media type of every card in every version (DAV-45).
+pub(super) const CARD_TYPE: &str = "text/vcard; charset=utf-8";
+
+/// Media types under which cards are sent (CARD-8); none at all is taken too.
+const CARD_TYPES: [&str; 5] =
+    ["text/vcard", "text/x-vcard", "text/directory", "application/vcard", "application/x-vcard"];
+
+type Reply = Result<Response<Body>, Trouble>;
+
+/// GET and HEAD; the server drops the body of an answer to HEAD.
+pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
+    let Target::Card(owner, book, name) = target else {
+        return Ok(page(exchange, target));
+    };
+    let conditions = Conditions::of(exchange.headers, exchange.front, target)?;
+    if let Some(lists) = conditions.lists.clone()
+        && !exchange.service.check(exchange.caller, vec![lists]).await?
+    {
+        return Err(Refusal::Unmet.into());
+    }
+    let card = match card(exchange, (owner, book, name)).await {
+        Err(Trouble::Stop(Stop::Refused(Refusal::NotFound))) if conditions.matching.is_some() => {
+            return Err(Refusal::Unmet.into());
+        }
+        found => found?,
+    };
+    if unmet(&conditions, &card) {
+        return Err(Refusal::Unmet.into());
+    }
+    if unchanged(&conditions, &card) {
+        let mut answer = Response::new(full(Bytes::new()));
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        validators(answer.headers_mut(), &card);
+        return Ok(answer);
+    }
+    let body = represent(exchange, &card)?;
+    let mut answer = Response::new(full(body));
+    validators(answer.headers_mut(), &card);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CARD_TYPE));
+    Ok(answer)
+}
+
+/// PUT of a card.
+pub(super) async fn put(exchange: &Exchange<'_>, target: &Target, body: Bytes) -> Reply {
+    let Target::Card(owner, book, name) = target else {
+        return Err(Refusal::NoParent.into());
+    };
+    // A part of a card is not a card (HTTP-19).
+    if exchange.headers.contains_key(CONTENT_RANGE) {
+        return Err(Trouble::Status(StatusCode::BAD_REQUEST));
+    }
+    if !is_card_type(exchange.headers) {
+        return Err(Trouble::Condition(StatusCode::UNSUPPORTED_MEDIA_TYPE, Condition::SupportedAddressData));
+    }
+    let place = Place::Card(owner.clone(), book.clone(), name.clone());
+    let when = Conditions::of(exchange.headers, exchange.front, target)?.for_write(&place);
+    let wants_body = exchange.prefer.representation;
+    let stored = match exchange.service.put(exchange.caller, (owner, book, name), body, when).await {
+        Err(Stop::Refused(Refusal::Unmet)) if wants_body => {
+            let status = StatusCode::PRECONDITION_FAILED;
+            return match card(exchange, (owner, book, name)).await {
+                Ok(card) => representation(exchange, target, status, &card),
+                Err(_) => Err(Refusal::Unmet.into()),
+            };
+        }
+        done => done?,
+    };
+    if wants_body {
+        let status = if stored.created { StatusCode::CREATED } else { StatusCode::OK };
+        return representation(exchange, target, status, &stored.card);
+    }
+    let mut answer = Response::new(full(Bytes::new()));
+    *answer.status_mut() = if stored.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
+    if stored.verbatim {
+        validators(answer.headers_mut(), &stored.card);
+    }
+    Ok(answer)
+}
+
+/// DELETE of a card or a book.
+pub(super) async fn delete(exchange: &Exchange<'_>, target: &Target) -> Reply {
+    let Some(place) = target.place() else {
+        return Err(Refusal::NotFound.into());
+    };
+    // A collection goes with all that is in it (DAV-26).
+    if matches!(place, Place::Book(..)) && !matches!(exchange.depth(), None | Some(b"infinity")) {
+        return Err(Trouble::Status(StatusCode::BAD_REQUEST));
+    }
+    let when = Conditions::of(exchange.headers, exchange.front, target)?.for_write(&place);
+    exchange.service.delete(exchange.caller, &place, when).await?;
+    let mut answer = Response::new(full(Bytes::new()));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
+}
+
+/// The card with its octets.
+async fn card(
+    exchange: &Exchange<'_>,
+    (owner, book, name): (&UserName, &MemberName, &MemberName),
+) -> Result<CardView, Trouble> {
+    let members = Members::Named(vec![name.clone()]);
+    let detail = Detail { properties: false, body: true };
+    let view = exchange.service.book(exchange.caller, owner, book, members, detail).await?;
+    view.cards.into_iter().next().ok_or(Refusal::NotFound.into())
+}
+
+/// An answer that carries the stored card (RFC 8144 §3; PREF-3, PREF-4).
+fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, card: &CardView) -> Reply {
+    let mut answer = Response::new(full(card.body.clone().unwrap_or_default()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    validators(headers, card);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(CARD_TYPE));
+    let applied = HeaderValue::from_static("return=representation");
+    headers.insert(HeaderName::from_static("preference-applied"), applied);
+    headers.insert(VARY, HeaderValue::from_static("Accept, Prefer, User-Agent"));
+    if let Some(href) = target.href()
+        && let Ok(value) = HeaderValue::try_from(format!("{}{href}", exchange.front.prefix))
+    {
+        headers.insert(CONTENT_LOCATION, value);
+    }
+    Ok(answer)
+}
+
+/// The octets in the form that the request asks for, 3.0 unless it asks otherwise (D9, CARD-34).
+fn represent(exchange: &Exchange<'_>, card: &CardView) -> Result<Bytes, Trouble> {
+    let stored = card.body.clone().unwrap_or_default();
+    let not_acceptable =
+        || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);
+    let usual = if exchange.takes_stored_form() { card.version } else { Version::V3 };
+    let choice = choose(exchange.headers.get_all(ACCEPT).iter(), usual).ok_or_else(not_acceptable)?;
+    if choice.version() == card.version {
+        return Ok(stored);
+    }
+    match (convert(&stored, card.version, choice.version()), choice) {
+        (Ok(converted), _) => Ok(converted.into()),
+        (Err(_), Choice::Usual(_)) => Ok(stored),
+        (Err(_), Choice::Asked(_)) => Err(not_acceptable()),
+    }
+}
+
+/// Whether a condition that ends in 412 does not hold.
+fn unmet(conditions: &Conditions, card: &CardView) -> bool {
+    let matching = conditions.matching.as_ref();
+    matching.is_some_and(|tags| !tags.hold(card.etag))
+        || conditions.unmodified_since.is_some_and(|time| card.modified.as_second() > time.as_second())
+}
+
+/// Whether the client has this already (304; HTTP-5, HTTP-6).
+fn unchanged(conditions: &Conditions, card: &CardView) -> bool {
+    let none_matching = conditions.none_matching.as_ref();
+    none_matching.is_some_and(|tags| tags.hold(card.etag))
+        || conditions.modified_since.is_some_and(|time| card.modified.as_second() <= time.as_second())
+}
+
+/// ETag, the same for every form of the card (D19), and the date, which varies with nothing.
+fn validators(headers: &mut HeaderMap, card: &CardView) {
+    if let Ok(tag) = HeaderValue::try_from(card.etag.quoted()) {
+        headers.insert(ETAG, tag);
+    }
+    if let Ok(date) = HeaderValue::try_from(http_date(card.modified)) {
+        headers.insert(LAST_MODIFIED, date);
+    }
+    headers.insert(VARY, HeaderValue::from_static("Accept, User-Agent"));
+}
+
+/// A time as HTTP writes it (RFC 9110 §5.6.7).
+pub(super) fn http_date(at: Timestamp) -> String {
+    httpdate::fmt_http_date(at.into())
+}
+
+fn is_card_type(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let text = value.to_str().unwrap_or("?");
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.is_empty() || CARD_TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
+/// What a person sees who opens a collection in a browser (DAV-25).
+fn page(exchange: &Exchange<'_>, target: &Target) -> Response<Body> {
+    let text = match target {
+        Target::Book(..) => "This is an address book. Open it with a CardDAV client.\n",
+        _ => "This is Cardkeep. Give a CardDAV client this server's name, your user name and password.\n",
+    };
+    let mut answer = Response::new(full(Bytes::from_static(text.as_bytes())));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    let _ = exchange;
+    answer
+}

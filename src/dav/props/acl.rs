@@ -1,0 +1,175 @@
+//! The properties of access control: principals, owners, privileges. RFC 3744 §4, §5.
+
+use std::borrow::Cow;
+
+use crate::service::access::{Privilege, Rights};
+
+use super::super::target::{Href, Kind, Kinds};
+use super::super::xml::write::Writer;
+use super::{Ask, Node, Row, Value};
+
+/// What belongs to somebody.
+const OWNED: Kinds = Kinds::of(&[Kind::Principal, Kind::Home, Kind::Book, Kind::Card]);
+/// Users' principals.
+const PRINCIPALS: Kinds = Kinds::of(&[Kind::Principal]);
+
+pub(super) static ROWS: &[Row] = &[
+    Row::protected("D:principal-URL", PRINCIPALS, principal_url),
+    Row::protected("D:alternate-URI-set", PRINCIPALS, alternates),
+    Row::protected("D:group-member-set", PRINCIPALS, empty),
+    Row::protected("D:group-membership", PRINCIPALS, empty),
+    Row::protected("D:principal-collection-set", Kinds::ALL, principals),
+    Row::protected("D:owner", OWNED, owner),
+    Row::protected("D:supported-privilege-set", Kinds::ALL, supported),
+    Row::protected("D:current-user-privilege-set", Kinds::ALL, current),
+    Row::protected("D:acl", OWNED, acl),
+    Row::protected("D:acl-restrictions", OWNED, restrictions),
+    Row::protected("D:inherited-acl-set", OWNED, empty),
+    // No resource has an owning group (ACL-5).
+    Row::reserved("D:group"),
+];
+
+/// Everything that can be allowed (ACL-6).
+const SUPPORTED: &str = "<D:supported-privilege><D:privilege><D:all/></D:privilege>\
+<D:description xml:lang=\"en\">Any operation</D:description>\
+<D:supported-privilege><D:privilege><D:read/></D:privilege>\
+<D:description xml:lang=\"en\">Read</D:description>\
+<D:supported-privilege><D:privilege><D:read-acl/></D:privilege>\
+<D:description xml:lang=\"en\">Read the access control list</D:description></D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:read-current-user-privilege-set/></D:privilege>\
+<D:description xml:lang=\"en\">Read one's own privileges</D:description></D:supported-privilege>\
+</D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:write/></D:privilege>\
+<D:description xml:lang=\"en\">Write</D:description>\
+<D:supported-privilege><D:privilege><D:write-content/></D:privilege>\
+<D:description xml:lang=\"en\">Change content</D:description></D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:write-properties/></D:privilege>\
+<D:description xml:lang=\"en\">Change properties</D:description></D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:bind/></D:privilege>\
+<D:description xml:lang=\"en\">Add members</D:description></D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:unbind/></D:privilege>\
+<D:description xml:lang=\"en\">Remove members</D:description></D:supported-privilege>\
+</D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:unlock/></D:privilege>\
+<D:description xml:lang=\"en\">Remove others' locks</D:description></D:supported-privilege>\
+<D:supported-privilege><D:privilege><D:write-acl/></D:privilege>\
+<D:description xml:lang=\"en\">Change the access control list</D:description></D:supported-privilege>\
+</D:supported-privilege>";
+
+/// The aggregates and their parts that make up everything.
+const EVERYTHING: &str = "<D:privilege><D:all/></D:privilege>\
+<D:privilege><D:read/></D:privilege>\
+<D:privilege><D:read-acl/></D:privilege>\
+<D:privilege><D:read-current-user-privilege-set/></D:privilege>\
+<D:privilege><D:write/></D:privilege>\
+<D:privilege><D:write-content/></D:privilege>\
+<D:privilege><D:write-properties/></D:privilege>\
+<D:privilege><D:bind/></D:privilege>\
+<D:privilege><D:unbind/></D:privilege>\
+<D:privilege><D:unlock/></D:privilege>\
+<D:privilege><D:write-acl/></D:privilege>";
+
+/// Reading, without the access control list, which only owners read.
+const READING: &str = "<D:privilege><D:read/></D:privilege>\
+<D:privilege><D:read-current-user-privilege-set/></D:privilege>";
+
+/// Writing and its parts.
+const WRITING: &str = "<D:privilege><D:write/></D:privilege>\
+<D:privilege><D:write-content/></D:privilege>\
+<D:privilege><D:write-properties/></D:privilege>\
+<D:privilege><D:bind/></D:privilege>\
+<D:privilege><D:unbind/></D:privilege>";
+
+/// The privileges that rights amount to, as `current-user-privilege-set` lists them (ACL-7).
+pub fn privileges(rights: Rights) -> Cow<'static, str> {
+    let read = rights.allow(Privilege::Read);
+    let write = rights.allow(Privilege::WriteContent);
+    match (read, write, rights.owner) {
+        (true, true, true) => Cow::Borrowed(EVERYTHING),
+        (true, false, _) => Cow::Borrowed(READING),
+        (true, true, false) => Cow::Owned(format!("{READING}{WRITING}")),
+        (false, true, _) => Cow::Borrowed(WRITING),
+        (false, false, _) => Cow::Borrowed(""),
+    }
+}
+
+fn empty<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    Some(Value::Empty)
+}
+
+fn principal_url<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    Some(Value::Href(node.href()))
+}
+
+fn alternates<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    let Node::Principal(view) = node else {
+        return None;
+    };
+    let Some(email) = &view.email else {
+        return Some(Value::Empty);
+    };
+    let mut out = Writer::default();
+    out.raw("<D:href>mailto:");
+    out.text(email);
+    out.raw("</D:href>");
+    let markup = String::from_utf8_lossy(&out.take()).into_owned();
+    Some(Value::Markup(Cow::Owned(markup)))
+}
+
+fn principals<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    Some(Value::Href(Href::Principals))
+}
+
+fn owner<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    let name = match node {
+        Node::Principal(view) => &view.name,
+        Node::Home(view) | Node::Book(view) | Node::Card(view, _) => &view.owner,
+        _ => return None,
+    };
+    Some(Value::Href(Href::Principal(name)))
+}
+
+fn supported<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    Some(Value::Markup(Cow::Borrowed(SUPPORTED)))
+}
+
+fn current<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    Some(Value::Markup(privileges(node.rights())))
+}
+
+/// The owner's entry, which nobody can take away (ACL-9).
+fn acl<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    const OWNERS: &str = "<D:ace><D:principal><D:property><D:owner/></D:property></D:principal>\
+        <D:grant><D:privilege><D:all/></D:privilege></D:grant><D:protected/></D:ace>";
+    node.rights()
+        .owner
+        .then_some(Value::Markup(Cow::Borrowed(OWNERS)))
+}
+
+fn restrictions<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    let markup = "<D:grant-only/><D:no-invert/>";
+    Some(Value::Markup(Cow::Borrowed(markup)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn privileges_are_what_rights_allow() {
+        for (read, write, owner) in [(true, true, true), (true, false, true), (true, true, false)] {
+            let shown = privileges(Rights { read, write, owner });
+            assert_eq!(shown.contains("<D:read/>"), read);
+            for part in [
+                "write",
+                "write-content",
+                "write-properties",
+                "bind",
+                "unbind",
+            ] {
+                assert_eq!(shown.contains(&format!("<D:{part}/>")), write, "{part}");
+            }
+            assert_eq!(shown.contains("<D:all/>"), read && write && owner);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! calendarserver.org's properties that address-book clients ask for. caldav-ctag, and what Apple's
+//! clients write.
+
+use std::borrow::Cow;
+
+use super::super::target::{Kind, Kinds};
+use super::super::xml::name::CS;
+use super::super::xml::write::Writer;
+use super::{Ask, Node, Row, Value, written};
+
+pub(super) static ROWS: &[Row] = &[
+    Row::protected("CS:getctag", Kinds::of(&[Kind::Home, Kind::Book]), ctag),
+    Row::protected(
+        "CS:email-address-set",
+        Kinds::of(&[Kind::Principal]),
+        addresses,
+    ),
+    Row::protected("CS:me-card", Kinds::of(&[Kind::Home]), me_card)
+        .writable(Kinds::of(&[Kind::Home])),
+];
+
+/// Changes exactly when the sync token does (SYNC-25, CS-1).
+fn ctag<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    node.collection().map(|view| Value::Token(view.token()))
+}
+
+fn addresses<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    let Node::Principal(view) = node else {
+        return None;
+    };
+    let Some(email) = &view.email else {
+        return Some(Value::Empty);
+    };
+    let mut out = Writer::default();
+    out.raw("<CS:email-address>");
+    out.text(email);
+    out.raw("</CS:email-address>");
+    let markup = String::from_utf8_lossy(&out.take()).into_owned();
+    Some(Value::Markup(Cow::Owned(markup)))
+}
+
+/// Any href that a client wrote: old Macs crash when writing it fails (CS-3).
+fn me_card<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    written(node, CS, "me-card")
+}

@@ -1,0 +1,497 @@
+//! Live properties: one static table says each one's name, where it exists, whether `allprop`
+//! brings it, where clients may write it, and how it is got from values that were read before. A
+//! getter is a pure function, so no storage call can hide in it. RFC 4918 §15.
+
+mod acl;
+mod card;
+mod core;
+mod cs;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::domain::id::Etag;
+use crate::domain::token::SyncToken;
+use crate::domain::vcard::Limits;
+use crate::service::access::{Caller, Rights};
+use crate::service::view::{CardView, CollectionView, PrincipalView, Property, PropertyName};
+
+use super::Front;
+use super::target::{Door, Href, Kind, Kinds};
+use super::xml::name::{CARD, CS, DAV};
+use super::xml::write::{Tag, Writer};
+
+pub use self::acl::privileges;
+pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
+
+/// A resource, read, whose properties are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Node<'a> {
+    /// The root.
+    Root(Door),
+    /// The collection of collections of principals.
+    Principals,
+    /// The collection of users' principals.
+    PrincipalUsers,
+    /// A principal.
+    Principal(&'a PrincipalView),
+    /// The collection of homes.
+    Homes,
+    /// A home.
+    Home(&'a CollectionView),
+    /// A book.
+    Book(&'a CollectionView),
+    /// A card and the book it is in.
+    Card(&'a CollectionView, &'a CardView),
+}
+
+impl<'a> Node<'a> {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Root(_) => Kind::Root,
+            Self::Principals | Self::PrincipalUsers => Kind::Principals,
+            Self::Principal(_) => Kind::Principal,
+            Self::Homes => Kind::Homes,
+            Self::Home(_) => Kind::Home,
+            Self::Book(_) => Kind::Book,
+            Self::Card(..) => Kind::Card,
+        }
+    }
+
+    /// Where it is.
+    pub fn href(&self) -> Href<'a> {
+        let book = |view: &'a CollectionView| match &view.name {
+            Some(name) => Href::Book(&view.owner, name),
+            None => Href::Home(&view.owner),
+        };
+        match *self {
+            Self::Root(door) => Href::Root(door),
+            Self::Principals => Href::Principals,
+            Self::PrincipalUsers => Href::PrincipalUsers,
+            Self::Principal(view) => Href::Principal(&view.name),
+            Self::Homes => Href::Homes,
+            Self::Home(view) | Self::Book(view) => book(view),
+            Self::Card(view, card) => match book(view) {
+                Href::Book(owner, name) => Href::Card(owner, name, &card.name),
+                other => other,
+            },
+        }
+    }
+
+    /// Properties that clients wrote on it.
+    pub fn stored(&self) -> &'a [Property] {
+        match self {
+            Self::Principal(view) => &view.properties,
+            Self::Home(view) | Self::Book(view) => &view.properties,
+            Self::Card(_, card) => &card.properties,
+            _ => &[],
+        }
+    }
+
+    /// The home or book itself.
+    pub fn collection(&self) -> Option<&'a CollectionView> {
+        match self {
+            Self::Home(view) | Self::Book(view) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// What the asker may do with it.
+    pub fn rights(&self) -> Rights {
+        match self {
+            Self::Principal(view) => view.rights,
+            Self::Home(view) | Self::Book(view) | Self::Card(view, _) => view.rights,
+            _ => Rights {
+                read: true,
+                write: false,
+                owner: false,
+            },
+        }
+    }
+
+    /// The property of that name that a client wrote on it.
+    fn written(&self, namespace: &str, local: &str) -> Option<&'a Property> {
+        self.stored()
+            .iter()
+            .find(|p| p.name.local == local && p.name.namespace == namespace)
+    }
+}
+
+/// Who asks, and what the server is set to.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Who.
+    pub caller: &'a Caller,
+    /// How large cards may be.
+    pub limits: Limits,
+    /// What hrefs begin with.
+    pub front: &'a Front,
+}
+
+/// What a live property holds.
+#[derive(Debug, Clone)]
+pub enum Value<'a> {
+    /// Nothing.
+    Empty,
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Elements, as answers write them.
+    Markup(Cow<'a, str>),
+    /// One href.
+    Href(Href<'a>),
+    /// A number.
+    Number(u64),
+    /// An entity tag.
+    Etag(Etag),
+    /// A time, as HTTP writes it.
+    Date(Timestamp),
+    /// A time, as RFC 3339 writes it.
+    Stamp(Timestamp),
+    /// A sync token.
+    Token(SyncToken),
+    /// What a client wrote, with its element.
+    Stored(&'a Property),
+}
+
+impl Value<'_> {
+    /// Writes the property: its element and what it holds.
+    pub fn write(&self, tag: &Shown<'_>, ask: &Ask<'_>, out: &mut Writer) {
+        if let Self::Stored(property) = self {
+            return out.property(property);
+        }
+        if matches!(self, Self::Empty) {
+            return tag.empty(out);
+        }
+        tag.open(out);
+        match self {
+            Self::Text(text) => out.text(text),
+            Self::Markup(markup) => out.raw(markup),
+            Self::Href(href) => {
+                out.raw("<D:href>");
+                out.text(&ask.front.prefix);
+                out.plain(href);
+                out.raw("</D:href>");
+            }
+            Self::Number(number) => out.plain(number),
+            Self::Etag(etag) => {
+                out.raw("\"");
+                out.plain(etag);
+                out.raw("\"");
+            }
+            Self::Date(at) => out.plain(httpdate::HttpDate::from(std::time::SystemTime::from(*at))),
+            Self::Stamp(at) => {
+                out.plain(Timestamp::from_second(at.as_second()).unwrap_or(*at));
+            }
+            Self::Token(token) => out.plain(token),
+            Self::Empty | Self::Stored(_) => {}
+        }
+        tag.close(out);
+    }
+}
+
+/// How a property's element is shown: live ones are constant text.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'a> {
+    /// `D:name`, `C:name` or `CS:name`.
+    Constant(&'static str),
+    /// Any other.
+    Tag(&'a Tag),
+}
+
+impl Shown<'_> {
+    /// Writes the start tag.
+    pub fn open(&self, out: &mut Writer) {
+        match self {
+            Self::Constant(name) => {
+                out.raw("<");
+                out.raw(name);
+                out.raw(">");
+            }
+            Self::Tag(tag) => tag.open(out, None),
+        }
+    }
+
+    /// Writes the end tag.
+    pub fn close(&self, out: &mut Writer) {
+        match self {
+            Self::Constant(name) => {
+                out.raw("</");
+                out.raw(name);
+                out.raw(">");
+            }
+            Self::Tag(tag) => tag.close(out),
+        }
+    }
+
+    /// Writes the element without content.
+    pub fn empty(&self, out: &mut Writer) {
+        match self {
+            Self::Constant(name) => {
+                out.raw("<");
+                out.raw(name);
+                out.raw("/>");
+            }
+            Self::Tag(tag) => tag.empty(out),
+        }
+    }
+}
+
+/// How a property is got.
+pub type Getter = for<'a> fn(&Node<'a>, &Ask<'a>) -> Option<Value<'a>>;
+
+/// One live property.
+pub struct Row {
+    /// Its name as answers write it, with the constant prefix of its namespace.
+    pub tag: &'static str,
+    /// Where it exists.
+    pub kinds: Kinds,
+    /// Whether `allprop` brings it (DAV-15).
+    pub allprop: bool,
+    /// Where clients may write it; nowhere means protected everywhere (DAV-21).
+    pub writable: Kinds,
+    /// How it is got.
+    pub get: Getter,
+}
+
+impl Row {
+    const fn protected(tag: &'static str, kinds: Kinds, get: Getter) -> Self {
+        Self {
+            tag,
+            kinds,
+            allprop: false,
+            writable: Kinds::NONE,
+            get,
+        }
+    }
+
+    const fn in_allprop(mut self) -> Self {
+        self.allprop = true;
+        self
+    }
+
+    const fn writable(mut self, kinds: Kinds) -> Self {
+        self.writable = kinds;
+        self
+    }
+
+    /// A name that belongs to the server although it has no value here: 404 when asked for, and
+    /// nobody can write it.
+    const fn reserved(tag: &'static str) -> Self {
+        Self::protected(tag, Kinds::NONE, |_, _| None)
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &'static str {
+        match self.tag.split_once(':') {
+            Some(("D", _)) => DAV,
+            Some(("C", _)) => CARD,
+            Some(("CS", _)) => CS,
+            _ => "",
+        }
+    }
+
+    /// Its local name.
+    pub fn local(&self) -> &'static str {
+        self.tag
+            .split_once(':')
+            .map_or(self.tag, |(_, local)| local)
+    }
+
+    /// Whether clients must not write it on resources of that kind.
+    pub fn is_protected(&self, kind: Kind) -> bool {
+        self.writable == Kinds::NONE || (self.kinds.hold(kind) && !self.writable.hold(kind))
+    }
+
+    /// Its value on that resource. Where it is an ordinary property, it is what a client wrote.
+    pub fn value<'a>(&self, node: &Node<'a>, ask: &Ask<'a>) -> Option<Value<'a>> {
+        match self.kinds.hold(node.kind()) {
+            true => (self.get)(node, ask),
+            false if self.writable == Kinds::NONE => None,
+            false => node
+                .written(self.namespace(), self.local())
+                .map(Value::Stored),
+        }
+    }
+}
+
+/// Every live property, a table for each specification.
+pub static PROPS: [&[Row]; 4] = [core::ROWS, acl::ROWS, card::ROWS, cs::ROWS];
+
+/// Every live property.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    PROPS.into_iter().flatten()
+}
+
+/// The live property of that name.
+pub fn row(name: &PropertyName) -> Option<&'static Row> {
+    rows().find(|row| row.local() == name.local && row.namespace() == name.namespace)
+}
+
+/// The value of a property that clients write and that has no other.
+fn written<'a>(node: &Node<'a>, namespace: &str, local: &str) -> Option<Value<'a>> {
+    node.written(namespace, local).map(Value::Stored)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::dav::xml::read::parse;
+    use crate::domain::id::{
+        AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName,
+    };
+    use crate::domain::vcard::Version;
+    use crate::service::access::Reach;
+
+    pub(in crate::dav) fn caller() -> Caller {
+        Caller {
+            account: AccountId::from_bytes([1; 16]),
+            name: UserName::parse("alice").unwrap(),
+            home: CollectionId::from_bytes([2; 16]),
+            contacts: Reach::Write,
+        }
+    }
+
+    pub(in crate::dav) fn front() -> Front {
+        Front {
+            prefix: String::new(),
+            host: None,
+            scheme: "http",
+        }
+    }
+
+    const OWN: Rights = Rights {
+        read: true,
+        write: true,
+        owner: true,
+    };
+
+    pub(in crate::dav) fn principal() -> PrincipalView {
+        PrincipalView {
+            account: AccountId::from_bytes([1; 16]),
+            name: UserName::parse("alice").unwrap(),
+            display_name: "Alice <A>".into(),
+            email: Some("alice@example.org".into()),
+            created: Timestamp::from_second(1_000_000).unwrap(),
+            rights: OWN,
+            properties: vec![],
+        }
+    }
+
+    pub(in crate::dav) fn collection(name: Option<&str>) -> CollectionView {
+        CollectionView {
+            id: CollectionId::from_bytes([2; 16]),
+            owner: UserName::parse("alice").unwrap(),
+            name: name.map(|name| MemberName::parse(name).unwrap()),
+            created: Timestamp::from_second(1_000_000).unwrap(),
+            revision: Revision(7),
+            rights: OWN,
+            properties: vec![],
+        }
+    }
+
+    pub(in crate::dav) fn card() -> CardView {
+        CardView {
+            contact: ContactId::from_bytes([3; 16]),
+            name: MemberName::parse("jane doe.vcf").unwrap(),
+            uid: Uid::new("u").unwrap(),
+            etag: Etag([0xab; 16]),
+            size: 42,
+            version: Version::V3,
+            created: Timestamp::from_second(1_000_000).unwrap(),
+            modified: Timestamp::from_second(1_000_001).unwrap(),
+            properties: vec![],
+            body: Some(bytes::Bytes::from_static(
+                b"BEGIN:VCARD\r\nFN:<J>\r\nEND:VCARD\r\n",
+            )),
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_have_constant_prefixes() {
+        let mut seen = std::collections::HashSet::new();
+        for row in rows() {
+            assert!(seen.insert(row.tag), "{}", row.tag);
+            assert_ne!(row.namespace(), "", "{}", row.tag);
+        }
+    }
+
+    /// What clients cannot do without on each kind (DAV-44, CUP-1, ACL, CARD, SYNC, BIND-2).
+    #[test]
+    fn what_clients_need_is_there_and_well_formed() {
+        let (caller, front) = (caller(), front());
+        let ask = Ask {
+            caller: &caller,
+            limits: Limits::default(),
+            front: &front,
+        };
+        let (principal, home, book, card) = (
+            principal(),
+            collection(None),
+            collection(Some("contacts")),
+            card(),
+        );
+        let everywhere = "D:resourcetype D:current-user-principal D:principal-collection-set \
+            D:current-user-privilege-set D:supported-privilege-set D:supported-report-set";
+        let collections = "D:displayname D:owner D:acl D:acl-restrictions D:inherited-acl-set \
+            D:creationdate D:resource-id D:sync-token CS:getctag";
+        let cases = [
+            (Node::Root(Door::Slash), "D:displayname"),
+            (Node::Principals, "D:displayname"),
+            (Node::Homes, "D:displayname"),
+            (
+                Node::Principal(&principal),
+                "D:displayname D:principal-URL D:alternate-URI-set D:group-member-set \
+                 D:group-membership C:addressbook-home-set CS:email-address-set D:resource-id",
+            ),
+            (Node::Home(&home), collections),
+            (Node::Book(&book), collections),
+            (
+                Node::Book(&book),
+                "C:supported-address-data C:supported-collation-set C:max-resource-size",
+            ),
+            (
+                Node::Card(&book, &card),
+                "D:getetag D:getcontenttype D:getcontentlength D:getlastmodified D:creationdate \
+                 D:owner D:resource-id",
+            ),
+        ];
+        for (node, names) in cases {
+            for tag in everywhere
+                .split_whitespace()
+                .chain(names.split_whitespace())
+            {
+                let row = rows().find(|row| row.tag == tag).expect(tag);
+                let value = row.value(&node, &ask);
+                let value = value.unwrap_or_else(|| panic!("{tag} on {:?}", node.kind()));
+                let mut out = Writer::document("D:prop", 0);
+                value.write(&Shown::Constant(row.tag), &ask, &mut out);
+                out.raw("</D:prop>");
+                let written = parse(&out.take()).unwrap();
+                assert_eq!(written.elements().count(), 1, "{tag}");
+            }
+        }
+        let etag = rows().find(|row| row.tag == "D:getetag").unwrap();
+        assert!(etag.value(&Node::Book(&book), &ask).is_none(), "D14");
+    }
+
+    #[test]
+    fn only_what_clients_may_write_is_not_protected() {
+        let name = |namespace: &str, local: &str| PropertyName {
+            namespace: namespace.into(),
+            local: local.into(),
+        };
+        let protected = |n: &PropertyName, kind| row(n).is_some_and(|row| row.is_protected(kind));
+        let display = name(DAV, "displayname");
+        assert!(!protected(&display, Kind::Book) && !protected(&display, Kind::Card));
+        assert!(protected(&display, Kind::Principal));
+        assert!(protected(&name(DAV, "getetag"), Kind::Book));
+        assert!(protected(&name(CARD, "address-data"), Kind::Card));
+        assert!(!protected(&name(CS, "me-card"), Kind::Home));
+        assert!(!protected(
+            &name("http://apple.com/ns/ical/", "calendar-color"),
+            Kind::Book
+        ));
+    }
+}

@@ -1,0 +1,266 @@
+//! The one map from what went wrong to a status and its `DAV:error` (DAV-42, DAV-43). RFC 4918 §16,
+//! RFC 3744 §7.1.1, RFC 6352 §6.3.2.1, RFC 6578 §3.2.
+
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::domain::id::MemberName;
+use crate::domain::vcard::NotAdmitted;
+use crate::service::access::Privilege;
+use crate::service::place::Place;
+use crate::service::refusal::{Fault, Refusal, Stop};
+
+use super::conditions::BadCondition;
+use super::props::BadAddressData;
+use super::target::{BadHref, Target};
+use super::xml::filter::BadFilter;
+use super::xml::read::BadXml;
+use super::xml::write::Writer;
+use super::{Body, Exchange, Front, full, props};
+
+/// A precondition that a request failed, as its element in `DAV:error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// `DAV:propfind-finite-depth`
+    PropfindFiniteDepth,
+    /// `DAV:valid-resourcetype`
+    ValidResourceType,
+    /// `DAV:resource-must-be-null`
+    ResourceMustBeNull,
+    /// `DAV:supported-report`
+    SupportedReport,
+    /// `DAV:valid-sync-token`
+    ValidSyncToken,
+    /// `DAV:number-of-matches-within-limits`
+    NumberOfMatches,
+    /// `DAV:sufficient-disk-space` (RFC 4331 §6)
+    SufficientDiskSpace,
+    /// `CARDDAV:addressbook-collection-location-ok`
+    CollectionLocation,
+    /// `CARDDAV:supported-address-data`
+    SupportedAddressData,
+    /// `CARDDAV:supported-address-data-conversion`
+    SupportedAddressDataConversion,
+    /// `CARDDAV:valid-address-data`
+    ValidAddressData,
+    /// `CARDDAV:max-resource-size`
+    MaxResourceSize,
+    /// `CARDDAV:supported-collation`
+    SupportedCollation,
+}
+
+impl Condition {
+    /// Its element.
+    fn markup(self) -> &'static str {
+        match self {
+            Self::PropfindFiniteDepth => "<D:propfind-finite-depth/>",
+            Self::ValidResourceType => "<D:valid-resourcetype/>",
+            Self::ResourceMustBeNull => "<D:resource-must-be-null/>",
+            Self::SupportedReport => "<D:supported-report/>",
+            Self::ValidSyncToken => "<D:valid-sync-token/>",
+            Self::NumberOfMatches => "<D:number-of-matches-within-limits/>",
+            Self::SufficientDiskSpace => "<D:sufficient-disk-space/>",
+            Self::CollectionLocation => "<C:addressbook-collection-location-ok/>",
+            Self::SupportedAddressData => "<C:supported-address-data/>",
+            Self::SupportedAddressDataConversion => "<C:supported-address-data-conversion/>",
+            Self::ValidAddressData => "<C:valid-address-data/>",
+            Self::MaxResourceSize => "<C:max-resource-size/>",
+            Self::SupportedCollation => "<C:supported-collation/>",
+        }
+    }
+}
+
+/// Why a request is not done.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The use case did not succeed.
+    Stop(Stop),
+    /// This status says it all.
+    Status(StatusCode),
+    /// A status and the precondition that failed.
+    Condition(StatusCode, Condition),
+}
+
+impl From<Stop> for Trouble {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Stop(Stop::Refused(refusal))
+    }
+}
+
+impl From<BadCondition> for Trouble {
+    fn from(_: BadCondition) -> Self {
+        Self::Status(StatusCode::BAD_REQUEST)
+    }
+}
+
+impl From<BadXml> for Trouble {
+    fn from(_: BadXml) -> Self {
+        Self::Status(StatusCode::BAD_REQUEST)
+    }
+}
+
+impl From<BadHref> for Trouble {
+    fn from(_: BadHref) -> Self {
+        Self::Status(StatusCode::BAD_REQUEST)
+    }
+}
+
+impl From<BadFilter> for Trouble {
+    fn from(bad: BadFilter) -> Self {
+        match bad {
+            BadFilter::Xml(bad) => bad.into(),
+            BadFilter::Collation => {
+                Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCollation)
+            }
+        }
+    }
+}
+
+impl From<BadAddressData> for Trouble {
+    fn from(_: BadAddressData) -> Self {
+        Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedAddressData)
+    }
+}
+
+/// The answer to a request that is not done; our own failures go to whoever logs them.
+pub fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body>, Fault> {
+    let refusal = match trouble {
+        Trouble::Stop(Stop::Failed(fault)) => return Err(fault),
+        Trouble::Status(status) => return Ok(bare(status, exchange)),
+        Trouble::Condition(status, failed) => return Ok(condition(status, failed.markup())),
+        Trouble::Stop(Stop::Refused(refusal)) => refusal,
+    };
+    let (status, failed) = status_of(&refusal);
+    Ok(match (&refusal, failed) {
+        (Refusal::NeedPrivileges(missing), _) => need_privileges(missing, exchange.front),
+        (Refusal::UidTaken { holder }, _) => uid_taken(holder, exchange),
+        (Refusal::Busy { retry_after }, _) => {
+            let mut response = bare(status, exchange);
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+            response
+        }
+        // Thunderbird lists anew after a 400 and never recovers from a 403 (D3, B3 #44).
+        (Refusal::BadToken, Some(failed)) if props::is_thunderbird(exchange.agent()) => {
+            condition(StatusCode::BAD_REQUEST, failed.markup())
+        }
+        (Refusal::Mapped, Some(failed)) => {
+            let mut response = condition(status, failed.markup());
+            response.headers_mut().insert(ALLOW, exchange.allow());
+            response
+        }
+        (_, Some(failed)) => condition(status, failed.markup()),
+        (_, None) => bare(status, exchange),
+    })
+}
+
+/// The answer to a body so large that it was not read.
+pub fn too_large() -> Response<Body> {
+    let failed = Condition::MaxResourceSize;
+    condition(StatusCode::PAYLOAD_TOO_LARGE, failed.markup())
+}
+
+/// Each refusal's status and precondition.
+fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
+    use Condition as C;
+    match refusal {
+        Refusal::NotFound => (StatusCode::NOT_FOUND, None),
+        Refusal::Unmet => (StatusCode::PRECONDITION_FAILED, None),
+        Refusal::Mapped => (StatusCode::METHOD_NOT_ALLOWED, Some(C::ResourceMustBeNull)),
+        Refusal::WrongPlace => (StatusCode::FORBIDDEN, Some(C::CollectionLocation)),
+        Refusal::SamePlace | Refusal::NeedPrivileges(_) => (StatusCode::FORBIDDEN, None),
+        Refusal::Card(NotAdmitted::Version) => {
+            (StatusCode::FORBIDDEN, Some(C::SupportedAddressData))
+        }
+        Refusal::Card(NotAdmitted::TooLarge) => (StatusCode::FORBIDDEN, Some(C::MaxResourceSize)),
+        Refusal::Card(_) => (StatusCode::FORBIDDEN, Some(C::ValidAddressData)),
+        Refusal::BadToken => (StatusCode::FORBIDDEN, Some(C::ValidSyncToken)),
+        Refusal::BadLimit => (StatusCode::INSUFFICIENT_STORAGE, Some(C::NumberOfMatches)),
+        Refusal::PropertiesFull => (StatusCode::INSUFFICIENT_STORAGE, None),
+        Refusal::StoreFull => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            Some(C::SufficientDiskSpace),
+        ),
+        Refusal::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
+        Refusal::NoParent | Refusal::UidTaken { .. } | Refusal::Conflict(_) => {
+            (StatusCode::CONFLICT, None)
+        }
+    }
+}
+
+/// An answer that is its status alone.
+fn bare(status: StatusCode, exchange: &Exchange<'_>) -> Response<Body> {
+    let mut response = Response::new(full(bytes::Bytes::new()));
+    *response.status_mut() = status;
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, exchange.allow());
+    }
+    response
+}
+
+/// An answer with a `DAV:error`.
+fn condition(status: StatusCode, markup: &str) -> Response<Body> {
+    let mut out = Writer::document("D:error", markup.len());
+    out.raw(markup);
+    out.raw("</D:error>");
+    let mut response = Response::new(full(out.take()));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/xml; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Each missing right with the resource it is missing on: iOS stops syncing without (ACL-13).
+fn need_privileges(missing: &[(Place, Privilege)], front: &Front) -> Response<Body> {
+    let mut out = Writer::default();
+    out.raw("<D:need-privileges>");
+    for (place, privilege) in missing {
+        out.raw("<D:resource>");
+        href(&Target::from(place), front, &mut out);
+        out.raw("<D:privilege><D:");
+        out.raw(match privilege {
+            Privilege::Read => "read",
+            Privilege::WriteContent => "write-content",
+            Privilege::WriteProperties => "write-properties",
+            Privilege::Bind => "bind",
+            Privilege::Unbind => "unbind",
+        });
+        out.raw("/></D:privilege></D:resource>");
+    }
+    out.raw("</D:need-privileges>");
+    condition(StatusCode::FORBIDDEN, &String::from_utf8_lossy(&out.take()))
+}
+
+/// Who has the UID, in the book that was written to: a COPY's and a MOVE's is their destination's.
+/// 409, which DAVx5 takes as "the server wins" (D8, CARD-11).
+fn uid_taken(holder: &MemberName, exchange: &Exchange<'_>) -> Response<Body> {
+    let destination = exchange
+        .headers
+        .get("destination")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|href| Target::of_href(exchange.front, exchange.target, href).ok());
+    let at = destination.as_ref().unwrap_or(exchange.target);
+    let mut out = Writer::default();
+    out.raw("<C:no-uid-conflict>");
+    if let Target::Card(owner, book, _) = at {
+        let holder = Target::Card(owner.clone(), book.clone(), holder.clone());
+        href(&holder, exchange.front, &mut out);
+    }
+    out.raw("</C:no-uid-conflict>");
+    condition(StatusCode::CONFLICT, &String::from_utf8_lossy(&out.take()))
+}
+
+fn href(target: &Target, front: &Front, out: &mut Writer) {
+    if let Some(href) = target.href() {
+        out.raw("<D:href>");
+        out.text(&front.prefix);
+        out.plain(href);
+        out.raw("</D:href>");
+    }
+}

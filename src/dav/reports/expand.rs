@@ -1,0 +1,179 @@
+//! `DAV:expand-property`: properties whose hrefs are replaced by what they point at (REP-3, REP-4).
+//! RFC 3253 §3.8.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use crate::service::refusal::Stop;
+use crate::service::view::{Detail, PropertyName};
+
+use super::super::multistatus::{Verdict, verdict};
+use super::super::prefer::Prefer;
+use super::super::propfind::Subject;
+use super::super::props::{Node, Row, Shown, Value, row};
+use super::super::refuse::Trouble;
+use super::super::target::{Href, Target};
+use super::super::xml::request::Expand;
+use super::super::xml::write::{Tag, Writer};
+use super::super::{Depth, Exchange, Outcome, full, multistatus};
+
+/// How many resources one answer may read beyond the request's own.
+const MAX_READS: usize = 64;
+/// How large the answer may grow by expanding.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Handles the report.
+pub async fn expand(exchange: &Exchange<'_>, asked: Vec<Expand>) -> Outcome {
+    let depth = exchange.depth_or(Depth::Zero)?;
+    exchange.check().await?;
+    let detail = Detail {
+        properties: true,
+        body: false,
+    };
+    let members = depth != Depth::Zero;
+    let subject = Subject::read(exchange, exchange.target, detail, members).await?;
+    let mut nodes = Vec::new();
+    subject.nodes(|node, _| nodes.push(node));
+    let mut expansion = Expansion {
+        exchange,
+        reads: 0,
+        known: HashMap::new(),
+        out: Writer::document("D:multistatus", 2048),
+    };
+    for node in nodes {
+        expansion.response(node, &asked).await?;
+    }
+    let mut out = expansion.out;
+    out.raw("</D:multistatus>");
+    Ok(multistatus(full(out.take()), Prefer::default()))
+}
+
+/// An answer in the making, and what it has read.
+struct Expansion<'e, 'x> {
+    exchange: &'e Exchange<'x>,
+    reads: usize,
+    known: HashMap<Target, Option<std::sync::Arc<Subject>>>,
+    out: Writer,
+}
+
+type Written<'f> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'f>>;
+
+impl Expansion<'_, '_> {
+    /// Writes a resource's response. It nests as deep as the request does, which is bounded.
+    fn response<'f>(&'f mut self, node: Node<'f>, asked: &'f [Expand]) -> Written<'f> {
+        Box::pin(async move {
+            let prefix = self.exchange.front.prefix.as_str();
+            self.out.raw("<D:response><D:href>");
+            self.out.text(prefix);
+            self.out.plain(node.href());
+            self.out.raw("</D:href><D:propstat><D:prop>");
+            let start = self.out.len();
+            let mut missing = Vec::new();
+            for item in asked {
+                if !self.property(&node, item).await? {
+                    missing.push(&item.name);
+                }
+            }
+            let found = self.out.len() > start || missing.is_empty();
+            if found {
+                self.out
+                    .raw("</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
+            }
+            if !missing.is_empty() {
+                if found {
+                    self.out.raw("<D:propstat><D:prop>");
+                }
+                missing
+                    .iter()
+                    .for_each(|name| Tag::of(name).empty(&mut self.out));
+                self.out
+                    .raw("</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>");
+            }
+            self.out.raw("</D:response>");
+            Ok(())
+        })
+    }
+
+    /// Writes one property; false where the resource does not have it.
+    async fn property(&mut self, node: &Node<'_>, item: &Expand) -> Result<bool, Trouble> {
+        let ask = self.exchange.ask();
+        let live = row(&item.name);
+        let value = match live {
+            Some(row) => row.value(node, &ask),
+            None => stored(node, &item.name).map(Value::Stored),
+        };
+        let Some(value) = value else {
+            return Ok(false);
+        };
+        let tag = Tag::of(&item.name);
+        let shown = live.map_or(Shown::Tag(&tag), |row: &Row| Shown::Constant(row.tag));
+        match value {
+            Value::Href(href) if !item.inner.is_empty() => {
+                shown.open(&mut self.out);
+                self.expanded(href, &item.inner).await?;
+                shown.close(&mut self.out);
+            }
+            value => value.write(&shown, &ask, &mut self.out),
+        }
+        Ok(true)
+    }
+
+    /// Writes the response of the resource that an href points at, read at most once.
+    async fn expanded(&mut self, href: Href<'_>, asked: &[Expand]) -> Result<(), Trouble> {
+        let target = target_of(href);
+        let known = match self.known.get(&target) {
+            Some(known) => known.clone(),
+            None => {
+                let read = self.read(&target).await?;
+                self.known.insert(target.clone(), read.clone());
+                read
+            }
+        };
+        let mut root = None;
+        if let Some(subject) = known.as_deref().filter(|_| self.out.len() < MAX_BYTES) {
+            subject.nodes(|node, is_root| root = root.or(is_root.then_some(node)));
+        }
+        match root {
+            Some(node) => self.response(node, asked).await?,
+            None => {
+                let ask = self.exchange.ask();
+                verdict(target.href(), None, Verdict::Gone, &ask, &mut self.out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a resource; what the caller may not see is not there (REP-4).
+    async fn read(&mut self, target: &Target) -> Result<Option<std::sync::Arc<Subject>>, Trouble> {
+        self.reads += 1;
+        if self.reads > MAX_READS {
+            return Ok(None);
+        }
+        let detail = Detail {
+            properties: true,
+            body: false,
+        };
+        match Subject::read(self.exchange, target, detail, false).await {
+            Ok(subject) => Ok(Some(std::sync::Arc::new(subject))),
+            Err(Trouble::Stop(Stop::Refused(_))) => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
+fn stored<'a>(node: &Node<'a>, name: &PropertyName) -> Option<&'a crate::service::view::Property> {
+    node.stored().iter().find(|p| p.name == *name)
+}
+
+fn target_of(href: Href<'_>) -> Target {
+    match href {
+        Href::Root(door) => Target::Root(door),
+        Href::Principals => Target::Principals,
+        Href::PrincipalUsers => Target::PrincipalUsers,
+        Href::Principal(user) => Target::Principal(user.clone()),
+        Href::Homes => Target::Homes,
+        Href::Home(user) => Target::Home(user.clone()),
+        Href::Book(user, book) => Target::Book(user.clone(), book.clone()),
+        Href::Card(user, book, card) => Target::Card(user.clone(), book.clone(), card.clone()),
+    }
+}

@@ -1,0 +1,98 @@
+//! `CARDDAV:addressbook-multiget`: every href asked is answered once, under the spelling that the
+//! client used (CARD-50 to CARD-53). RFC 6352 §8.7. `Depth` is ignored (D5).
+
+use std::collections::HashSet;
+
+use crate::domain::id::{MemberName, UserName};
+use crate::service::view::{Detail, Members};
+
+use super::super::multistatus::Plan;
+use super::super::run::{Absent, Run, Scene, Source, Wanted};
+use super::super::target::Target;
+use super::super::xml::request::Multiget;
+use super::super::xml::write::Writer;
+use super::super::{Exchange, Outcome};
+
+/// Handles the report.
+pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
+    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    exchange.check().await?;
+    let mut books: Vec<(UserName, MemberName)> = Vec::new();
+    let mut wanted = Vec::with_capacity(asked.hrefs.len());
+    let mut seen = HashSet::with_capacity(asked.hrefs.len());
+    for href in &asked.hrefs {
+        if !seen.insert(href.as_str()) {
+            continue;
+        }
+        let target = Target::of_href(exchange.front, exchange.target, href).ok();
+        let at = target
+            .filter(|target| within(exchange.target, target))
+            .and_then(|target| {
+                let Target::Card(owner, book, card) = target else {
+                    return None;
+                };
+                let is_it = |known: &(UserName, MemberName)| known.0 == owner && known.1 == book;
+                // Clients ask book by book, so the book is most likely the last one.
+                let at = match books.iter().rposition(is_it) {
+                    Some(at) => at,
+                    None => {
+                        books.push((owner, book));
+                        books.len() - 1
+                    }
+                };
+                Some((at, card))
+            });
+        let echo = Some(href.clone());
+        wanted.push(Wanted { echo, at });
+    }
+    let only = !matches!(exchange.target, Target::Home(_));
+    if books.is_empty() {
+        exists(exchange).await?;
+    }
+    let mut tail = Writer::default();
+    tail.raw("</D:multistatus>");
+    let run = Run {
+        scene: Scene::of(exchange, plan),
+        out: Writer::document("D:multistatus", asked.hrefs.len().min(64) * 512),
+        source: Source::Names {
+            books,
+            only,
+            wanted: wanted.into_iter(),
+            absent: Absent::Told,
+        },
+        tail,
+    };
+    run.answer().await
+}
+
+/// Whether `href` is in the resource that the report is for; others are 404, each by itself
+/// (CARD-52).
+fn within(base: &Target, href: &Target) -> bool {
+    match (base, href) {
+        (Target::Home(home), Target::Card(owner, _, _)) => home == owner,
+        (Target::Book(home, base), Target::Card(owner, book, _)) => home == owner && base == book,
+        (Target::Card(..), Target::Card(..)) => base == href,
+        _ => false,
+    }
+}
+
+/// Fails where the resource that the report is for is not there.
+pub async fn exists(exchange: &Exchange<'_>) -> Result<(), super::super::refuse::Trouble> {
+    match exchange.target {
+        Target::Book(owner, book) | Target::Card(owner, book, _) => {
+            let read = exchange.service.book(
+                exchange.caller,
+                owner,
+                book,
+                Members::None,
+                Detail::default(),
+            );
+            read.await?;
+        }
+        Target::Home(owner) => {
+            exchange.service.home(exchange.caller, owner).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}

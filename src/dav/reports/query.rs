@@ -1,0 +1,115 @@
+//! `CARDDAV:addressbook-query`: the cards that a filter matches (CARD-35 to CARD-49).
+//! RFC 6352 §8.6.
+
+use crate::domain::id::{MemberName, UserName};
+use crate::service::refusal::Refusal;
+
+use super::super::multistatus::{Plan, Verdict, verdict};
+use super::super::run::{Absent, Run, Scene, Source, Wanted};
+use super::super::target::Target;
+use super::super::xml::request::Query;
+use super::super::xml::write::Writer;
+use super::super::{Depth, Exchange, Outcome};
+use super::multiget::exists;
+
+/// Handles the report. Without a `Depth` it looks at a book's cards (D6).
+pub async fn query(exchange: &Exchange<'_>, asked: Query) -> Outcome {
+    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    let depth = exchange.depth_or(Depth::One)?;
+    if asked.limit == Some(0) {
+        return Err(Refusal::BadLimit.into());
+    }
+    exchange.check().await?;
+    let found = find(exchange, depth, asked).await?;
+    let scene = Scene::of(exchange, plan);
+    let mut tail = Writer::default();
+    if found.truncated {
+        // After the matches: Thunderbird looks at what comes first (B3 #41).
+        let own = exchange.target.href();
+        verdict(own, None, Verdict::Truncated, &scene.ask(), &mut tail);
+    }
+    tail.raw("</D:multistatus>");
+    let run = Run {
+        scene,
+        out: Writer::document("D:multistatus", found.wanted.len().min(64) * 512),
+        source: Source::Names {
+            books: found.books,
+            only: matches!(exchange.target, Target::Book(..)),
+            wanted: found.wanted.into_iter(),
+            absent: Absent::Omitted,
+        },
+        tail,
+    };
+    run.answer().await
+}
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    books: Vec<(UserName, MemberName)>,
+    wanted: Vec<Wanted>,
+    truncated: bool,
+}
+
+impl Found {
+    fn add(&mut self, owner: &UserName, book: &MemberName, names: Vec<MemberName>) {
+        let at = self.books.len();
+        self.books.push((owner.clone(), book.clone()));
+        self.wanted.extend(names.into_iter().map(|name| Wanted {
+            echo: None,
+            at: Some((at, name)),
+        }));
+    }
+}
+
+/// The cards within reach that match: the book's, with infinite depth those of a home's books, or
+/// the one card that the request is for.
+async fn find(
+    exchange: &Exchange<'_>,
+    depth: Depth,
+    asked: Query,
+) -> Result<Found, super::super::refuse::Trouble> {
+    let (service, caller) = (exchange.service, exchange.caller);
+    let mut found = Found::default();
+    match (exchange.target, depth) {
+        (Target::Book(owner, book), Depth::One | Depth::Infinity) => {
+            let matches = service
+                .query(caller, owner, book, asked.filter, asked.limit)
+                .await?;
+            found.truncated = matches.truncated;
+            found.add(owner, book, matches.names);
+        }
+        (Target::Card(owner, book, card), _) => {
+            let matches = service
+                .query(caller, owner, book, asked.filter, None)
+                .await?;
+            let names = matches.names.into_iter().filter(|name| name == card);
+            found.add(owner, book, names.collect());
+        }
+        (Target::Home(owner), Depth::Infinity) => {
+            for view in service.home(caller, owner).await?.books {
+                let Some(book) = &view.name else { continue };
+                let left = asked
+                    .limit
+                    .map(|limit| limit.saturating_sub(found.wanted.len()));
+                // With none left, one more match is looked for, only to know of it.
+                let limit = left.map(|left| left.max(1));
+                let matches = service
+                    .query(caller, owner, book, asked.filter.clone(), limit)
+                    .await?;
+                match left {
+                    Some(0) => found.truncated |= !matches.names.is_empty(),
+                    _ => {
+                        found.truncated |= matches.truncated;
+                        found.add(owner, book, matches.names);
+                    }
+                }
+                if found.truncated {
+                    break;
+                }
+            }
+        }
+        _ => exists(exchange).await?,
+    }
+    Ok(found)
+}

@@ -1,0 +1,163 @@
+//! `DAV:sync-collection`: what changed since a token (SYNC-1 to SYNC-24). RFC 6578 §3. Token,
+//! members and removals come from one snapshot; `Depth` is ignored (D1).
+
+use crate::domain::id::{MemberName, UserName};
+use crate::domain::token::SyncToken;
+use crate::service::refusal::Refusal;
+use crate::service::view::{CardView, Changes, CollectionView};
+
+use super::super::multistatus::{Plan, Verdict, verdict};
+use super::super::props::{Ask, Node};
+use super::super::run::{Absent, Run, Scene, Source, Wanted};
+use super::super::target::{Href, Target};
+use super::super::xml::request::Sync;
+use super::super::xml::write::Writer;
+use super::super::{Exchange, Outcome};
+
+/// Handles the report.
+pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
+    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    if asked.limit == Some(0) {
+        return Err(Refusal::BadLimit.into());
+    }
+    let since = asked
+        .token
+        .as_deref()
+        .map(|token| SyncToken::parse(token).ok_or(Refusal::BadToken))
+        .transpose();
+    exchange.check().await?;
+    match exchange.target {
+        Target::Book(owner, book) => {
+            let changes = match since {
+                Ok(since) => {
+                    let limit = asked.limit;
+                    exchange
+                        .service
+                        .changes(exchange.caller, owner, book, since, limit)
+                        .await?
+                }
+                Err(refusal) => return unknown(exchange, refusal).await,
+            };
+            of_book(exchange, plan, owner, book, changes).await
+        }
+        Target::Home(owner) => {
+            let changes = match since {
+                Ok(since) => {
+                    let limit = asked.limit;
+                    exchange
+                        .service
+                        .home_changes(exchange.caller, owner, since, limit)
+                        .await?
+                }
+                Err(refusal) => return unknown(exchange, refusal).await,
+            };
+            of_home(exchange, plan, owner, changes, asked.infinite).await
+        }
+        _ => Err(Refusal::NotFound.into()),
+    }
+}
+
+/// A token that nobody issued; what is not there says so first, so that a revoked share does not
+/// look like a lost token (SYNC-26).
+async fn unknown(exchange: &Exchange<'_>, refusal: Refusal) -> Outcome {
+    super::multiget::exists(exchange).await?;
+    Err(refusal.into())
+}
+
+async fn of_book(
+    exchange: &Exchange<'_>,
+    plan: Plan,
+    owner: &UserName,
+    book: &MemberName,
+    changes: Changes<CardView>,
+) -> Outcome {
+    let detail = plan.detail();
+    let scene = Scene::of(exchange, plan);
+    let mut tail = Writer::default();
+    let ask = scene.ask();
+    for name in &changes.removed {
+        let href = Href::Card(owner, book, name);
+        verdict(Some(href), None, Verdict::Gone, &ask, &mut tail);
+    }
+    end(exchange, &ask, changes.truncated, changes.token, &mut tail);
+    let room = changes.changed.len().min(64) * 512;
+    let source = match detail.body || detail.properties {
+        false => Source::Cards(changes.collection, changes.changed.into_iter()),
+        true => Source::Names {
+            books: vec![(owner.clone(), book.clone())],
+            only: true,
+            wanted: changes
+                .changed
+                .into_iter()
+                .map(|card| Wanted {
+                    echo: None,
+                    at: Some((0, card.name)),
+                })
+                .collect::<Vec<_>>()
+                .into_iter(),
+            // It went after the snapshot: the next sync would say so, and this one may.
+            absent: Absent::Told,
+        },
+    };
+    let run = Run {
+        scene,
+        out: Writer::document("D:multistatus", room),
+        source,
+        tail,
+    };
+    run.answer().await
+}
+
+async fn of_home(
+    exchange: &Exchange<'_>,
+    plan: Plan,
+    owner: &UserName,
+    changes: Changes<CollectionView>,
+    infinite: bool,
+) -> Outcome {
+    let scene = Scene::of(exchange, plan);
+    let mut out = Writer::document("D:multistatus", 2048);
+    let ask = scene.ask();
+    for book in &changes.changed {
+        let node = Node::Book(book);
+        match infinite {
+            // What changes in a book is not told here: each book has its own tokens (SYNC-20).
+            true => verdict(
+                Some(node.href()),
+                None,
+                Verdict::NotTraversed,
+                &ask,
+                &mut out,
+            ),
+            false => scene.plan().respond(&node, None, &ask, &mut out),
+        }
+    }
+    for name in &changes.removed {
+        let href = Href::Book(owner, name);
+        verdict(Some(href), None, Verdict::Gone, &ask, &mut out);
+    }
+    end(exchange, &ask, changes.truncated, changes.token, &mut out);
+    let run = Run {
+        scene,
+        out,
+        source: Source::Done,
+        tail: Writer::default(),
+    };
+    run.answer().await
+}
+
+/// The rest of the answer: that there is more (SYNC-17), and the one token (SYNC-12).
+fn end(
+    exchange: &Exchange<'_>,
+    ask: &Ask<'_>,
+    truncated: bool,
+    token: SyncToken,
+    out: &mut Writer,
+) {
+    if truncated {
+        verdict(exchange.target.href(), None, Verdict::Truncated, ask, out);
+    }
+    out.raw("<D:sync-token>");
+    out.plain(token);
+    out.raw("</D:sync-token></D:multistatus>");
+}

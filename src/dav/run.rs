@@ -1,0 +1,285 @@
+//! Long answers about cards: read in chunks, written piece by piece, so that neither a snapshot nor
+//! a whole book is held while a slow client reads (CARD-53). An answer that is short is one buffer.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::BodyExt;
+
+use crate::domain::id::{MemberName, UserName};
+use crate::service::Service;
+use crate::service::access::Caller;
+use crate::service::refusal::{Refusal, Stop};
+use crate::service::view::{CardView, CollectionView, Members};
+
+use super::multistatus::{Plan, Verdict, verdict};
+use super::prefer::Prefer;
+use super::props::{Ask, Node};
+use super::target::Href;
+use super::xml::write::Writer;
+use super::{Body, Exchange, Front, Outcome, full, multistatus};
+
+/// How many cards are read with their bodies at once.
+const BODIES: usize = 64;
+/// How many without.
+const ROWS: usize = 512;
+/// A longer answer is sent in pieces of about this size.
+const PIECE: usize = 64 << 10;
+
+/// What an answer needs after its request is gone.
+pub struct Scene {
+    service: Arc<Service>,
+    caller: Caller,
+    front: Front,
+    plan: Plan,
+    prefer: Prefer,
+}
+
+impl Scene {
+    /// The scene of that request.
+    pub fn of(exchange: &Exchange<'_>, plan: Plan) -> Self {
+        Self {
+            service: Arc::clone(exchange.service),
+            caller: exchange.caller.clone(),
+            front: exchange.front.clone(),
+            plan,
+            prefer: Prefer {
+                minimal: exchange.prefer.minimal,
+                ..Prefer::default()
+            },
+        }
+    }
+
+    /// Notes that the request's own resource was left out because the client prefers that.
+    pub fn without_root(mut self) -> Self {
+        self.prefer.no_root = true;
+        self
+    }
+
+    /// What is written of each resource.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What getters may know.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask {
+            caller: &self.caller,
+            limits: self.service.card_limits(),
+            front: &self.front,
+        }
+    }
+}
+
+/// A card that is to be read.
+pub struct Wanted {
+    /// The href that the client used, to be used again (CARD-50).
+    pub echo: Option<String>,
+    /// The book, by its place in the list, and the name; `None` is nothing that can be there.
+    pub at: Option<(usize, MemberName)>,
+}
+
+/// What is said of a card that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// That it is not.
+    Told,
+    /// Nothing: it was found a moment ago, and what was asked is what there is.
+    Omitted,
+}
+
+/// Where the cards come from.
+pub enum Source {
+    /// They are there already.
+    Cards(CollectionView, std::vec::IntoIter<CardView>),
+    /// They are to be read by name.
+    Names {
+        /// The books.
+        books: Vec<(UserName, MemberName)>,
+        /// Whether the request is for the one book, so that without the book it fails as a whole.
+        only: bool,
+        /// The cards.
+        wanted: std::vec::IntoIter<Wanted>,
+        /// What is said of those that are not there.
+        absent: Absent,
+    },
+    /// There are none left.
+    Done,
+}
+
+/// An answer in the making.
+pub struct Run {
+    /// What it needs.
+    pub scene: Scene,
+    /// What is written.
+    pub out: Writer,
+    /// What is still to come.
+    pub source: Source,
+    /// The end of the document, after the cards.
+    pub tail: Writer,
+}
+
+impl Run {
+    /// The answer: whole where it is short, else the beginning now and the rest as it is read.
+    pub async fn answer(mut self) -> Outcome {
+        let prefer = self.scene.prefer;
+        while self.step().await? {
+            if self.out.len() >= PIECE {
+                return Ok(multistatus(streamed(self), prefer));
+            }
+        }
+        Ok(multistatus(full(self.out.take()), prefer))
+    }
+
+    /// Writes the next few cards, and the end after the last; false when that is written.
+    async fn step(&mut self) -> Result<bool, Stop> {
+        match &mut self.source {
+            Source::Cards(book, cards) => {
+                let mut some = false;
+                let ask = self.scene.ask();
+                for card in cards.take(ROWS) {
+                    some = true;
+                    let node = Node::Card(book, &card);
+                    self.scene.plan.respond(&node, None, &ask, &mut self.out);
+                }
+                if some {
+                    return Ok(true);
+                }
+            }
+            Source::Names { wanted, .. } => {
+                let detail = self.scene.plan.detail();
+                let size = if detail.body { BODIES } else { ROWS };
+                let chunk: Vec<Wanted> = wanted.take(size).collect();
+                if !chunk.is_empty() {
+                    self.read(&chunk).await?;
+                    return Ok(true);
+                }
+            }
+            Source::Done => return Ok(false),
+        }
+        self.source = Source::Done;
+        let tail = self.tail.take();
+        self.out.append(&tail);
+        Ok(true)
+    }
+
+    /// Reads and writes a chunk, a book at a time, in the order asked.
+    async fn read(&mut self, chunk: &[Wanted]) -> Result<(), Stop> {
+        let Source::Names {
+            books,
+            only,
+            absent,
+            ..
+        } = &self.source
+        else {
+            return Ok(());
+        };
+        let book_of = |wanted: &Wanted| wanted.at.as_ref().map(|(book, _)| *book);
+        for group in chunk.chunk_by(|a, b| book_of(a) == book_of(b)) {
+            let book = group.first().and_then(book_of).and_then(|at| books.get(at));
+            let view = match book {
+                None => None,
+                Some((owner, book)) => {
+                    let names = group
+                        .iter()
+                        .filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone()));
+                    let members = Members::Named(names.collect());
+                    let detail = self.scene.plan.detail();
+                    let read =
+                        self.scene
+                            .service
+                            .book(&self.scene.caller, owner, book, members, detail);
+                    match read.await {
+                        Ok(view) => Some(view),
+                        Err(Stop::Refused(Refusal::NotFound)) if !only => None,
+                        Err(stop) => return Err(stop),
+                    }
+                }
+            };
+            let cards: HashMap<&MemberName, &CardView> = view
+                .iter()
+                .flat_map(|view| &view.cards)
+                .map(|card| (&card.name, card))
+                .collect();
+            let ask = self.scene.ask();
+            for wanted in group {
+                let name = wanted.at.as_ref().map(|(_, name)| name);
+                let card = name.and_then(|name| cards.get(name));
+                let echo = wanted.echo.as_deref();
+                match (&view, card) {
+                    (Some(view), Some(card)) => {
+                        let node = Node::Card(&view.book, card);
+                        self.scene.plan.respond(&node, echo, &ask, &mut self.out);
+                    }
+                    _ if *absent == Absent::Omitted => {}
+                    _ => {
+                        let own = book
+                            .zip(name)
+                            .map(|((owner, book), name)| Href::Card(owner, book, name));
+                        verdict(own, echo, Verdict::Gone, &ask, &mut self.out);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next piece and the rest; `None` at the end.
+    async fn piece(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        while self.out.len() < PIECE {
+            let more = self.step().await;
+            // The status is sent. A document that breaks off is no XML, so the client knows.
+            match more.map_err(|stop| io::Error::other(stop.to_string()))? {
+                true => {}
+                false => break,
+            }
+        }
+        match self.out.is_empty() {
+            true => Ok(None),
+            false => Ok(Some((self.out.take(), self))),
+        }
+    }
+}
+
+type Piece = Pin<Box<dyn Future<Output = io::Result<Option<(Bytes, Run)>>> + Send>>;
+
+/// A body that makes its next piece when it is asked for it.
+struct Pieces(Option<Piece>);
+
+fn streamed(run: Run) -> Body {
+    Pieces(Some(Box::pin(run.piece()))).boxed_unsync()
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(piece) = self.0.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let made = ready!(piece.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(match made {
+            Err(error) => Some(Err(error)),
+            Ok(None) => None,
+            Ok(Some((bytes, rest))) => {
+                self.0 = Some(Box::pin(rest.piece()));
+                Some(Ok(Frame::data(bytes)))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}

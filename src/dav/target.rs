@@ -1,0 +1,521 @@
+//! URLs: an href becomes a `Target`, decoded exactly once, and every href that leaves is encoded in
+//! one and the same way (DAV-6 to DAV-8, CARD-51). Knows no method and no store. RFC 4918 §8.3,
+//! RFC 3986 §6.2.2.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::domain::id::{MemberName, UserName};
+use crate::service::place::Place;
+
+use super::Front;
+
+/// What is written `%XX`: all but the unreserved characters (RFC 3986 §2.3) and `@`, which user
+/// names hold and which people read.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@');
+
+/// What a URL names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The root, by one of its URLs.
+    Root(Door),
+    /// `/dav/principals/`
+    Principals,
+    /// `/dav/principals/users/`
+    PrincipalUsers,
+    /// `/dav/principals/users/NAME/`
+    Principal(UserName),
+    /// `/dav/addressbooks/`
+    Homes,
+    /// `/dav/addressbooks/NAME/`
+    Home(UserName),
+    /// `/dav/addressbooks/NAME/BOOK/`
+    Book(UserName, MemberName),
+    /// `/dav/addressbooks/NAME/BOOK/CARD`
+    Card(UserName, MemberName, MemberName),
+    /// A path that nothing can ever be at.
+    Unmapped,
+}
+
+/// By which URL the root was reached; clients that probe expect the one they asked (DISC-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// `/dav/`
+    Dav,
+    /// `/`
+    Slash,
+    /// `/principals/`
+    Principals,
+}
+
+/// The kinds of resources; what tables of methods, properties and reports speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The root.
+    Root,
+    /// A collection of principals or of collections of them.
+    Principals,
+    /// A user's principal.
+    Principal,
+    /// The collection of homes.
+    Homes,
+    /// A home.
+    Home,
+    /// An address book.
+    Book,
+    /// A card.
+    Card,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Root,
+        Self::Principals,
+        Self::Principal,
+        Self::Homes,
+        Self::Home,
+        Self::Book,
+        Self::Card,
+    ];
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+    /// Every kind.
+    pub const ALL: Self = Self(0x7f);
+
+    /// The set of these.
+    pub const fn of(kinds: &[Kind]) -> Self {
+        let mut set = 0;
+        let mut rest = kinds;
+        while let Some((kind, tail)) = rest.split_first() {
+            set |= 1 << *kind as u8;
+            rest = tail;
+        }
+        Self(set)
+    }
+
+    /// All but these.
+    pub const fn except(kinds: &[Kind]) -> Self {
+        Self(Self::ALL.0 & !Self::of(kinds).0)
+    }
+
+    /// Whether it holds the kind.
+    pub const fn hold(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+}
+
+/// Why text is not the URL of anything here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadHref {
+    /// Not UTF-8 when decoded, a broken escape, or a segment that would leave its collection.
+    #[error("the URL cannot be read")]
+    Unreadable,
+    /// On another host, or below another prefix.
+    #[error("the URL is on another server")]
+    Foreign,
+}
+
+/// A target and whether its path ended in a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// What is named.
+    pub target: Target,
+    /// Whether the path ended in a slash.
+    pub slash: bool,
+}
+
+impl Target {
+    /// Reads a path that is still percent-encoded and has no prefix any more.
+    pub fn of_path(path: &str) -> Result<Located, BadHref> {
+        let mut segments: Vec<String> = Vec::with_capacity(5);
+        for segment in path.split('/').filter(|s| !s.is_empty()) {
+            let segment = decoded(segment)?;
+            if segments.len() < 8 {
+                segments.push(segment);
+            }
+        }
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        Ok(Located {
+            target: Self::of_segments(&segments),
+            slash: path.ends_with('/'),
+        })
+    }
+
+    fn of_segments(segments: &[&str]) -> Self {
+        match segments {
+            [] => Self::Root(Door::Slash),
+            ["dav"] => Self::Root(Door::Dav),
+            ["principals"] => Self::Root(Door::Principals),
+            ["dav", "principals"] => Self::Principals,
+            ["dav", "principals", "users"] => Self::PrincipalUsers,
+            ["dav", "principals", "users", user] => {
+                UserName::parse(user).map_or(Self::Unmapped, Self::Principal)
+            }
+            ["dav", "addressbooks"] => Self::Homes,
+            ["dav", "addressbooks", user] => {
+                UserName::parse(user).map_or(Self::Unmapped, Self::Home)
+            }
+            ["dav", "addressbooks", user, book] => {
+                match (UserName::parse(user), MemberName::parse(book)) {
+                    (Ok(user), Ok(book)) => Self::Book(user, book),
+                    _ => Self::Unmapped,
+                }
+            }
+            ["dav", "addressbooks", user, book, card] => {
+                let names = (MemberName::parse(book), MemberName::parse(card));
+                match (UserName::parse(user), names) {
+                    (Ok(user), (Ok(book), Ok(card))) => Self::Card(user, book, card),
+                    _ => Self::Unmapped,
+                }
+            }
+            _ => Self::Unmapped,
+        }
+    }
+
+    /// Reads an href as clients write them: an absolute URL on this host, an absolute path, or one
+    /// relative to `base`, the resource that the request is for.
+    pub fn of_href(front: &Front, base: &Self, href: &str) -> Result<Self, BadHref> {
+        let href = href.trim_ascii();
+        if href.contains(['?', '#']) {
+            return Ok(Self::Unmapped);
+        }
+        let path = match (href.split_once("://"), href.strip_prefix("//")) {
+            (Some((scheme, rest)), _) if is_scheme(scheme) => on_host(front, scheme, rest)?,
+            (_, Some(rest)) => on_host(front, front.scheme, rest)?,
+            _ => href,
+        };
+        let located = match path.strip_prefix('/') {
+            Some(_) => {
+                let own = path.strip_prefix(front.prefix.as_str());
+                Self::of_path(own.ok_or(BadHref::Foreign)?)
+            }
+            None => {
+                let mut whole = base.directory();
+                whole.push_str(path.strip_prefix("./").unwrap_or(path));
+                Self::of_path(&whole)
+            }
+        };
+        located.map(|located| located.target)
+    }
+
+    /// The path that relative hrefs continue, without the front's prefix.
+    fn directory(&self) -> String {
+        let mut path = self.href().map(|href| href.to_string()).unwrap_or_default();
+        let end = path.rfind('/').map_or(0, |at| at + 1);
+        path.truncate(end);
+        path
+    }
+
+    /// How it is written in answers; `None` where nothing is.
+    pub fn href(&self) -> Option<Href<'_>> {
+        Some(match self {
+            Self::Root(door) => Href::Root(*door),
+            Self::Principals => Href::Principals,
+            Self::PrincipalUsers => Href::PrincipalUsers,
+            Self::Principal(user) => Href::Principal(user),
+            Self::Homes => Href::Homes,
+            Self::Home(user) => Href::Home(user),
+            Self::Book(user, book) => Href::Book(user, book),
+            Self::Card(user, book, card) => Href::Card(user, book, card),
+            Self::Unmapped => return None,
+        })
+    }
+
+    /// Its kind; `None` where nothing is.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Self::Root(_) => Kind::Root,
+            Self::Principals | Self::PrincipalUsers => Kind::Principals,
+            Self::Principal(_) => Kind::Principal,
+            Self::Homes => Kind::Homes,
+            Self::Home(_) => Kind::Home,
+            Self::Book(..) => Kind::Book,
+            Self::Card(..) => Kind::Card,
+            Self::Unmapped => return None,
+        })
+    }
+
+    /// Whose it is, where it is somebody's.
+    pub fn owner(&self) -> Option<&UserName> {
+        match self {
+            Self::Principal(user)
+            | Self::Home(user)
+            | Self::Book(user, _)
+            | Self::Card(user, _, _) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// The place that the service knows it by, where it is one.
+    pub fn place(&self) -> Option<Place> {
+        Some(match self {
+            Self::Principal(user) => Place::Principal(user.clone()),
+            Self::Home(user) => Place::Home(user.clone()),
+            Self::Book(user, book) => Place::Book(user.clone(), book.clone()),
+            Self::Card(user, book, card) => Place::Card(user.clone(), book.clone(), card.clone()),
+            _ => return None,
+        })
+    }
+}
+
+impl From<&Place> for Target {
+    fn from(place: &Place) -> Self {
+        match place {
+            Place::Principal(user) => Self::Principal(user.clone()),
+            Place::Home(user) => Self::Home(user.clone()),
+            Place::Book(user, book) => Self::Book(user.clone(), book.clone()),
+            Place::Card(user, book, card) => Self::Card(user.clone(), book.clone(), card.clone()),
+        }
+    }
+}
+
+/// The canonical path of a resource, without the front's prefix; collections end in a slash. It
+/// displays as plain ASCII that needs no escapes in XML and headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Href<'a> {
+    /// The root.
+    Root(Door),
+    /// The collection of collections of principals.
+    Principals,
+    /// The collection of users' principals.
+    PrincipalUsers,
+    /// A user's principal.
+    Principal(&'a UserName),
+    /// The collection of homes.
+    Homes,
+    /// A home.
+    Home(&'a UserName),
+    /// A book.
+    Book(&'a UserName, &'a MemberName),
+    /// A card.
+    Card(&'a UserName, &'a MemberName, &'a MemberName),
+}
+
+impl fmt::Display for Href<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HOMES: &str = "/dav/addressbooks/";
+        match self {
+            Self::Root(Door::Dav) => f.write_str("/dav/"),
+            Self::Root(Door::Slash) => f.write_str("/"),
+            Self::Root(Door::Principals) => f.write_str("/principals/"),
+            Self::Principals => f.write_str("/dav/principals/"),
+            Self::PrincipalUsers => f.write_str("/dav/principals/users/"),
+            Self::Principal(name) => write!(f, "/dav/principals/users/{}/", user(name)),
+            Self::Homes => f.write_str(HOMES),
+            Self::Home(name) => write!(f, "{HOMES}{}/", user(name)),
+            Self::Book(name, book) => write!(f, "{HOMES}{}/{}/", user(name), segment(book)),
+            Self::Card(name, book, card) => {
+                write!(
+                    f,
+                    "{HOMES}{}/{}/{}",
+                    user(name),
+                    segment(book),
+                    segment(card)
+                )
+            }
+        }
+    }
+}
+
+/// A user's name as a segment.
+fn user(name: &UserName) -> impl fmt::Display + '_ {
+    utf8_percent_encode(name.as_str(), ENCODED)
+}
+
+/// One segment, encoded.
+pub fn segment(name: &MemberName) -> impl fmt::Display + '_ {
+    utf8_percent_encode(name.as_str(), ENCODED)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.eq_ignore_ascii_case("http") || text.eq_ignore_ascii_case("https")
+}
+
+/// The path in `rest`, which begins with an authority, if that authority is this server.
+fn on_host<'h>(front: &Front, scheme: &str, rest: &'h str) -> Result<&'h str, BadHref> {
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(at).ok_or(BadHref::Unreadable)?;
+    let own = match &front.host {
+        None => true,
+        Some(host) => bare(scheme, authority).eq_ignore_ascii_case(bare(front.scheme, host)),
+    };
+    match (own, path) {
+        (false, _) => Err(BadHref::Foreign),
+        (true, "") => Ok("/"),
+        (true, path) => Ok(path),
+    }
+}
+
+/// The authority without its scheme's own port.
+fn bare<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let port = match scheme.eq_ignore_ascii_case("https") {
+        true => ":443",
+        false => ":80",
+    };
+    authority.strip_suffix(port).unwrap_or(authority)
+}
+
+/// One segment decoded, once.
+fn decoded(segment: &str) -> Result<String, BadHref> {
+    let mut escapes = segment.split('%');
+    escapes.next();
+    for escape in escapes {
+        let hex = escape.as_bytes().get(..2).unwrap_or_default();
+        if hex.len() < 2 || !hex.iter().all(u8::is_ascii_hexdigit) {
+            return Err(BadHref::Unreadable);
+        }
+    }
+    let text = percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_| BadHref::Unreadable)?;
+    match text.as_ref() {
+        "." | ".." => Err(BadHref::Unreadable),
+        text if text.contains(['/', '\0']) => Err(BadHref::Unreadable),
+        text => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn front() -> Front {
+        Front {
+            prefix: "/x".into(),
+            host: Some("Example.org".into()),
+            scheme: "https",
+        }
+    }
+
+    fn user(name: &str) -> UserName {
+        UserName::parse(name).unwrap()
+    }
+
+    fn member(name: &str) -> MemberName {
+        MemberName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn paths_name_targets_with_and_without_their_slash() {
+        for (path, target) in [
+            ("/", Target::Root(Door::Slash)),
+            ("/dav", Target::Root(Door::Dav)),
+            ("/dav/", Target::Root(Door::Dav)),
+            ("/principals", Target::Root(Door::Principals)),
+            ("/dav/principals/", Target::Principals),
+            ("/dav/principals/users", Target::PrincipalUsers),
+            (
+                "/dav/principals/users/A%40b/",
+                Target::Principal(user("a@b")),
+            ),
+            ("/dav/addressbooks/", Target::Homes),
+            ("/dav/addressbooks/a@b", Target::Home(user("a@b"))),
+            (
+                "/dav//addressbooks/a/%C3%BC/",
+                Target::Book(user("a"), member("ü")),
+            ),
+            (
+                "/dav/addressbooks/a/b/%63+%2b.vcf",
+                Target::Card(user("a"), member("b"), member("c++.vcf")),
+            ),
+            ("/dav/addressbooks/a/b/c/d", Target::Unmapped),
+            ("/dav/else", Target::Unmapped),
+            ("/dav/addressbooks/%20/", Target::Unmapped),
+        ] {
+            assert_eq!(Target::of_path(path).unwrap().target, target, "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_its_collection() {
+        for path in [
+            "/dav/addressbooks/a/../b/",
+            "/dav/addressbooks/a/%2e%2E/b/",
+            "/dav/addressbooks/a/b%2Fc",
+            "/dav/addressbooks/a/b%00",
+            "/dav/addressbooks/a/%ff",
+            "/dav/%",
+            "/dav/%zz",
+            "/dav/%é",
+        ] {
+            assert_eq!(Target::of_path(path), Err(BadHref::Unreadable), "{path}");
+        }
+    }
+
+    #[test]
+    fn hrefs_are_urls_paths_or_relative() {
+        let book = Target::Book(user("a"), member("b"));
+        let card = Target::Card(user("a"), member("b"), member("c.vcf"));
+        for href in [
+            "/x/dav/addressbooks/a/b/c.vcf",
+            "https://example.org/x/dav/addressbooks/a/b/c.vcf",
+            "HTTPS://EXAMPLE.ORG:443/x/dav/addressbooks/a/b/c.vcf",
+            "//example.org/x/dav/addressbooks/a/b/c.vcf",
+            " c.vcf\n",
+            "./%63.vcf",
+        ] {
+            assert_eq!(
+                Target::of_href(&front(), &book, href).as_ref(),
+                Ok(&card),
+                "{href}"
+            );
+            assert_eq!(
+                Target::of_href(&front(), &card, href).as_ref(),
+                Ok(&card),
+                "{href}"
+            );
+        }
+        for href in [
+            "https://elsewhere.org/x/dav/addressbooks/a/b/c.vcf",
+            "https://example.org:8443/x/dav/",
+            "/dav/addressbooks/a/b/c.vcf",
+            "//dav/addressbooks/",
+        ] {
+            let got = Target::of_href(&front(), &book, href);
+            assert_eq!(got, Err(BadHref::Foreign), "{href}");
+        }
+        let up = Target::of_href(&front(), &book, "../b/c.vcf");
+        assert_eq!(up, Err(BadHref::Unreadable));
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_hrefs_round_trip(name in "[a-z0-9._@+-]{1,20}", book in "\\PC{1,20}", card in "\\PC{1,20}") {
+            let names = (UserName::parse(&name), MemberName::parse(&book), MemberName::parse(&card));
+            if let (Ok(user), Ok(book), Ok(card)) = names {
+                for target in [
+                    Target::Principal(user.clone()),
+                    Target::Home(user.clone()),
+                    Target::Book(user.clone(), book.clone()),
+                    Target::Card(user, book, card),
+                ] {
+                    let href = target.href().unwrap().to_string();
+                    prop_assert!(!href.contains(['<', '&', '"', '\'', ' ']) && href.is_ascii());
+                    let located = Target::of_path(&href).unwrap();
+                    prop_assert_eq!(located.slash, target.kind() != Some(Kind::Card));
+                    prop_assert_eq!(located.target, target);
+                }
+            }
+        }
+
+        #[test]
+        fn no_href_makes_it_panic(href in "\\PC{0,40}") {
+            let _ = Target::of_href(&front(), &Target::Homes, &href);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Starting and stopping: the one place that names a storage engine. Opens the data directory,
+//! listens, says where, and ends in order.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::service::refusal::Fault;
+use crate::service::{Service, Settings};
+use crate::store::engine::redb::RedbEngine;
+use crate::store::engine::{Engine, EngineError};
+
+use super::clock::{SystemClock, SystemEntropy};
+use super::control::Control;
+use super::tls::{Certificates, LOOK};
+use super::{Shared, body, demo, listen, metrics, trace};
+
+/// Why the program does not start; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// Another process holds the data directory.
+    #[error(
+        "the data directory {0} is in use by another process; stop it, or choose another --data"
+    )]
+    InUse(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Fault> for BootError {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault.0)
+    }
+}
+
+/// An open data directory.
+pub struct Opened {
+    /// What can be done with it.
+    pub service: Arc<Service>,
+}
+
+impl Opened {
+    /// Opens the data directory, and makes it, for its owner only, when it is missing.
+    pub async fn open(config: &Config) -> Result<Self, BootError> {
+        let data = &config.server.data;
+        make_directory(data)?;
+        let path = data.join("cardkeep.redb");
+        let cache = config.store.cache;
+        let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await;
+        let engine: Arc<dyn Engine> = match opened {
+            Ok(Ok(engine)) => Arc::new(engine),
+            Ok(Err(EngineError::InUse)) => {
+                return Err(BootError::InUse(data.display().to_string()));
+            }
+            Ok(Err(error)) => return Err(cannot_open(data, &error)),
+            Err(error) => return Err(cannot_open(data, &error)),
+        };
+        let service = Service::open(
+            engine,
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+            settings(config),
+        )
+        .await?;
+        Ok(Self {
+            service: Arc::new(service),
+        })
+    }
+
+    /// Opens the data directory; waits a little while another command holds it.
+    pub async fn open_patiently(config: &Config) -> Result<Self, BootError> {
+        for _ in 0..50 {
+            match Self::open(config).await {
+                Err(BootError::InUse(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                other => return other,
+            }
+        }
+        Self::open(config).await
+    }
+
+    /// Lets go of the data directory; everything that was taken is kept.
+    pub async fn close(self) -> Result<(), BootError> {
+        Ok(self.service.close().await?)
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. `demo` fills an empty data directory first.
+pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
+    check_address(&config, demo)?;
+    let certificates = Certificates::open(&config.tls).map_err(BootError::Failed)?;
+    trace::install(&config.log);
+    let measured = metrics::install()
+        .map_err(|error| BootError::Failed(format!("metrics do not start: {error}")))?;
+    let mut signals = Signals::install()?;
+    let opened = Opened::open_patiently(&config).await?;
+    warn_if_open_to_others(&config.server.data);
+    let ends = demo_data(&opened, demo).await?;
+    let address = config.server.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        BootError::Failed(format!(
+            "{address} cannot be listened on: {error}; choose another address with --listen"
+        ))
+    })?;
+    let control = Control::listen(&config.server.data).map_err(|error| {
+        BootError::Failed(format!("the control socket cannot be made: {error}"))
+    })?;
+    let (stop, stopped) = watch::channel(false);
+    let shared = Arc::new(Shared {
+        requests: Arc::new(Semaphore::new(config.server.max_requests)),
+        bodies: body::Room::new(&config.limits),
+        ids: trace::Ids::new(boot_number()?),
+        service: opened.service.clone(),
+        metrics: measured,
+        stop: stopped.clone(),
+        config,
+    });
+    announce(&listener, certificates.is_some(), ends)?;
+    let mut helpers = JoinSet::new();
+    helpers.spawn(control.run(opened.service.clone(), stopped));
+    helpers.spawn(purge(opened.service.clone()));
+    helpers.spawn(upkeep(shared.clone(), certificates.clone()));
+    let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
+    signals.wait(certificates.as_deref()).await;
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    tokio::select! {
+        _ = listening => {}
+        () = signals.wait(certificates.as_deref()) => tracing::warn!("stopping at once"),
+    }
+    helpers.shutdown().await;
+    opened.close().await
+}
+
+/// Beyond loopback only encrypted, or behind a proxy that encrypts; a demo never.
+fn check_address(config: &Config, demo: bool) -> Result<(), BootError> {
+    let address = config.server.listen;
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if demo {
+        return Err(BootError::Failed(format!(
+            "a demo does not listen beyond this machine; leave --listen {address} away"
+        )));
+    }
+    if config.tls.certificate.is_none() && !config.server.behind_proxy {
+        return Err(BootError::Failed(format!(
+            "{address} would send passwords in clear; set tls.certificate and tls.key, or server.behind_proxy = true when a proxy encrypts"
+        )));
+    }
+    Ok(())
+}
+
+fn make_directory(data: &Path) -> Result<(), BootError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(|error| {
+            BootError::Failed(format!(
+                "the data directory {} cannot be made: {error}",
+                data.display()
+            ))
+        })
+}
+
+/// A directory that was there before is left as it is, but not without a word.
+fn warn_if_open_to_others(data: &Path) {
+    let mode = std::fs::metadata(data).map_or(0, |meta| meta.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!("others than its owner may enter the data directory; chmod 700 it");
+    }
+}
+
+fn cannot_open(data: &Path, error: &dyn std::fmt::Display) -> BootError {
+    BootError::Failed(format!(
+        "the data directory {} cannot be opened: {error}",
+        data.display()
+    ))
+}
+
+fn settings(config: &Config) -> Settings {
+    let mut settings = Settings::default();
+    settings.card.bytes = config.limits.card_bytes;
+    settings.login_attempts = config.limits.login_attempts;
+    settings
+}
+
+/// What `--demo` adds to the line with the URL.
+async fn demo_data(opened: &Opened, demo: bool) -> Result<&'static str, BootError> {
+    if !demo {
+        return Ok("");
+    }
+    let filled = opened.service.fill_demo().await;
+    filled.map_err(|stop| BootError::Failed(stop.to_string()))?;
+    Ok(demo::HOW_TO_CONNECT)
+}
+
+/// Clears what deleted address books left, at the pace of the service.
+async fn purge(service: Arc<Service>) {
+    let fault = service.purge().await;
+    tracing::error!(%fault, "what deleted address books left is not cleared until the next start");
+}
+
+/// The line that says where the server is, now that it accepts connections.
+fn announce(listener: &TcpListener, encrypted: bool, more: &str) -> Result<(), BootError> {
+    let address: SocketAddr = listener
+        .local_addr()
+        .map_err(|error| BootError::Failed(error.to_string()))?;
+    let scheme = if encrypted { "https" } else { "http" };
+    let mut out = std::io::stdout().lock();
+    // Whoever started us may not listen; that is no reason to stop.
+    let _ = write!(out, "Cardkeep is ready at {scheme}://{address}/\n{more}");
+    let _ = out.flush();
+    Ok(())
+}
+
+fn boot_number() -> Result<u32, BootError> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| BootError::Failed(format!("the system gives no randomness: {error}")))?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+/// What is due from time to time.
+async fn upkeep(shared: Arc<Shared>, certificates: Option<Arc<Certificates>>) {
+    const METRICS: Duration = Duration::from_secs(5);
+    let mut since = Duration::ZERO;
+    loop {
+        tokio::time::sleep(METRICS).await;
+        shared.metrics.run_upkeep();
+        since += METRICS;
+        if since >= LOOK {
+            since = Duration::ZERO;
+            look_again(certificates.clone()).await;
+        }
+    }
+}
+
+async fn look_again(certificates: Option<Arc<Certificates>>) {
+    if let Some(certificates) = certificates {
+        let _ = tokio::task::spawn_blocking(move || certificates.reload(false)).await;
+    }
+}
+
+struct Signals {
+    end: Signal,
+    interrupt: Signal,
+    again: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, BootError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                BootError::Failed(format!("signals cannot be listened to: {error}"))
+            })
+        };
+        Ok(Self {
+            end: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            again: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits until the server is told to stop; SIGHUP reads the certificates again.
+    async fn wait(&mut self, certificates: Option<&Certificates>) {
+        loop {
+            tokio::select! {
+                _ = self.end.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.again.recv() => {
+                    if let Some(certificates) = certificates {
+                        certificates.reload(true);
+                    }
+                }
+            }
+        }
+    }
+}

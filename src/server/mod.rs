@@ -1,0 +1,46 @@
+//! The way in: it listens, speaks HTTP and TLS, finds out who is asking, holds limits, hands
+//! requests to the protocol rooms, and logs what came of them. Knows no XML, no card and, but for
+//! `boot`, no storage engine.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::Config;
+use crate::service::Service;
+
+pub mod boot;
+pub mod control;
+
+mod auth;
+mod body;
+mod clock;
+mod conn;
+mod demo;
+mod front;
+mod listen;
+mod metrics;
+mod respond;
+mod route;
+mod tls;
+mod trace;
+
+/// What all requests share.
+struct Shared {
+    config: Config,
+    service: Arc<Service>,
+    metrics: PrometheusHandle,
+    /// Turns of requests that are worked on.
+    requests: Arc<Semaphore>,
+    /// Memory for request bodies.
+    bodies: body::Room,
+    ids: trace::Ids,
+    stop: watch::Receiver<bool>,
+}
+
+impl Shared {
+    fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}

@@ -1,0 +1,463 @@
+//! From a request to its answer, step by step: how it came, where it goes, who asks, what it
+//! brings, what the protocol room says. A plain list of steps; each is in a file of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, EXPECT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use subtle::ConstantTimeEq;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::dav;
+use crate::service::access::Caller;
+use crate::store::calls::counted;
+
+use super::front::{self, Arrival, BadHead};
+use super::respond::{self, Answer};
+use super::trace::{Line, Tail};
+use super::{Shared, auth, body, conn::Pulse, metrics};
+
+/// The connection that a request came on.
+#[derive(Clone)]
+pub struct Origin {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// TLS is spoken on it.
+    pub encrypted: bool,
+    /// Its signs of life.
+    pub pulse: Arc<Pulse>,
+}
+
+/// The longest path and query; a card's is far shorter, whatever its name.
+const LONGEST_TARGET: usize = 8 << 10;
+/// The most bytes of header fields.
+const MOST_HEADERS: usize = 64 << 10;
+/// How long a request waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers one request.
+pub async fn answer(
+    shared: Arc<Shared>,
+    origin: Origin,
+    request: Request<Incoming>,
+) -> Response<Tail> {
+    let running = origin.pulse.running(request.version());
+    let sending = origin.pulse.sending();
+    let (head, body) = request.into_parts();
+    let agent = auth::user_agent(&head.headers);
+    let mut line = Line::begin(shared.ids.next(), &head.method, head.version, &agent);
+    let mut body = Some(body);
+    let mut answer = steps(&shared, &origin, &head, &mut body, &mut line).await;
+    if let Some(body) = body {
+        let_go(&shared, &head, body, &mut answer);
+    }
+    let dav_route = line.route.starts_with("/dav") || line.route == "/";
+    let answer = respond::finish(answer, &head.method, &line.request, dav_route);
+    drop(running);
+    Tail::follow(answer, line, sending)
+}
+
+/// A body that was not read is thrown away behind the answer, unless its sender waits for our word
+/// (`Expect`) or was too slow already. Where it cannot be read to its end, the connection ends too.
+fn let_go(shared: &Shared, head: &Parts, body: Incoming, answer: &mut Answer) {
+    if body.is_end_stream() {
+        return;
+    }
+    let limits = shared.config.limits.clone();
+    let most = u64::try_from(limits.discard_bytes).unwrap_or(u64::MAX);
+    let slow = answer.status() == StatusCode::REQUEST_TIMEOUT;
+    let asked_first = head.headers.contains_key(EXPECT);
+    if slow || asked_first || body.size_hint().lower() > most {
+        respond::closing(answer, head.version);
+    }
+    if !slow && !asked_first {
+        tokio::spawn(async move { body::discard(body, &limits).await });
+    }
+}
+
+async fn steps(
+    shared: &Arc<Shared>,
+    origin: &Origin,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+    line: &mut Line,
+) -> Answer {
+    if let Some(refused) = oversized(head) {
+        return refused;
+    }
+    let server = &shared.config.server;
+    let came = match front::arrival(head, origin.peer, origin.encrypted, server) {
+        Ok(came) => came,
+        Err(BadHead(why)) => return respond::plain(StatusCode::BAD_REQUEST, why),
+    };
+    let route = Route::of(&came.path);
+    line.route = route.template();
+    match route {
+        Route::WellKnown(_) => respond::moved(&format!("{}/dav/", came.front.prefix)),
+        Route::Health => probe(&head.method, true),
+        Route::Ready => probe(
+            &head.method,
+            !shared.stopping() && shared.service.ready().await,
+        ),
+        Route::Metrics => measures(shared, head, &came),
+        Route::Dav { path, .. } => dav(shared, head, body, came.with_path(path), line).await,
+        Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
+    }
+}
+
+/// 414 and 431 (DAV-48).
+fn oversized(head: &Parts) -> Option<Answer> {
+    let target = head.uri.path_and_query().map_or(0, |p| p.as_str().len());
+    if target > LONGEST_TARGET {
+        let text = "the request's target is too long";
+        return Some(respond::plain(StatusCode::URI_TOO_LONG, text));
+    }
+    let fields = head.headers.iter();
+    let size: usize = fields.map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
+    (size > MOST_HEADERS).then(|| {
+        let text = "the request's header fields are too large";
+        respond::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+    })
+}
+
+fn probe(method: &Method, well: bool) -> Answer {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return respond::not_allowed("GET, HEAD");
+    }
+    let mut answer = match well {
+        true => respond::plain(StatusCode::OK, "ok"),
+        false => respond::plain(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    respond::set(&mut answer, CACHE_CONTROL, "no-store");
+    answer
+}
+
+/// `/metrics`, for this machine or with the token; for others there is nothing here.
+fn measures(shared: &Shared, head: &Parts, came: &Arrival) -> Answer {
+    let bearer = head.headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let token = shared.config.server.metrics_token.as_deref();
+    let known = matches!((token, bearer), (Some(token), Some(bearer))
+        if bool::from(token.as_bytes().ct_eq(bearer.as_bytes())));
+    if !known && !came.client.is_loopback() {
+        return respond::plain(StatusCode::NOT_FOUND, "there is nothing here");
+    }
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        return respond::not_allowed("GET, HEAD");
+    }
+    let mut answer = respond::plain(StatusCode::OK, shared.metrics.render());
+    let form = "text/plain; version=0.0.4; charset=utf-8";
+    respond::set(&mut answer, http::header::CONTENT_TYPE, form);
+    respond::set(&mut answer, CACHE_CONTROL, "no-store");
+    answer
+}
+
+/// Everything that asks who is there: sign-in, then the body, then the protocol room (HTTP-12,
+/// HTTP-13).
+async fn dav(
+    shared: &Arc<Shared>,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+    came: Arrival,
+    line: &mut Line,
+) -> Answer {
+    let signing_in = auth::authenticate(&shared.service, &head.headers, came.client);
+    let caller = match timeout(shared.config.server.request_timeout, signing_in).await {
+        Ok(Ok(caller)) => caller,
+        Ok(Err(why)) => return respond::denied(why, &line.request),
+        Err(_) => return respond::busy(Duration::from_secs(30)),
+    };
+    line.account = Some(caller.account);
+    if came.path == "/" && matches!(head.method, Method::GET | Method::HEAD) {
+        return page(&caller, &came);
+    }
+    if came.path == "*" {
+        return everywhere(&head.method);
+    }
+    let Some(target) = target(&came.path, &head.uri) else {
+        return respond::plain(
+            StatusCode::BAD_REQUEST,
+            "the request's target is not a path",
+        );
+    };
+    let whole = match body.as_mut() {
+        None => Ok(None),
+        Some(body) => {
+            let limit = dav::body_limit(&head.method, &came.path, &shared.service);
+            let pause = shared.config.limits.body_timeout;
+            body::read(body, limit, &shared.bodies, pause)
+                .await
+                .map(Some)
+        }
+    };
+    let whole = match whole {
+        Ok(whole) => whole,
+        Err(why) => return respond::unread(&why),
+    };
+    *body = None;
+    let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
+    line.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut request = Request::new(bytes);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = target;
+    *request.version_mut() = head.version;
+    request.headers_mut().clone_from(&head.headers);
+    let answer = handle(shared, caller, came.front, request, line).await;
+    drop(whole);
+    answer
+}
+
+/// Runs the protocol room on a task of its own: what began is finished even when the client has
+/// gone, a panic ends one request and not its connection, and nothing runs for ever.
+async fn handle(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    front: dav::Front,
+    request: Request<Bytes>,
+    line: &mut Line,
+) -> Answer {
+    let Ok(Ok(turn)) = timeout(PATIENCE, shared.requests.clone().acquire_owned()).await else {
+        return respond::busy(Duration::from_secs(5));
+    };
+    let service = shared.service.clone();
+    let hold_back = shared.config.log.store_calls;
+    let work = async move {
+        let _turn = turn;
+        let answer = dav::handle(&service, &caller, &front, request).await?;
+        if hold_back {
+            respond::whole(answer).await
+        } else {
+            Ok(answer)
+        }
+    };
+    let limited = timeout(shared.config.server.request_timeout, work);
+    let span = tracing::info_span!("request", request = line.request);
+    let task = tokio::spawn(counted(limited).instrument(span));
+    let Ok((outcome, calls)) = task.await else {
+        metrics::panicked();
+        return respond::broken(&line.request);
+    };
+    line.store_calls = calls;
+    let mut answer = match outcome {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(fault)) => respond::failed(&fault, &line.request),
+        Err(_) => {
+            tracing::error!(request = line.request, "a request took too long");
+            respond::busy(Duration::from_secs(30))
+        }
+    };
+    if hold_back {
+        respond::set(&mut answer, respond::STORE_CALLS, &calls.to_string());
+    }
+    answer
+}
+
+fn target(path: &str, uri: &Uri) -> Option<Uri> {
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    PathAndQuery::try_from(text).ok().map(Uri::from)
+}
+
+/// `OPTIONS *` asks about the server as a whole (RFC 9110 §9.3.7).
+fn everywhere(method: &Method) -> Answer {
+    if method != Method::OPTIONS {
+        return respond::plain(StatusCode::BAD_REQUEST, "only OPTIONS asks for *");
+    }
+    let mut answer = respond::plain(StatusCode::OK, "");
+    answer.headers_mut().extend(dav::discovery_headers());
+    answer
+}
+
+/// What a person sees who opens the server in a browser.
+fn page(caller: &Caller, came: &Arrival) -> Answer {
+    let prefix = &came.front.prefix;
+    let name = &caller.name;
+    respond::plain(
+        StatusCode::OK,
+        format!(
+            "Cardkeep\n\nYou are signed in as {name}.\n\n\
+             To connect a phone or a program, add a CardDAV account there with this server's\n\
+             address, your user name, and an app password.\n\n\
+             Your address books: {prefix}/dav/addressbooks/{name}/"
+        ),
+    )
+}
+
+/// Where a path leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Route {
+    WellKnown(&'static str),
+    Health,
+    Ready,
+    Metrics,
+    /// Something that a signed-in user asks a protocol for.
+    Dav {
+        path: String,
+        template: &'static str,
+    },
+    Other,
+}
+
+impl Route {
+    /// `path` is percent-encoded and without the prefix.
+    fn of(path: &str) -> Self {
+        if let Some(found) = well_known(path) {
+            return Self::WellKnown(found);
+        }
+        let dav = |path: &str, template| Self::Dav {
+            path: path.to_owned(),
+            template,
+        };
+        match path {
+            "/healthz" => return Self::Health,
+            "/readyz" => return Self::Ready,
+            "/metrics" => return Self::Metrics,
+            "/" | "" => return dav("/", "/"),
+            "*" => return dav("*", "/"),
+            _ => {}
+        }
+        // Any equivalent encoding of our own names leads to the same place (DAV-8).
+        let rest = path.strip_prefix('/').unwrap_or(path);
+        let (first, below) = match rest.find('/').and_then(|at| rest.split_at_checked(at)) {
+            Some((first, below)) => (first, below),
+            None => (rest, ""),
+        };
+        let first = percent_encoding::percent_decode_str(first).collect::<Vec<u8>>();
+        match first.as_slice() {
+            b"dav" => dav(&format!("/dav{below}"), template(below)),
+            b"principals" => dav(&format!("/principals{below}"), "/"),
+            _ => Self::Other,
+        }
+    }
+
+    fn template(&self) -> &'static str {
+        match self {
+            Self::WellKnown(template) | Self::Dav { template, .. } => template,
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Discovery (RFC 6764 §5), with and without a slash at its end, at the root, below `/dav`, and
+/// below whatever prefix a proxy left in place.
+fn well_known(path: &str) -> Option<&'static str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let (before, name) = path.split_once("/.well-known/")?;
+    let deep_in_dav = before.starts_with("/dav/");
+    match name {
+        "carddav" if !deep_in_dav => Some("/.well-known/carddav"),
+        "caldav" if !deep_in_dav => Some("/.well-known/caldav"),
+        _ => None,
+    }
+}
+
+/// The template of a path below `/dav`.
+fn template(below: &str) -> &'static str {
+    let mut parts = below.split('/').filter(|part| !part.is_empty());
+    let first = parts.next();
+    match (first, parts.count()) {
+        (None, _) => "/dav/",
+        (Some("principals"), 0 | 1) => "/dav/principals/",
+        (Some("principals"), 2) => "/dav/principals/users/{user}/",
+        (Some("addressbooks"), 0) => "/dav/addressbooks/",
+        (Some("addressbooks"), 1) => "/dav/addressbooks/{user}/",
+        (Some("addressbooks"), 2) => "/dav/addressbooks/{user}/{book}/",
+        (Some("addressbooks"), 3) => "/dav/addressbooks/{user}/{book}/{card}",
+        _ => "/dav/other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads(path: &str) -> (String, &'static str) {
+        match Route::of(path) {
+            Route::Dav { path, template } => (path, template),
+            other => (String::new(), other.template()),
+        }
+    }
+
+    #[test]
+    fn discovery_is_found_wherever_it_is_asked_for() {
+        for path in [
+            "/.well-known/carddav",
+            "/.well-known/carddav/",
+            "/x/.well-known/carddav",
+            "/dav/.well-known/carddav",
+        ] {
+            assert_eq!(
+                Route::of(path),
+                Route::WellKnown("/.well-known/carddav"),
+                "{path}"
+            );
+        }
+        assert_eq!(
+            Route::of("/.well-known/caldav"),
+            Route::WellKnown("/.well-known/caldav")
+        );
+        assert_eq!(Route::of("/.well-known/other"), Route::Other);
+        assert_eq!(
+            leads("/dav/addressbooks/.well-known/carddav").1,
+            "/dav/addressbooks/{user}/{book}/"
+        );
+    }
+
+    #[test]
+    fn templates_name_nobody() {
+        for (path, template) in [
+            ("/", "/"),
+            ("/dav", "/dav/"),
+            ("/dav/", "/dav/"),
+            (
+                "/dav/principals/users/ann/",
+                "/dav/principals/users/{user}/",
+            ),
+            ("/dav/addressbooks/ann", "/dav/addressbooks/{user}/"),
+            (
+                "/dav/addressbooks/ann/contacts/",
+                "/dav/addressbooks/{user}/{book}/",
+            ),
+            (
+                "/dav/addressbooks/ann/contacts/x%2Fy.vcf",
+                "/dav/addressbooks/{user}/{book}/{card}",
+            ),
+            ("/dav/addressbooks/ann/contacts/x/y", "/dav/other"),
+            ("/favicon.ico", "other"),
+            ("/davx", "other"),
+            ("/healthz", "/healthz"),
+        ] {
+            assert_eq!(leads(path).1, template, "{path}");
+        }
+    }
+
+    #[test]
+    fn our_own_names_may_be_percent_encoded() {
+        assert_eq!(
+            leads("/%64av/addressbooks/a%20b").0,
+            "/dav/addressbooks/a%20b"
+        );
+        assert_eq!(leads("/principals").0, "/principals");
+    }
+
+    #[test]
+    fn queries_stay_with_their_path() {
+        let uri: Uri = "http://h/cards/dav/?x=1".parse().unwrap();
+        assert_eq!(target("/dav/", &uri).unwrap(), "/dav/?x=1");
+    }
+}
