@@ -27,7 +27,7 @@ good() { passed=$((passed + ${1:-1})); }
 bad() { # bad NAME LOG [COUNT]: names what failed and shows the end of its log
     failed=$((failed + ${3:-1}))
     echo "FAILED: $1"
-    [ -f "$2" ] && tail -n 60 "$2" | sed 's/^/    /'
+    [ -f "$2" ] && tail -n 120 "$2" | sed 's/^/    /'
 }
 step() { # step NAME SECONDS COMMAND...: one check
     local name=$1 limit=$2 log=$work/step.log

@@ -169,6 +169,9 @@ impl Server {
 
     /// `kill -9`, as a power cut would; returns when the process is gone.
     pub fn kill(&mut self) {
+        if self.child.stdin.is_none() {
+            return;
+        }
         let _ = Command::new("kill")
             .args(["-9", &self.pid.to_string()])
             .status();

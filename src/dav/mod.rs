@@ -331,6 +331,11 @@ fn unnamable(exchange: &Exchange<'_>) -> Result<(), Trouble> {
     }
 }
 
+/// The answer to a body that is larger than `body_limit` allows (CARD-9).
+pub fn too_large() -> Response<Body> {
+    refuse::too_large()
+}
+
 /// The largest body that is read for such a request; more is 413 (DAV-48).
 pub fn body_limit(method: &Method, _path: &str, service: &Service) -> usize {
     match method.as_str() {

@@ -160,6 +160,12 @@ pub fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body
     })
 }
 
+/// The answer to a body so large that it was not read.
+pub fn too_large() -> Response<Body> {
+    let failed = Condition::MaxResourceSize;
+    condition(StatusCode::PAYLOAD_TOO_LARGE, failed.markup())
+}
+
 /// Each refusal's status and precondition.
 fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
     use Condition as C;

@@ -200,9 +200,8 @@ async fn demo_data(opened: &Opened, demo: bool) -> Result<&'static str, BootErro
     if !demo {
         return Ok("");
     }
-    demo::fill(&opened.service)
-        .await
-        .map_err(BootError::Failed)?;
+    let filled = opened.service.fill_demo().await;
+    filled.map_err(|stop| BootError::Failed(stop.to_string()))?;
     Ok(demo::HOW_TO_CONNECT)
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -97,7 +97,7 @@ pub fn denied(why: Denied, request: &str) -> Answer {
 /// The body was not read.
 pub fn unread(why: &Unread) -> Answer {
     match why {
-        Unread::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Unread::TooLarge => dav::too_large(),
         Unread::Slow => plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
         Unread::NoRoom => busy(Duration::from_secs(5)),
         Unread::Broken => plain(StatusCode::BAD_REQUEST, "the body is not complete"),
@@ -124,6 +124,13 @@ pub fn finish(mut answer: Answer, method: &Method, request: &str, dav_route: boo
         without_body(answer)
     } else {
         answer
+    }
+}
+
+/// Tells an HTTP/1 client that its connection ends with this answer; HTTP/2 has no such header.
+pub fn closing(answer: &mut Answer, version: http::Version) {
+    if version < http::Version::HTTP_2 {
+        set(answer, CONNECTION, "close");
     }
 }
 

@@ -55,9 +55,9 @@ pub async fn answer(
     let agent = auth::user_agent(&head.headers);
     let mut line = Line::begin(shared.ids.next(), &head.method, head.version, &agent);
     let mut body = Some(body);
-    let answer = steps(&shared, &origin, &head, &mut body, &mut line).await;
+    let mut answer = steps(&shared, &origin, &head, &mut body, &mut line).await;
     if let Some(body) = body {
-        let_go(&shared, &head, body, answer.status());
+        let_go(&shared, &head, body, &mut answer);
     }
     let dav_route = line.route.starts_with("/dav") || line.route == "/";
     let answer = respond::finish(answer, &head.method, &line.request, dav_route);
@@ -66,11 +66,19 @@ pub async fn answer(
 }
 
 /// A body that was not read is thrown away behind the answer, unless its sender waits for our word
-/// (`Expect`) or was too slow already.
-fn let_go(shared: &Shared, head: &Parts, body: Incoming, status: StatusCode) {
+/// (`Expect`) or was too slow already. Where it cannot be read to its end, the connection ends too.
+fn let_go(shared: &Shared, head: &Parts, body: Incoming, answer: &mut Answer) {
+    if body.is_end_stream() {
+        return;
+    }
+    let limits = shared.config.limits.clone();
+    let most = u64::try_from(limits.discard_bytes).unwrap_or(u64::MAX);
+    let slow = answer.status() == StatusCode::REQUEST_TIMEOUT;
     let asked_first = head.headers.contains_key(EXPECT);
-    if !body.is_end_stream() && !asked_first && status != StatusCode::REQUEST_TIMEOUT {
-        let limits = shared.config.limits.clone();
+    if slow || asked_first || body.size_hint().lower() > most {
+        respond::closing(answer, head.version);
+    }
+    if !slow && !asked_first {
         tokio::spawn(async move { body::discard(body, &limits).await });
     }
 }

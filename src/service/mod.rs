@@ -3,7 +3,7 @@
 //!
 //! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
-//! `sign_in.rs` (who is asking), `admin.rs` (what the command line asks).
+//! `sign_in.rs` (who is asking), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub mod access;
 pub mod admin;
 mod books;
 mod contacts;
+pub mod demo;
 pub mod place;
 mod principals;
 pub mod refusal;

@@ -2,7 +2,8 @@
 
 use crate::domain::id::{CollectionId, MemberName, Revision, UserName};
 use crate::domain::token::SyncToken;
-use crate::store::query::{Log, LogRange, Reader, With};
+use crate::store::log::{Log, LogRange};
+use crate::store::query::{Reader, With};
 
 use super::access::Caller;
 use super::refusal::Refusal;

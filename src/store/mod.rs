@@ -12,6 +12,7 @@ pub mod commit;
 mod derive;
 pub mod engine;
 pub mod keys;
+pub mod log;
 pub mod purge;
 pub mod query;
 pub mod rows;

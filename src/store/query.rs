@@ -11,8 +11,8 @@ use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, UserName}
 use super::engine::{Extent, KeyRange, Snapshot};
 use super::keys::{self, Hash, Table};
 use super::rows::{
-    self, AccountRow, AppPasswordRow, CardRow, ChangeRow, CollectionRow, LinkRow, PropertiesRow,
-    PurgeRow, StoredProperty, TombstoneRow,
+    self, AccountRow, AppPasswordRow, CardRow, CollectionRow, LinkRow, PropertiesRow, PurgeRow,
+    StoredProperty,
 };
 use super::seal::Sealer;
 use super::{MarkRow, Store, StoreError, calls};
@@ -54,30 +54,6 @@ pub struct Link {
     pub name: String,
     /// The book.
     pub book: CollectionId,
-}
-
-/// A part of a collection's change log.
-#[derive(Debug, Clone, Default)]
-pub struct Log {
-    /// The name hashes of members that came or changed, oldest change first.
-    pub changed: Vec<Hash>,
-    /// The names of members that went.
-    pub removed: Vec<MemberName>,
-    /// The revision up to which this part tells.
-    pub upto: Revision,
-    /// There is more.
-    pub truncated: bool,
-}
-
-/// Which part of a change log is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct LogRange {
-    /// Changes after this revision.
-    pub since: Revision,
-    /// Removals at or before this revision are of no interest: the client never held the member.
-    pub began: Revision,
-    /// At most so many.
-    pub limit: Option<usize>,
 }
 
 /// What is read of cards beside their rows.
@@ -307,61 +283,6 @@ impl Reader {
         Ok(cards)
     }
 
-    /// The change log after a revision. Looks one row past the limit, so that a part that ends
-    /// with the last row is not called truncated (SYNC-17).
-    pub async fn log(&self, collection: CollectionId, wanted: LogRange) -> Result<Log, StoreError> {
-        let extent = if wanted.since.0 == 0 {
-            Extent::Many
-        } else {
-            Extent::Few
-        };
-        let limit = wanted.limit.unwrap_or(usize::MAX);
-        let began = wanted.began.0;
-        let range = keys::changes_after(collection, wanted.since);
-        let state = (Vec::new(), false);
-        let (entries, truncated) = self
-            .fold(
-                range,
-                extent,
-                state,
-                move |(entries, truncated), key, value| {
-                    let revision = keys::number(key).ok_or(StoreError::Damaged("a log key"))?;
-                    let row: ChangeRow = rows::decode(value)?;
-                    if row.removed && revision <= began {
-                        return Ok(ControlFlow::Continue(()));
-                    }
-                    if entries.len() == limit {
-                        *truncated = true;
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    entries.push((revision, row));
-                    Ok(ControlFlow::Continue(()))
-                },
-            )
-            .await?;
-        let upto = Revision(
-            entries
-                .last()
-                .map_or(wanted.since.0, |(revision, _)| *revision),
-        );
-        let gone: Vec<_> = entries
-            .iter()
-            .filter(|(_, row)| row.removed)
-            .map(|(_, row)| row.member)
-            .collect();
-        let changed = entries
-            .iter()
-            .filter(|(_, row)| !row.removed)
-            .map(|(_, row)| row.member)
-            .collect();
-        Ok(Log {
-            changed,
-            removed: self.tombstones(collection, &gone).await?,
-            upto,
-            truncated,
-        })
-    }
-
     /// The name hashes of the cards whose octets `accept` takes, oldest contact first; the flag
     /// says that the limit cut the list.
     pub async fn matching(
@@ -390,27 +311,6 @@ impl Reader {
             },
         )
         .await
-    }
-
-    async fn tombstones(
-        &self,
-        collection: CollectionId,
-        members: &[Hash],
-    ) -> Result<Vec<MemberName>, StoreError> {
-        if members.is_empty() {
-            return Ok(Vec::new());
-        }
-        let wanted = members
-            .iter()
-            .map(|member| keys::tombstone(collection, member))
-            .collect();
-        let values = self.get(wanted).await?;
-        let names = values.into_iter().map(|value| {
-            let value = value.ok_or(StoreError::Damaged("a removal has no tombstone"))?;
-            let (_, row) = rows::decode_slotted::<TombstoneRow>(&value)?;
-            MemberName::parse(&row.name).map_err(|_| StoreError::Damaged("a tombstone's name"))
-        });
-        names.collect()
     }
 
     /// Reads what else is wanted of cards, for all of them in one call.
@@ -447,7 +347,7 @@ impl Reader {
         Ok(())
     }
 
-    async fn get(&self, wanted: Vec<Vec<u8>>) -> Result<Vec<Option<Bytes>>, StoreError> {
+    pub(super) async fn get(&self, wanted: Vec<Vec<u8>>) -> Result<Vec<Option<Bytes>>, StoreError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }

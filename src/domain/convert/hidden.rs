@@ -22,10 +22,13 @@ pub(super) fn hide(mut property: Property, draft: &mut Draft) {
     draft.push(property);
 }
 
-/// Brings a carried property back when the version being written has the word.
+/// Brings a carried property back when the version being written has the word. Only names that a
+/// rule knows come back, so that no line can give the card another shape; VERSION is the writer's.
 pub(super) fn reveal(mut property: Property, draft: &mut Draft) {
     let only_v3 = property.parameter(NAME).map(|name| ONLY_V3.iter().any(|n| name.eq_ignore_ascii_case(n)));
-    let known = property.parameter(NAME).is_some_and(|name| rules::find(name).is_some());
+    let known = property
+        .parameter(NAME)
+        .is_some_and(|name| rules::find(name).is_some() && !name.eq_ignore_ascii_case("VERSION"));
     if known && only_v3 == Some(draft.to == Version::V3) {
         property.name = property.take(NAME).unwrap_or_default();
     }

@@ -73,7 +73,8 @@ pub(super) fn to_v4(mut property: Property, draft: &mut Draft) {
         Medium::Inline(from_uri, data) => {
             clear(&mut property);
             let media = from_uri.or(named).or(property.take("MEDIATYPE")).or_else(|| sniff(&data));
-            let media = media.unwrap_or_else(|| "application/octet-stream".to_owned());
+            let media =
+                media.filter(|media| is_media_type(media)).unwrap_or_else(|| "application/octet-stream".to_owned());
             property.value = ["data:", &media, ";base64,", &data].concat();
         }
         Medium::Uri(uri) => {
@@ -173,7 +174,7 @@ fn is_base64(value: &str) -> bool {
 
 /// Base64 without white space and without the line breaks that some clients escape inside it.
 fn clean_base64(mut data: String) -> String {
-    if data.contains(['\\', ' ', '\t']) {
+    if memchr::memchr3(b'\\', b' ', b'\t', data.as_bytes()).is_some() {
         data = data.replace("\\n", "").replace("\\r", "").replace(['\\', ' ', '\t'], "");
     }
     data
@@ -221,7 +222,9 @@ fn set_type_word(property: &mut Property, media: Option<String>) {
     let short =
         TYPE_WORDS.iter().skip(1).find(|(_, m)| media.eq_ignore_ascii_case(m)).map(|(word, _)| (*word).to_owned());
     let generic = || media.split_once('/').map(|(_, subtype)| subtype.to_ascii_uppercase());
-    let word = short.or_else(generic).filter(|word| media_of_word(word, class).eq_ignore_ascii_case(&media));
+    let is_word = |word: &String| word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let leads_back = |word: &String| media_of_word(word, class).eq_ignore_ascii_case(&media);
+    let word = short.or_else(generic).filter(|word| is_word(word) && leads_back(word));
     match word {
         Some(word) => property.add_type(&word),
         None => property.set(MEDIA_TYPE, media),

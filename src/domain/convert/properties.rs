@@ -167,11 +167,6 @@ fn well_written(card: &[u8], to: Version) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn sorted(mut lines: Vec<String>) -> Vec<String> {
-    lines.sort();
-    lines
-}
-
 proptest! {
     #[test]
     fn vc_33_what_both_versions_express_goes_there_and_back(single in once(), many in prop::collection::vec(pair(), 0..12)) {
@@ -196,7 +191,7 @@ proptest! {
     }
 
     #[test]
-    fn wild_cards_become_well_written_ones_and_settle(wild in wild()) {
+    fn wild_cards_become_well_written_ones_and_so_do_their_conversions(wild in wild()) {
         for from in [V3, V4] {
             let Ok(there) = convert(&wild, from, other(from)) else { continue };
             well_written(&there, other(from))?;
@@ -224,12 +219,7 @@ proptest! {
         if let Ok(there) = convert(&damaged, from, other(from)) {
             well_written(&there, other(from))?;
             let back = convert(&there, other(from), from).unwrap();
-            prop_assert!(!sorted(unfolded_if_whole(&back)).is_empty());
+            well_written(&back, from)?;
         }
     }
-}
-
-/// The lines of a converted card.
-fn unfolded_if_whole(card: &[u8]) -> Vec<String> {
-    lines(card).map(|line| String::from_utf8_lossy(&line).into_owned()).collect()
 }

@@ -43,7 +43,10 @@ impl Line {
     /// Reads one unfolded line without its line break. Octets that are not UTF-8 become U+FFFD;
     /// cards are repaired before they are stored (VC-1), so this is a last resort.
     pub fn parse(line: &[u8]) -> Self {
-        let line = String::from_utf8_lossy(line);
+        let line = match std::str::from_utf8(line) {
+            Ok(line) => Cow::Borrowed(line),
+            Err(_) => String::from_utf8_lossy(line),
+        };
         match Property::parse(&line) {
             Some(property) => Self::Property(property),
             None => Self::Unknown(line.into_owned()),

@@ -28,7 +28,7 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
 /// The raw value of a text: backslash, comma, semicolon and line breaks are escaped, always, since
 /// macOS stops at an unescaped `;` (VC-5, B1 #11).
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(['\\', ',', ';', '\n', '\r']) {
+    if !text.bytes().any(|b| matches!(b, b'\\' | b',' | b';' | b'\n' | b'\r')) {
         return Cow::Borrowed(text);
     }
     let mut raw = String::with_capacity(text.len() + 8);
@@ -51,7 +51,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 /// the items of a list; what is escaped already stays as it is.
 pub fn mend(raw: &str, list: bool) -> Cow<'_, str> {
     let forgotten = |c: char| c == ';' || (c == ',' && !list);
-    if !raw.contains(forgotten) {
+    if memchr::memchr2(b';', if list { b';' } else { b',' }, raw.as_bytes()).is_none() {
         return Cow::Borrowed(raw);
     }
     let mut mended = String::with_capacity(raw.len() + 8);
@@ -67,19 +67,19 @@ pub fn mend(raw: &str, list: bool) -> Cow<'_, str> {
 }
 
 /// The pieces of a raw value between unescaped `separator`s (`;` for compound values, `,` for
-/// lists), each still escaped. There is always at least one piece.
+/// lists; ASCII), each still escaped. There is always at least one piece.
 pub fn split(raw: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut rest = Some(raw);
     std::iter::from_fn(move || {
         let current = rest?;
         let mut escaped = false;
-        for (at, c) in current.char_indices() {
-            if !escaped && c == separator {
-                let (piece, tail) = current.split_at_checked(at)?;
-                rest = tail.get(separator.len_utf8()..);
-                return Some(piece);
+        // Separators are ASCII, and no octet of a longer character is.
+        for (at, b) in current.bytes().enumerate() {
+            if !escaped && char::from(b) == separator {
+                rest = current.get(at + 1..);
+                return current.get(..at);
             }
-            escaped = !escaped && c == '\\';
+            escaped = !escaped && b == b'\\';
         }
         rest = None;
         Some(current)

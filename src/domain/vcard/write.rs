@@ -50,7 +50,7 @@ impl Writer {
     /// white space before it would glue it to the one above: neither is let through.
     pub fn raw(&mut self, line: &str) {
         let line = line.trim_start_matches([' ', '\t', '\r', '\n']);
-        if line.contains(['\r', '\n']) {
+        if memchr::memchr2(b'\r', b'\n', line.as_bytes()).is_some() {
             let one_line: String = line.split(['\r', '\n']).collect::<Vec<_>>().join(" ");
             fold(&one_line, &mut self.out);
         } else if !line.is_empty() {

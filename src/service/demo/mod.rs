@@ -2,6 +2,8 @@
 //! its rows become cards, half of them vCard 3.0 and half 4.0. Knows neither store nor accounts:
 //! who calls `cards` puts them where they belong.
 
+mod fill;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
