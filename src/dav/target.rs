@@ -142,17 +142,19 @@ impl Target {
     /// Reads a path that is still percent-encoded and has no prefix any more.
     pub fn of_path(path: &str) -> Result<Located, BadHref> {
         let mut segments: Vec<String> = Vec::with_capacity(5);
-        for segment in path.split('/').filter(|s| !s.is_empty()) {
+        let bare = path.strip_prefix('/').unwrap_or(path);
+        let slash = bare.is_empty() || bare.ends_with('/');
+        let bare = bare.strip_suffix('/').unwrap_or(bare);
+        for segment in bare.split('/').filter(|_| !bare.is_empty()) {
             let segment = decoded(segment)?;
+            // Nothing lies as deep, and what comes after need not be kept.
             if segments.len() < 8 {
                 segments.push(segment);
             }
         }
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        Ok(Located {
-            target: Self::of_segments(&segments),
-            slash: path.ends_with('/'),
-        })
+        let target = Self::of_segments(&segments);
+        Ok(Located { target, slash })
     }
 
     fn of_segments(segments: &[&str]) -> Self {
@@ -426,7 +428,7 @@ mod tests {
             ("/dav/addressbooks/", Target::Homes),
             ("/dav/addressbooks/a@b", Target::Home(user("a@b"))),
             (
-                "/dav//addressbooks/a/%C3%BC/",
+                "/dav/addressbooks/a/%C3%BC/",
                 Target::Book(user("a"), member("ü")),
             ),
             (
@@ -435,6 +437,9 @@ mod tests {
             ),
             ("/dav/addressbooks/a/b/c/d", Target::Unmapped),
             ("/dav/else", Target::Unmapped),
+            ("//dav/addressbooks/a/b/c.vcf", Target::Unmapped),
+            ("/dav/addressbooks/a/b//c.vcf", Target::Unmapped),
+            ("/dav//", Target::Unmapped),
             ("/dav/addressbooks/%20/", Target::Unmapped),
         ] {
             assert_eq!(Target::of_path(path).unwrap().target, target, "{path}");
