@@ -32,10 +32,11 @@ use crate::service::Service;
 use crate::service::access::{Caller, rights};
 use crate::service::place::{Place, Precondition};
 use crate::service::refusal::{Fault, Refusal};
-use crate::service::view::Verb as Transfer;
+use crate::service::view::{Detail, Verb as Transfer};
 
 use self::conditions::Conditions;
 use self::prefer::Prefer;
+use self::propfind::Subject;
 use self::props::Ask;
 use self::refuse::Trouble;
 use self::target::{Kind, Kinds, Located, Target};
@@ -223,10 +224,10 @@ impl Exchange<'_> {
             .is_some_and(|owner| rights(self.caller, owner).write);
         let mut list = String::with_capacity(96);
         if let Some(kind) = self.target.kind() {
-            for row in METHODS
-                .iter()
-                .filter(|row| row.kinds.hold(kind) && (writes || !row.writes))
-            {
+            // MKCOL makes what is not there, so it is never allowed on what is (DAV-24).
+            for row in METHODS.iter().filter(|row| {
+                row.kinds.hold(kind) && (writes || !row.writes) && row.verb != Verb::Mkcol
+            }) {
                 if !list.is_empty() {
                     list.push_str(", ");
                 }
@@ -310,7 +311,13 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         Verb::Proppatch => proppatch::proppatch(exchange).await,
         Verb::Mkcol => collection::mkcol(exchange).await,
         Verb::Report => reports::report(exchange).await,
-        Verb::Get => object::get(exchange, exchange.target).await,
+        Verb::Get => {
+            // A collection's page tells nothing, but only of what is there (DAV-25).
+            if !matches!(exchange.target, Target::Card(..)) {
+                Subject::read(exchange, exchange.target, Detail::default(), false).await?;
+            }
+            object::get(exchange, exchange.target).await
+        }
         Verb::Put => object::put(exchange, exchange.target, exchange.body.clone()).await,
         Verb::Delete => object::delete(exchange, exchange.target).await,
         Verb::Copy => transfer::transfer(exchange, exchange.target, Transfer::Copy).await,
