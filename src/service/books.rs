@@ -27,7 +27,8 @@ impl Service {
         let home = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
         let links = reader.links(home).await?;
-        let (home, books) = self.with_links(&reader, caller, owner, home, links).await?;
+        let (mut home, books) = self.with_links(&reader, caller, owner, home, links).await?;
+        home.digest = Some(digest(&home, &books));
         Ok(HomeView { home, books })
     }
 
@@ -169,6 +170,17 @@ impl Service {
             }
         })
     }
+}
+
+/// What a home and its books are, in few bytes: each one's identity and revision.
+fn digest(home: &CollectionView, books: &[CollectionView]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for collection in std::iter::once(home).chain(books) {
+        hasher.update(collection.id.as_bytes()).update(&collection.revision.0.to_be_bytes());
+    }
+    let mut digest = [0; 16];
+    hasher.finalize_xof().fill(&mut digest);
+    digest
 }
 
 /// The properties after the changes, in document order (DAV-20).

@@ -108,6 +108,7 @@ pub(super) fn collection_view(
         revision: collection.revision,
         rights: rights(caller, owner),
         properties: collection.properties.into_iter().map(property).collect(),
+        digest: None,
     }
 }
 

@@ -89,6 +89,8 @@ pub struct CollectionView {
     pub rights: Rights,
     /// Properties that clients wrote, `displayname` and `addressbook-description` among them.
     pub properties: Vec<Property>,
+    /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
+    pub digest: Option<[u8; 16]>,
 }
 
 impl CollectionView {

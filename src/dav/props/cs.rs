@@ -19,9 +19,17 @@ pub(super) static ROWS: &[Row] = &[
         .writable(Kinds::of(&[Kind::Home])),
 ];
 
-/// Changes exactly when the sync token does (SYNC-25, CS-1).
+/// Of a book, changes exactly when the sync token does (SYNC-25, CS-1). A home's tells of changes in
+/// its books too, which the home's own log does not.
 fn ctag<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    node.collection().map(|view| Value::Token(view.token()))
+    let view = node.collection()?;
+    Some(match view.digest {
+        Some(digest) => {
+            let digest = u128::from_be_bytes(digest);
+            Value::Markup(Cow::Owned(format!("https://cardkeep.invalid/ns/ctag/{}/{digest:032x}", view.id)))
+        }
+        None => Value::Token(view.token()),
+    })
 }
 
 fn addresses<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {

@@ -388,6 +388,7 @@ pub(super) mod tests {
             revision: Revision(7),
             rights: OWN,
             properties: vec![],
+            digest: None,
         }
     }
 
