@@ -1,7 +1,6 @@
 //! Long answers about cards: read in chunks, written piece by piece, so that neither a snapshot nor
 //! a whole book is held while a slow client reads (CARD-53). An answer that is short is one buffer.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -16,7 +15,7 @@ use crate::domain::id::{MemberName, UserName};
 use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{CardView, CollectionView, Members};
+use crate::service::view::{CardView, CollectionView, Detail, Members};
 
 use super::multistatus::{Plan, Verdict, verdict};
 use super::prefer::Prefer;
@@ -94,6 +93,64 @@ pub enum Absent {
     Omitted,
 }
 
+/// A book that cards are read from. Its rights are asked once in an answer; its cards are read as
+/// they are when their turn comes.
+pub struct Shelf {
+    owner: UserName,
+    name: MemberName,
+    shown: Option<CollectionView>,
+}
+
+impl Shelf {
+    /// A book that was not looked at yet.
+    pub fn new(owner: UserName, name: MemberName) -> Self {
+        Self {
+            owner,
+            name,
+            shown: None,
+        }
+    }
+
+    /// A book that was just shown under that name.
+    pub fn shown(name: MemberName, view: CollectionView) -> Self {
+        Self {
+            owner: view.owner.clone(),
+            name,
+            shown: Some(view),
+        }
+    }
+
+    /// Whether it is that book.
+    pub fn is(&self, owner: &UserName, name: &MemberName) -> bool {
+        self.owner == *owner && self.name == *name
+    }
+
+    /// Its cards of those names, in their order; nothing where the book is not there, unless the
+    /// whole request is for it.
+    async fn cards(
+        &mut self,
+        scene: &Scene,
+        names: &[MemberName],
+        only: bool,
+    ) -> Result<Vec<Option<CardView>>, Stop> {
+        if self.shown.is_none() {
+            let (members, detail) = (Members::None, Detail::default());
+            let book = scene
+                .service
+                .book(&scene.caller, &self.owner, &self.name, members, detail);
+            match book.await {
+                Ok(view) => self.shown = Some(view.book),
+                Err(Stop::Refused(Refusal::NotFound)) if !only => return Ok(Vec::new()),
+                Err(stop) => return Err(stop),
+            }
+        }
+        match &self.shown {
+            Some(book) => scene.service.cards(book, names, scene.plan.detail()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
 /// Where the cards come from.
 pub enum Source {
     /// They are there already.
@@ -101,7 +158,7 @@ pub enum Source {
     /// They are to be read by name.
     Names {
         /// The books.
-        books: Vec<(UserName, MemberName)>,
+        books: Vec<Shelf>,
         /// Whether the request is for the one book, so that without the book it fails as a whole.
         only: bool,
         /// The cards.
@@ -176,50 +233,38 @@ impl Run {
             only,
             absent,
             ..
-        } = &self.source
+        } = &mut self.source
         else {
             return Ok(());
         };
         let book_of = |wanted: &Wanted| wanted.at.as_ref().map(|(book, _)| *book);
+        let ask = self.scene.ask();
         for group in chunk.chunk_by(|a, b| book_of(a) == book_of(b)) {
-            let book = group.first().and_then(book_of).and_then(|at| books.get(at));
-            let view = match book {
-                None => None,
-                Some((owner, book)) => {
-                    let names = group
-                        .iter()
-                        .filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone()));
-                    let members = Members::Named(names.collect());
-                    let detail = self.scene.plan.detail();
-                    let read =
-                        self.scene
-                            .service
-                            .book(&self.scene.caller, owner, book, members, detail);
-                    match read.await {
-                        Ok(view) => Some(view),
-                        Err(Stop::Refused(Refusal::NotFound)) if !only => None,
-                        Err(stop) => return Err(stop),
-                    }
+            let book = group.first().and_then(book_of).and_then(|at| books.get_mut(at));
+            let names: Vec<MemberName> = group
+                .iter()
+                .filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone()))
+                .collect();
+            let (place, view, cards) = match book {
+                None => (None, None, Vec::new()),
+                Some(book) => {
+                    let cards = book.cards(&self.scene, &names, *only).await?;
+                    (Some((&book.owner, &book.name)), book.shown.as_ref(), cards)
                 }
             };
-            let cards: HashMap<&MemberName, &CardView> = view
-                .iter()
-                .flat_map(|view| &view.cards)
-                .map(|card| (&card.name, card))
-                .collect();
-            let ask = self.scene.ask();
+            let mut cards = cards.into_iter();
             for wanted in group {
-                let name = wanted.at.as_ref().map(|(_, name)| name);
-                let card = name.and_then(|name| cards.get(name));
+                let card = cards.next().flatten();
                 let echo = wanted.echo.as_deref();
-                match (&view, card) {
+                match (view, card) {
                     (Some(view), Some(card)) => {
-                        let node = Node::Card(&view.book, card);
+                        let node = Node::Card(view, &card);
                         self.scene.plan.respond(&node, echo, &ask, &mut self.out);
                     }
                     _ if *absent == Absent::Omitted => {}
                     _ => {
-                        let own = book
+                        let name = wanted.at.as_ref().map(|(_, name)| name);
+                        let own = place
                             .zip(name)
                             .map(|((owner, book), name)| Href::Card(owner, book, name));
                         verdict(own, echo, Verdict::Gone, &ask, &mut self.out);

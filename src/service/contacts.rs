@@ -12,7 +12,7 @@ use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{book_id, card_view, collection_view, denied};
-use super::view::{BookView, CardView, Detail, Matches, Members, Stored};
+use super::view::{BookView, CardView, CollectionView, Detail, Matches, Members, Stored};
 use super::{Answer, Service};
 
 /// A card's place, by its names.
@@ -42,6 +42,20 @@ impl Service {
         };
         let cards = cards.into_iter().map(card_view).collect::<Answer<Vec<CardView>>>()?;
         Ok(BookView { book: collection_view(caller, owner, Some(book), collection), cards })
+    }
+
+    /// Cards of a book that was shown before, in the order asked; `None` for what is not there (any
+    /// more). One read for the rows and one for what else is wanted, however many there are.
+    pub async fn cards(
+        &self,
+        book: &CollectionView,
+        names: &[MemberName],
+        detail: Detail,
+    ) -> Answer<Vec<Option<CardView>>> {
+        let reader = self.store.read().await?;
+        let with = With { properties: detail.properties, body: detail.body };
+        let cards = reader.cards(book.id, names, with).await?;
+        cards.into_iter().map(|card| card.map(card_view).transpose()).collect()
     }
 
     /// The cards that a filter matches, by name.

@@ -3,11 +3,10 @@
 
 use std::collections::HashSet;
 
-use crate::domain::id::{MemberName, UserName};
 use crate::service::view::{Detail, Members};
 
 use super::super::multistatus::Plan;
-use super::super::run::{Absent, Run, Scene, Source, Wanted};
+use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
 use super::super::target::Target;
 use super::super::xml::request::Multiget;
 use super::super::xml::write::Writer;
@@ -17,7 +16,7 @@ use super::super::{Exchange, Outcome};
 pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
     let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
     exchange.check().await?;
-    let mut books: Vec<(UserName, MemberName)> = Vec::new();
+    let mut books: Vec<Shelf> = Vec::new();
     let mut wanted = Vec::with_capacity(asked.hrefs.len());
     let mut seen = HashSet::with_capacity(asked.hrefs.len());
     for href in &asked.hrefs {
@@ -31,12 +30,11 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
                 let Target::Card(owner, book, card) = target else {
                     return None;
                 };
-                let is_it = |known: &(UserName, MemberName)| known.0 == owner && known.1 == book;
                 // Clients ask book by book, so the book is most likely the last one.
-                let at = match books.iter().rposition(is_it) {
+                let at = match books.iter().rposition(|known| known.is(&owner, &book)) {
                     Some(at) => at,
                     None => {
-                        books.push((owner, book));
+                        books.push(Shelf::new(owner, book));
                         books.len() - 1
                     }
                 };

@@ -1,11 +1,12 @@
 //! `CARDDAV:addressbook-query`: the cards that a filter matches (CARD-35 to CARD-49).
 //! RFC 6352 §8.6.
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::id::MemberName;
 use crate::service::refusal::Refusal;
+use crate::service::view::CollectionView;
 
 use super::super::multistatus::{Plan, Verdict, verdict};
-use super::super::run::{Absent, Run, Scene, Source, Wanted};
+use super::super::run::{Shelf, Absent, Run, Scene, Source, Wanted};
 use super::super::target::Target;
 use super::super::xml::request::Query;
 use super::super::xml::write::Writer;
@@ -46,15 +47,15 @@ pub async fn query(exchange: &Exchange<'_>, asked: Query) -> Outcome {
 /// What was found.
 #[derive(Default)]
 struct Found {
-    books: Vec<(UserName, MemberName)>,
+    books: Vec<Shelf>,
     wanted: Vec<Wanted>,
     truncated: bool,
 }
 
 impl Found {
-    fn add(&mut self, owner: &UserName, book: &MemberName, names: Vec<MemberName>) {
+    fn add(&mut self, name: &MemberName, book: CollectionView, names: Vec<MemberName>) {
         let at = self.books.len();
-        self.books.push((owner.clone(), book.clone()));
+        self.books.push(Shelf::shown(name.clone(), book));
         self.wanted.extend(names.into_iter().map(|name| Wanted {
             echo: None,
             at: Some((at, name)),
@@ -77,14 +78,14 @@ async fn find(
                 .query(caller, owner, book, asked.filter, asked.limit)
                 .await?;
             found.truncated = matches.truncated;
-            found.add(owner, book, matches.names);
+            found.add(book, matches.book, matches.names);
         }
         (Target::Card(owner, book, card), _) => {
             let matches = service
                 .query(caller, owner, book, asked.filter, None)
                 .await?;
             let names = matches.names.into_iter().filter(|name| name == card);
-            found.add(owner, book, names.collect());
+            found.add(book, matches.book, names.collect());
         }
         (Target::Home(owner), Depth::Infinity) => {
             for view in service.home(caller, owner).await?.books {
@@ -101,7 +102,7 @@ async fn find(
                     Some(0) => found.truncated |= !matches.names.is_empty(),
                     _ => {
                         found.truncated |= matches.truncated;
-                        found.add(owner, book, matches.names);
+                        found.add(book, matches.book, matches.names);
                     }
                 }
                 if found.truncated {

@@ -8,7 +8,7 @@ use crate::service::view::{CardView, Changes, CollectionView};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::props::{Ask, Node};
-use super::super::run::{Absent, Run, Scene, Source, Wanted};
+use super::super::run::{Shelf, Absent, Run, Scene, Source, Wanted};
 use super::super::target::{Href, Target};
 use super::super::xml::request::Sync;
 use super::super::xml::write::Writer;
@@ -84,7 +84,7 @@ async fn of_book(
     let source = match detail.body || detail.properties {
         false => Source::Cards(changes.collection, changes.changed.into_iter()),
         true => Source::Names {
-            books: vec![(owner.clone(), book.clone())],
+            books: vec![Shelf::shown(book.clone(), changes.collection)],
             only: true,
             wanted: changes
                 .changed
