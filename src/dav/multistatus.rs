@@ -120,7 +120,7 @@ impl Plan {
     /// Writes the response for one resource, under the href that the client used or else its own.
     pub fn respond(&self, node: &Node<'_>, echo: Option<&str>, ask: &Ask<'_>, out: &mut Writer) {
         let start = out.len();
-        open(node.href(), echo, ask, out);
+        open(Some(node.href()), echo, ask, out);
         out.raw("<D:propstat><D:prop>");
         let props = out.len();
         let mut missing = Vec::new();
@@ -137,7 +137,7 @@ impl Plan {
         };
         if written.is_err() {
             out.truncate(start);
-            open(node.href(), echo, ask, out);
+            open(Some(node.href()), echo, ask, out);
             out.raw(
                 "<D:status>HTTP/1.1 415 Unsupported Media Type</D:status>\
                  <D:error><C:supported-address-data-conversion/></D:error></D:response>",
@@ -147,13 +147,10 @@ impl Plan {
         // A response has at least one propstat (DAV-17), an empty one at need (PREF-1).
         let nothing = out.len() == props;
         let tell = !self.minimal && !missing.is_empty();
-        match nothing && tell {
-            true => {}
-            false => {
-                out.raw(FOUND);
-                if tell {
-                    out.raw("<D:propstat><D:prop>");
-                }
+        if !(nothing && tell) {
+            out.raw(FOUND);
+            if tell {
+                out.raw("<D:propstat><D:prop>");
             }
         }
         if tell {
@@ -241,14 +238,15 @@ impl Plan {
 }
 
 /// Opens a response: the href that the client used, or else the resource's own.
-fn open(own: Href<'_>, echo: Option<&str>, ask: &Ask<'_>, out: &mut Writer) {
+fn open(own: Option<Href<'_>>, echo: Option<&str>, ask: &Ask<'_>, out: &mut Writer) {
     out.raw("<D:response><D:href>");
-    match echo {
-        Some(echo) => out.text(echo),
-        None => {
+    match (echo, own) {
+        (Some(echo), _) => out.text(echo),
+        (None, Some(own)) => {
             out.text(&ask.front.prefix);
             out.plain(own);
         }
+        (None, None) => {}
     }
     out.raw("</D:href>");
 }
@@ -272,7 +270,7 @@ pub fn verdict(
     ask: &Ask<'_>,
     out: &mut Writer,
 ) {
-    open(own.unwrap_or(Href::Homes), echo, ask, out);
+    open(own, echo, ask, out);
     out.raw(match verdict {
         Verdict::Gone => "<D:status>HTTP/1.1 404 Not Found</D:status>",
         Verdict::NotTraversed => {

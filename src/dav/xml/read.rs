@@ -222,10 +222,7 @@ impl Builder {
                     self.close(element)?;
                 }
                 Event::Text(text) => self.text(&text.xml10_content())?,
-                Event::CData(text) if self.open.is_empty() => {
-                    let _ = text;
-                    return Err(BadXml::Malformed);
-                }
+                Event::CData(_) if self.open.is_empty() => return Err(BadXml::Malformed),
                 Event::CData(text) => self.text(&text.xml10_content())?,
                 Event::GeneralRef(reference) => {
                     let name: &str = &reference;
@@ -281,16 +278,15 @@ impl Builder {
             if !value.chars().all(is_xml_char) || attribute.value.contains('<') {
                 return Err(BadXml::Malformed);
             }
-            let ns = match () {
-                () if attribute.key.as_namespace_binding().is_some() => {
-                    self.declarations += 1;
-                    // A prefix cannot be unbound (Namespaces in XML 1.0 §2.2).
-                    if value.is_empty() && attribute.key.prefix().is_some() {
-                        return Err(BadXml::Malformed);
-                    }
-                    Ns::None
+            let ns = if attribute.key.as_namespace_binding().is_some() {
+                self.declarations += 1;
+                // A prefix cannot be unbound (Namespaces in XML 1.0 §2.2).
+                if value.is_empty() && attribute.key.prefix().is_some() {
+                    return Err(BadXml::Malformed);
                 }
-                () => self.namespace(resolver.resolve_attribute(attribute.key).0)?,
+                Ns::None
+            } else {
+                self.namespace(resolver.resolve_attribute(attribute.key).0)?
             };
             attributes.push(Attribute {
                 ns,
