@@ -21,10 +21,7 @@ fn http_15_passwords_are_utf_8_and_may_hold_colons() {
     let server = shared();
     let name = unique("u");
     let password = "pä:ss:wörd: 密码";
-    server.run(
-        &["user", "add", &name, "--password-stdin"],
-        &format!("{password}\n"),
-    );
+    server.run(&["user", "add", &name, "--password-stdin"], &format!("{password}\n"));
     let answer = principal_of(server, &basic(&name, password));
     assert_eq!(answer.status, 207);
     let href = format!("/dav/principals/users/{name}/");
@@ -33,12 +30,8 @@ fn http_15_passwords_are_utf_8_and_may_hold_colons() {
     let upper = principal_of(server, &basic(&name.to_uppercase(), password));
     assert_eq!(upper.status, 207);
     assert!(upper.text().contains(&href), "{}", upper.text());
-    for (user, pass) in [
-        (name.as_str(), "pä"),
-        (&name, "pä:ss:wörd:"),
-        ("jörg", password),
-        ("", password),
-    ] {
+    for (user, pass) in [(name.as_str(), "pä"), (&name, "pä:ss:wörd:"), ("jörg", password), ("", password)]
+    {
         let refused = principal_of(server, &basic(user, pass));
         assert_eq!(refused.status, 401);
         let challenge = refused.header("www-authenticate").unwrap();
@@ -51,19 +44,11 @@ fn with(who: &Account, method: &str, path: &str) -> Request {
 }
 
 fn card(who: &Account, path: &str, name: &str, uid: &str) -> u16 {
-    let request = with(who, "PUT", path)
-        .header("Content-Type", "text/vcard")
-        .body(short::card("3.0", name, uid));
+    let request =
+        with(who, "PUT", path).header("Content-Type", "text/vcard").body(short::card("3.0", name, uid));
     let answer = shared().once(&request);
     if answer.status == 403 {
-        assert_needed(
-            &answer,
-            if name == "old" {
-                "write-content"
-            } else {
-                "bind"
-            },
-        );
+        assert_needed(&answer, if name == "old" { "write-content" } else { "bind" });
     }
     answer.status
 }
@@ -74,11 +59,7 @@ fn assert_needed(answer: &Response, privilege: &str) {
     let mut found = Vec::new();
     root.all(&format!("{{DAV:}}{privilege}"), &mut found);
     assert_eq!(root.name, "{DAV:}error");
-    assert!(
-        !found.is_empty(),
-        "need-privileges names {privilege}: {}",
-        answer.text()
-    );
+    assert!(!found.is_empty(), "need-privileges names {privilege}: {}", answer.text());
     assert!(root.named("{DAV:}need-privileges").len() == 1);
     assert!(answer.header("www-authenticate").is_none());
 }
@@ -88,22 +69,11 @@ fn acl_13_an_app_password_for_reading_cannot_write() {
     let server = shared();
     let owner = server.account(&unique("reader"));
     let out = server.run(
-        &[
-            "token",
-            "create",
-            "--user",
-            &owner.name,
-            "--kind",
-            "app",
-            "--scope",
-            "dav:contacts:read",
-        ],
+        &["token", "create", "--user", &owner.name, "--kind", "app", "--scope", "dav:contacts:read"],
         "",
     );
-    let reader = Account {
-        name: owner.name.clone(),
-        password: out.lines().last().unwrap().trim().to_owned(),
-    };
+    let reader =
+        Account { name: owner.name.clone(), password: out.lines().last().unwrap().trim().to_owned() };
     let home = format!("/dav/addressbooks/{}/", owner.name);
     let book = format!("{home}contacts/");
     let path = format!("{book}old.vcf");
@@ -115,17 +85,12 @@ fn acl_13_an_app_password_for_reading_cannot_write() {
     assert_eq!(card(&reader, &format!("{book}new.vcf"), "new", "new"), 403);
     assert_needed(&server.once(&with(&reader, "DELETE", &path)), "unbind");
     assert_needed(&server.once(&with(&reader, "DELETE", &book)), "unbind");
-    assert_needed(
-        &server.once(&with(&reader, "MKCOL", &format!("{home}more/"))),
-        "bind",
-    );
+    assert_needed(&server.once(&with(&reader, "MKCOL", &format!("{home}more/"))), "bind");
     let moved = with(&reader, "MOVE", &path).header("Destination", &format!("{book}b.vcf"));
     assert_needed(&server.once(&moved), "unbind");
     let copied = with(&reader, "COPY", &path).header("Destination", &format!("{book}b.vcf"));
     assert_needed(&server.once(&copied), "bind");
-    let patch = short::body(&["@proppatch D:displayname=Mine"])
-        .unwrap()
-        .unwrap();
+    let patch = short::body(&["@proppatch D:displayname=Mine"]).unwrap().unwrap();
     let patched = server.once(&with(&reader, "PROPPATCH", &book).body(patch));
     if patched.status == 207 {
         let root = xml::parse(&patched.text(), false).unwrap();
@@ -143,32 +108,15 @@ fn acl_13_an_app_password_for_reading_cannot_write() {
             .body(short::propfind(&["D:current-user-privilege-set"])),
     );
     let root = xml::parse(&told.text(), false).unwrap();
-    for name in [
-        "write",
-        "write-content",
-        "write-properties",
-        "bind",
-        "unbind",
-        "all",
-    ] {
+    for name in ["write", "write-content", "write-properties", "bind", "unbind", "all"] {
         let mut found = Vec::new();
         root.all(&format!("{{DAV:}}{name}"), &mut found);
         assert!(found.is_empty(), "{name} is told: {}", told.text());
     }
     assert!(told.text().contains("read"));
-    let allow = server
-        .once(&with(&reader, "OPTIONS", &path))
-        .header("allow")
-        .unwrap();
-    assert!(
-        !allow.contains("PUT") && !allow.contains("DELETE"),
-        "{allow}"
-    );
-    assert_eq!(
-        card(&owner, &path, "old", "old"),
-        204,
-        "the owner still may"
-    );
+    let allow = server.once(&with(&reader, "OPTIONS", &path)).header("allow").unwrap();
+    assert!(!allow.contains("PUT") && !allow.contains("DELETE"), "{allow}");
+    assert_eq!(card(&owner, &path, "old", "old"), 204, "the owner still may");
 }
 
 #[test]
@@ -188,26 +136,11 @@ fn a_disabled_account_and_a_removed_one_get_401_at_once() {
 fn a_changed_password_counts_at_once() {
     let server = shared();
     let name = unique("changer");
-    server.run(
-        &["user", "add", &name, "--password-stdin"],
-        "first pass phrase\n",
-    );
-    assert_eq!(
-        principal_of(server, &basic(&name, "first pass phrase")).status,
-        207
-    );
-    server.run(
-        &["user", "passwd", &name, "--password-stdin"],
-        "second pass phrase\n",
-    );
-    assert_eq!(
-        principal_of(server, &basic(&name, "first pass phrase")).status,
-        401
-    );
-    assert_eq!(
-        principal_of(server, &basic(&name, "second pass phrase")).status,
-        207
-    );
+    server.run(&["user", "add", &name, "--password-stdin"], "first pass phrase\n");
+    assert_eq!(principal_of(server, &basic(&name, "first pass phrase")).status, 207);
+    server.run(&["user", "passwd", &name, "--password-stdin"], "second pass phrase\n");
+    assert_eq!(principal_of(server, &basic(&name, "first pass phrase")).status, 401);
+    assert_eq!(principal_of(server, &basic(&name, "second pass phrase")).status, 207);
 }
 
 #[test]
@@ -217,14 +150,8 @@ fn a_revoked_app_password_gets_401_at_once() {
     assert_eq!(principal_of(server, &who.basic()).status, 207);
     let list = server.run(&["token", "list", "--user", &who.name, "--json"], "");
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
-    assert!(
-        !list.to_string().contains(&who.password),
-        "a list shows a secret"
-    );
-    let rows = list
-        .as_array()
-        .or_else(|| list["items"].as_array())
-        .unwrap();
+    assert!(!list.to_string().contains(&who.password), "a list shows a secret");
+    let rows = list.as_array().or_else(|| list["items"].as_array()).unwrap();
     assert_eq!(rows.len(), 1);
     let id = rows[0]["id"].as_str().unwrap();
     server.run(&["token", "revoke", id], "");

@@ -45,10 +45,7 @@ fn every_answered_write_survives_kill_9() {
                 std::thread::yield_now();
             }
             server.kill();
-            writers
-                .into_iter()
-                .flat_map(|w| w.join().unwrap())
-                .collect::<BTreeMap<String, Known>>()
+            writers.into_iter().flat_map(|w| w.join().unwrap()).collect::<BTreeMap<String, Known>>()
         });
         assert!(known.len() > 20);
 
@@ -78,11 +75,7 @@ fn every_answered_write_survives_kill_9() {
     crate::server::run(&data, &["check"], "");
 }
 
-fn write_until_it_breaks(
-    mut phone: Phone,
-    stem: &str,
-    answered: &AtomicU32,
-) -> Vec<(String, Known)> {
+fn write_until_it_breaks(mut phone: Phone, stem: &str, answered: &AtomicU32) -> Vec<(String, Known)> {
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
     for n in 0u32.. {
         let slot = n % 60;
@@ -101,10 +94,7 @@ fn write_until_it_breaks(
                 break;
             };
             assert!([201, 204].contains(&answer.status), "{}", answer.text());
-            *entry = Known {
-                etag: answer.header("etag"),
-                open: false,
-            };
+            *entry = Known { etag: answer.header("etag"), open: false };
         }
         answered.fetch_add(1, Ordering::AcqRel);
     }

@@ -37,9 +37,7 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("operations", &self.operations)
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("operations", &self.operations).finish_non_exhaustive()
     }
 }
 
@@ -78,11 +76,7 @@ impl Disk {
     /// Turns the power on again: a new disk that has what survived and does not fail.
     pub fn restarted(&self) -> Self {
         let state = self.lock();
-        let durable = if state.dead {
-            &state.durable
-        } else {
-            &state.seen
-        };
+        let durable = if state.dead { &state.durable } else { &state.seen };
         Self(Arc::new(Mutex::new(State {
             durable: durable.clone(),
             seen: durable.clone(),
@@ -166,11 +160,7 @@ impl State {
                     let first = SECTOR - offset % SECTOR;
                     let borders = data.len().saturating_sub(first).div_ceil(SECTOR) as u64 + 1;
                     let kept = self.dice(borders) as usize;
-                    data.truncate(if kept == 0 {
-                        0
-                    } else {
-                        first + (kept - 1) * SECTOR
-                    });
+                    data.truncate(if kept == 0 { 0 } else { first + (kept - 1) * SECTOR });
                     Change::Write { offset, data }
                 }
                 change => change,

@@ -31,11 +31,7 @@ impl Response {
             .filter(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, v)| v.as_str())
             .collect();
-        if values.is_empty() {
-            None
-        } else {
-            Some(values.join(", "))
-        }
+        if values.is_empty() { None } else { Some(values.join(", ")) }
     }
 
     /// The body as text, whatever it holds.
@@ -57,10 +53,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.set_write_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self {
-            stream,
-            read: Vec::new(),
-        })
+        Ok(Self { stream, read: Vec::new() })
     }
 
     /// Sends bytes as they are.
@@ -88,10 +81,7 @@ impl Connection {
                 return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
             }
             if self.fill()? == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "closed in a line",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed in a line"));
             }
         }
     }
@@ -99,10 +89,7 @@ impl Connection {
     fn take(&mut self, n: usize) -> io::Result<Vec<u8>> {
         while self.read.len() < n {
             if self.fill()? == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "closed in a body",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed in a body"));
             }
         }
         Ok(self.read.drain(..n).collect())
@@ -126,9 +113,7 @@ impl Connection {
                     break;
                 }
                 let (name, value) = line.split_once(':').unwrap_or((line.as_str(), ""));
-                answer
-                    .headers
-                    .push((name.to_ascii_lowercase(), value.trim().to_owned()));
+                answer.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
             if (100..200).contains(&answer.status) {
                 answer.interim.push(answer.status);
@@ -147,9 +132,8 @@ impl Connection {
         if bodyless || answer.status == 204 || answer.status == 304 {
             return Ok(Vec::new());
         }
-        let chunked = answer
-            .header("transfer-encoding")
-            .is_some_and(|v| v.to_ascii_lowercase().contains("chunked"));
+        let chunked =
+            answer.header("transfer-encoding").is_some_and(|v| v.to_ascii_lowercase().contains("chunked"));
         if chunked {
             let mut body = Vec::new();
             loop {
@@ -166,9 +150,7 @@ impl Connection {
             }
         }
         if let Some(length) = answer.header("content-length") {
-            let length = length
-                .parse()
-                .map_err(|_| io::Error::other("Content-Length is no number"))?;
+            let length = length.parse().map_err(|_| io::Error::other("Content-Length is no number"))?;
             return self.take(length);
         }
         while self.fill()? > 0 {}
@@ -192,12 +174,7 @@ pub struct Request {
 impl Request {
     /// A request without headers and body.
     pub fn new(method: &str, path: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: None }
     }
 
     /// Adds a header line.
@@ -213,9 +190,7 @@ impl Request {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.headers
-            .iter()
-            .any(|(n, _)| n.eq_ignore_ascii_case(name))
+        self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
     }
 
     /// The bytes on the wire.
@@ -257,10 +232,7 @@ pub struct Client {
 impl Client {
     /// A client of this server; connects with the first request.
     pub fn new(address: SocketAddr) -> Self {
-        Self {
-            address,
-            connection: None,
-        }
+        Self { address, connection: None }
     }
 
     /// Sends one request and reads its answer. A kept connection may have been closed meanwhile
@@ -278,12 +250,7 @@ impl Client {
         self.over(connection, &bytes, bodyless)
     }
 
-    fn over(
-        &mut self,
-        mut connection: Connection,
-        bytes: &[u8],
-        bodyless: bool,
-    ) -> io::Result<Response> {
+    fn over(&mut self, mut connection: Connection, bytes: &[u8], bodyless: bool) -> io::Result<Response> {
         connection.send(bytes)?;
         let answer = connection.receive(bodyless)?;
         if !answer.closes {

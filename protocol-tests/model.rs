@@ -34,10 +34,7 @@ impl Walk {
             return None;
         }
         let n = self.dice.roll(self.model.len() as u64) as usize;
-        self.model
-            .iter()
-            .nth(n)
-            .map(|(p, u)| (p.clone(), u.clone()))
+        self.model.iter().nth(n).map(|(p, u)| (p.clone(), u.clone()))
     }
 
     fn any_path(&mut self) -> String {
@@ -48,9 +45,9 @@ impl Walk {
     /// Who in the destination's book has the UID, but for these paths.
     fn holder(&self, destination: &str, uid: &str, but: &[&str]) -> bool {
         let book = destination.rsplit_once('/').map_or("", |(b, _)| b);
-        self.model.iter().any(|(path, other)| {
-            other == uid && path.starts_with(book) && !but.contains(&path.as_str())
-        })
+        self.model
+            .iter()
+            .any(|(path, other)| other == uid && path.starts_with(book) && !but.contains(&path.as_str()))
     }
 
     fn step(&mut self) -> String {
@@ -71,11 +68,7 @@ impl Walk {
         });
         let name = format!("n{}", self.dice.roll(1000));
         let status = self.phone.put(&path, &name, &uid, &[]).unwrap().status;
-        assert_eq!(
-            status,
-            if known.is_some() { 204 } else { 201 },
-            "PUT {path}"
-        );
+        assert_eq!(status, if known.is_some() { 204 } else { 201 }, "PUT {path}");
         self.model.insert(path.clone(), uid);
         format!("PUT {path} {status}")
     }
@@ -85,16 +78,8 @@ impl Walk {
             Some((path, _)) if self.dice.roll(5) > 0 => path,
             _ => self.any_path(),
         };
-        let expected = if self.model.remove(&path).is_some() {
-            204
-        } else {
-            404
-        };
-        let status = self
-            .phone
-            .ask(Request::new("DELETE", &path))
-            .unwrap()
-            .status;
+        let expected = if self.model.remove(&path).is_some() { 204 } else { 404 };
+        let status = self.phone.ask(Request::new("DELETE", &path)).unwrap().status;
         assert_eq!(status, expected, "DELETE {path}");
         format!("DELETE {path} {status}")
     }
@@ -127,12 +112,7 @@ impl Walk {
         } else {
             201
         };
-        assert_eq!(
-            answer.status,
-            expected,
-            "{method} {from} {to} {overwrite}: {}",
-            answer.text()
-        );
+        assert_eq!(answer.status, expected, "{method} {from} {to} {overwrite}: {}", answer.text());
         if expected < 300 {
             if moved {
                 self.model.remove(&from);
@@ -148,17 +128,9 @@ fn walk(seed: u64, steps: u32) {
     let home = format!("/dav/addressbooks/{}/", who.name);
     let books = [format!("{home}contacts/"), format!("{home}second/")];
     let mut phone = Phone::new(shared().client(), &who);
-    assert_eq!(
-        phone.ask(Request::new("MKCOL", &books[1])).unwrap().status,
-        201
-    );
-    let mut walk = Walk {
-        phone,
-        dice: Dice(seed),
-        books: books.clone(),
-        model: BTreeMap::new(),
-        next_uid: 0,
-    };
+    assert_eq!(phone.ask(Request::new("MKCOL", &books[1])).unwrap().status, 201);
+    let mut walk =
+        Walk { phone, dice: Dice(seed), books: books.clone(), model: BTreeMap::new(), next_uid: 0 };
     let mut whole = [Follower::default(), Follower::default()];
     let mut paged = [Follower::default(), Follower::default()];
     let mut lazy = [Follower::default(), Follower::default()];
@@ -168,11 +140,7 @@ fn walk(seed: u64, steps: u32) {
         for (n, book) in books.iter().enumerate() {
             let truth = walk.phone.list(book);
             let told = || format!("seed {seed}, step {step}, {book}\n{}", story.join("\n"));
-            let modelled: Vec<&String> = walk
-                .model
-                .keys()
-                .filter(|p| p.starts_with(book.as_str()))
-                .collect();
+            let modelled: Vec<&String> = walk.model.keys().filter(|p| p.starts_with(book.as_str())).collect();
             assert!(truth.keys().eq(modelled), "the server's set; {}", told());
             whole[n].follow(&mut walk.phone, book, None);
             assert_eq!(whole[n].holds, truth, "without limit; {}", told());

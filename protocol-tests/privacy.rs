@@ -30,47 +30,23 @@ fn logs_metrics_and_errors_hold_no_personal_data() {
                 .body(body),
         )
     };
-    let card = short::card("3.0", "Zebediah", "zebediah-uid").replace(
-        "END:VCARD",
-        "EMAIL:z@quillfeather.example\r\nNOTE:Quillfeather\r\nEND:VCARD",
-    );
+    let card = short::card("3.0", "Zebediah", "zebediah-uid")
+        .replace("END:VCARD", "EMAIL:z@quillfeather.example\r\nNOTE:Quillfeather\r\nEND:VCARD");
     assert_eq!(ask("PUT", &path, card.clone()).status, 201);
-    let patch = short::body(&["@proppatch X:note=hidden-property"])
-        .unwrap()
-        .unwrap();
+    let patch = short::body(&["@proppatch X:note=hidden-property"]).unwrap().unwrap();
     let patch = String::from_utf8(patch).unwrap();
     assert_eq!(ask("PROPPATCH", &path, patch).status, 207);
     let broken = card.replace("END:VCARD", "");
-    let twice = ask(
-        "PUT",
-        &format!("{book}other-zebediah-member.vcf"),
-        card.clone(),
-    );
+    let twice = ask("PUT", &format!("{book}other-zebediah-member.vcf"), card.clone());
     assert_eq!(twice.status, 409);
     let errors = [
         ask("PUT", &path, broken),
         ask("PUT", &path, "Zebediah Quillfeather".to_owned()),
         ask("PROPFIND", &path, "<x>Zebediah</y>".to_owned()),
-        ask(
-            "REPORT",
-            book,
-            "<Zebediah xmlns='urn:quillfeather.example'/>".to_owned(),
-        ),
-        ask(
-            "REPORT",
-            book,
-            short::sync("http://quillfeather.example/", None, &["D:getetag"]),
-        ),
-        ask(
-            "GET",
-            &format!("{book}no-zebediah-member.vcf"),
-            String::new(),
-        ),
-        ask(
-            "GET",
-            "/dav/addressbooks/Zebediah/Quillfeather/",
-            String::new(),
-        ),
+        ask("REPORT", book, "<Zebediah xmlns='urn:quillfeather.example'/>".to_owned()),
+        ask("REPORT", book, short::sync("http://quillfeather.example/", None, &["D:getetag"])),
+        ask("GET", &format!("{book}no-zebediah-member.vcf"), String::new()),
+        ask("GET", "/dav/addressbooks/Zebediah/Quillfeather/", String::new()),
         ask("GET", "/Zebediah?q=Quillfeather", String::new()),
         ask("MOVE", &path, String::new()),
         server.once(
@@ -81,11 +57,7 @@ fn logs_metrics_and_errors_hold_no_personal_data() {
     for answer in errors {
         assert!((400..500).contains(&answer.status), "{}", answer.status);
         for secret in SECRETS {
-            assert!(
-                !answer.text().contains(secret),
-                "{secret} in {}",
-                answer.text()
-            );
+            assert!(!answer.text().contains(secret), "{secret} in {}", answer.text());
         }
     }
     assert_eq!(ask("DELETE", &path, String::new()).status, 204);
@@ -93,17 +65,10 @@ fn logs_metrics_and_errors_hold_no_personal_data() {
     let metrics = server.once(&Request::new("GET", "/metrics"));
     assert_eq!(metrics.status, 200);
     let log = server.log_tail(10_000);
-    assert!(
-        log.contains("PROPPATCH"),
-        "the log has no line for a request: {log}"
-    );
+    assert!(log.contains("PROPPATCH"), "the log has no line for a request: {log}");
     for secret in SECRETS.iter().chain([&who.password.as_str()]) {
         assert!(!metrics.text().contains(secret), "{secret} in the metrics");
         let line = log.lines().find(|l| l.contains(secret));
-        assert!(
-            line.is_none(),
-            "{secret} in the log: {}",
-            line.unwrap_or_default()
-        );
+        assert!(line.is_none(), "{secret} in the log: {}", line.unwrap_or_default());
     }
 }

@@ -32,16 +32,12 @@ pub struct Page {
 impl Phone {
     /// A client of this account on the shared server.
     pub fn new(client: Client, who: &Account) -> Self {
-        Self {
-            client,
-            who: who.clone(),
-        }
+        Self { client, who: who.clone() }
     }
 
     /// Any request.
     pub fn ask(&mut self, request: Request) -> std::io::Result<Response> {
-        self.client
-            .send(&request.header("Authorization", &self.who.basic()))
+        self.client.send(&request.header("Authorization", &self.who.basic()))
     }
 
     /// PUT of a small card.
@@ -64,11 +60,11 @@ impl Phone {
     /// One `sync-collection`.
     pub fn sync(&mut self, book: &str, token: &str, limit: Option<u32>) -> Page {
         let answer = self
-            .ask(
-                Request::new("REPORT", book)
-                    .header("Content-Type", "application/xml")
-                    .body(short::sync(token, limit, &["D:getetag"])),
-            )
+            .ask(Request::new("REPORT", book).header("Content-Type", "application/xml").body(short::sync(
+                token,
+                limit,
+                &["D:getetag"],
+            )))
             .unwrap();
         assert_eq!(answer.status, 207, "{}", answer.text());
         let root = xml::parse(&answer.text(), false).unwrap();
@@ -80,10 +76,7 @@ impl Phone {
         };
         for response in root.named("{DAV:}response") {
             let href = response.child_text("{DAV:}href").unwrap().to_owned();
-            match response
-                .child_text("{DAV:}status")
-                .map(|s| status_of(Some(s)))
-            {
+            match response.child_text("{DAV:}status").map(|s| status_of(Some(s))) {
                 Some(404) => page.removed.push(href),
                 Some(507) if href == book => page.more = true,
                 Some(other) => panic!("{href} has status {other}"),
@@ -119,12 +112,7 @@ impl Phone {
 fn etag_of(response: &Element) -> String {
     let mut found = Vec::new();
     response.all("{DAV:}getetag", &mut found);
-    found
-        .first()
-        .expect("a member without getetag")
-        .text
-        .trim()
-        .to_owned()
+    found.first().expect("a member without getetag").text.trim().to_owned()
 }
 
 /// What a client that only follows tokens knows of a book.
@@ -142,10 +130,7 @@ impl Follower {
         let page = phone.sync(book, &self.token, limit);
         let entries = page.changed.len() + page.removed.len();
         if let Some(limit) = limit {
-            assert!(
-                entries <= limit as usize,
-                "{entries} entries where {limit} were asked"
-            );
+            assert!(entries <= limit as usize, "{entries} entries where {limit} were asked");
         }
         if page.more {
             assert_ne!(page.token, self.token, "a page that leads nowhere");
@@ -189,10 +174,7 @@ fn two(who: &Account, act: impl Fn(&mut Phone, usize) -> u16 + Sync) -> Vec<u16>
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|t| t.join().unwrap())
-            .collect::<Vec<u16>>()
+        threads.into_iter().map(|t| t.join().unwrap()).collect::<Vec<u16>>()
     });
     statuses.sort_unstable();
     statuses
@@ -202,25 +184,14 @@ fn two(who: &Account, act: impl Fn(&mut Phone, usize) -> u16 + Sync) -> Vec<u16>
 fn http_8_two_writers_with_one_etag_one_wins() {
     let who = shared().account(&unique("race"));
     let path = format!("/dav/addressbooks/{}/contacts/one.vcf", who.name);
-    let mut etag = phone(&who)
-        .put(&path, "start", "one", &[])
-        .unwrap()
-        .header("etag")
-        .unwrap();
+    let mut etag = phone(&who).put(&path, "start", "one", &[]).unwrap().header("etag").unwrap();
     for round in 0..20 {
         let statuses = two(&who, |phone, n| {
             let name = format!("r{round}w{n}");
-            phone
-                .put(&path, &name, "one", &[("If-Match", &etag)])
-                .unwrap()
-                .status
+            phone.put(&path, &name, "one", &[("If-Match", &etag)]).unwrap().status
         });
         assert_eq!(statuses, [204, 412], "round {round}");
-        let now = phone(&who)
-            .ask(Request::new("GET", &path))
-            .unwrap()
-            .header("etag")
-            .unwrap();
+        let now = phone(&who).ask(Request::new("GET", &path)).unwrap().header("etag").unwrap();
         assert_ne!(now, etag);
         etag = now;
     }
@@ -234,15 +205,7 @@ fn http_4_two_creates_one_wins() {
         let path = format!("{book}{round}.vcf");
         let statuses = two(&who, |phone, n| {
             let name = format!("w{n}");
-            phone
-                .put(
-                    &path,
-                    &name,
-                    &format!("u{round}"),
-                    &[("If-None-Match", "*")],
-                )
-                .unwrap()
-                .status
+            phone.put(&path, &name, &format!("u{round}"), &[("If-None-Match", "*")]).unwrap().status
         });
         assert_eq!(statuses, [201, 412], "round {round}");
     }
@@ -256,10 +219,7 @@ fn card_11_one_uid_under_two_names_one_wins() {
     for round in 0..20 {
         let statuses = two(&who, |phone, n| {
             let path = format!("{book}{round}-{n}.vcf");
-            phone
-                .put(&path, "same", &format!("u{round}"), &[])
-                .unwrap()
-                .status
+            phone.put(&path, "same", &format!("u{round}"), &[]).unwrap().status
         });
         assert_eq!(statuses, [201, 409], "round {round}");
     }

@@ -40,19 +40,13 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn short_path(path: &Path) -> String {
-    path.strip_prefix(folder())
-        .unwrap_or(path)
-        .to_string_lossy()
-        .into_owned()
+    path.strip_prefix(folder()).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 #[test]
 fn cases() {
     let filter = std::env::var("CASE").unwrap_or_default();
-    let todo: VecDeque<PathBuf> = files()
-        .into_iter()
-        .filter(|p| short_path(p).contains(&filter))
-        .collect();
+    let todo: VecDeque<PathBuf> = files().into_iter().filter(|p| short_path(p).contains(&filter)).collect();
     assert!(!todo.is_empty(), "no transcript's path contains {filter:?}");
     let total = todo.len();
     let todo = Mutex::new(todo);
@@ -65,15 +59,11 @@ fn cases() {
                     let Some(path) = todo.lock().unwrap().pop_front() else {
                         break;
                     };
-                    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        play(server, &path)
-                    }));
+                    let played =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(server, &path)));
                     let outcome = played.unwrap_or_else(|_| Err("the runner panicked".to_owned()));
                     if let Err(why) = outcome {
-                        failures
-                            .lock()
-                            .unwrap()
-                            .push(format!("{}: {why}", short_path(&path)));
+                        failures.lock().unwrap().push(format!("{}: {why}", short_path(&path)));
                     }
                 }
             });
@@ -108,8 +98,7 @@ fn readable(text: &str) -> Result<(), String> {
         if let Some(document) = &exchange.document
             && document.xml
         {
-            xml::parse(&document.text, true)
-                .map_err(|why| format!("line {}: {why}", document.span.0 + 1))?;
+            xml::parse(&document.text, true).map_err(|why| format!("line {}: {why}", document.span.0 + 1))?;
         }
     }
     Ok(())
@@ -133,20 +122,15 @@ fn play(server: &Server, path: &Path) -> Result<(), String> {
         agent: transcript.agent.clone(),
         anonymous: transcript.anonymous,
     };
-    play.names
-        .insert("origin".to_owned(), format!("http://{}", server.address));
-    play.names
-        .insert("host".to_owned(), server.address.to_string());
+    play.names.insert("origin".to_owned(), format!("http://{}", server.address));
+    play.names.insert("host".to_owned(), server.address.to_string());
     for (n, suffix) in ["", "2", "3"].iter().enumerate() {
-        let mentioned = ["{user", "{password", "As: user"]
-            .iter()
-            .any(|stem| text.contains(&format!("{stem}{suffix}")));
+        let mentioned =
+            ["{user", "{password", "As: user"].iter().any(|stem| text.contains(&format!("{stem}{suffix}")));
         if n == 0 || mentioned {
             let account = server.account(&unique("tester"));
-            play.names
-                .insert(format!("user{suffix}"), account.name.clone());
-            play.names
-                .insert(format!("password{suffix}"), account.password.clone());
+            play.names.insert(format!("user{suffix}"), account.name.clone());
+            play.names.insert(format!("password{suffix}"), account.password.clone());
             play.accounts.push(account);
         }
     }
@@ -176,11 +160,7 @@ fn play(server: &Server, path: &Path) -> Result<(), String> {
                 "line {}, {}\n{}\n  got {}",
                 exchange.line,
                 exchange.title,
-                faults
-                    .iter()
-                    .map(|f| format!("  - {f}"))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
+                faults.iter().map(|f| format!("  - {f}")).collect::<Vec<_>>().join("\n"),
                 shown(&request, &answer)
             ));
         }
@@ -194,10 +174,7 @@ fn play(server: &Server, path: &Path) -> Result<(), String> {
 fn rewrite(path: &Path, text: &str, replaced: Vec<(Document, String)>) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for (document, new) in replaced.into_iter().rev() {
-        lines.splice(
-            document.span.0..document.span.1,
-            new.trim_end().lines().map(str::to_owned),
-        );
+        lines.splice(document.span.0..document.span.1, new.trim_end().lines().map(str::to_owned));
     }
     std::fs::write(path, lines.join("\n") + "\n").unwrap();
 }
@@ -210,15 +187,12 @@ impl Play {
             "user3" => 2,
             _ => return Err(format!("As: {name}")),
         };
-        self.accounts
-            .get(index)
-            .ok_or_else(|| format!("{name} is not mentioned as {{{name}}}"))
+        self.accounts.get(index).ok_or_else(|| format!("{name} is not mentioned as {{{name}}}"))
     }
 
     fn ask(&mut self, server: &Server, exchange: &Exchange) -> Result<(Request, Response), String> {
         let mut request = Request::new(&exchange.method, &fill(&exchange.path, &self.names)?);
-        let lines: Result<Vec<String>, String> =
-            exchange.body.iter().map(|l| fill(l, &self.names)).collect();
+        let lines: Result<Vec<String>, String> = exchange.body.iter().map(|l| fill(l, &self.names)).collect();
         let lines = lines?;
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         request.body = short::body(&lines)?;
@@ -238,10 +212,7 @@ impl Play {
             }
         }
         let add = |request: &mut Request, name: &str, value: &str| {
-            let present = request
-                .headers
-                .iter()
-                .any(|(n, _)| n.eq_ignore_ascii_case(name));
+            let present = request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
             if !present && !withheld.contains(&name.to_ascii_lowercase()) {
                 request.headers.push((name.to_owned(), value.to_owned()));
             }
@@ -255,11 +226,7 @@ impl Play {
         }
         if let Some(body) = &request.body {
             if body.starts_with(b"<") {
-                add(
-                    &mut request,
-                    "Content-Type",
-                    "application/xml; charset=utf-8",
-                );
+                add(&mut request, "Content-Type", "application/xml; charset=utf-8");
             } else if body.len() > 6 && body[..6].eq_ignore_ascii_case(b"BEGIN:") {
                 add(&mut request, "Content-Type", "text/vcard; charset=utf-8");
             }
@@ -267,12 +234,7 @@ impl Play {
         if !self.clients.iter().any(|(n, _)| *n == who) {
             self.clients.push((who.clone(), server.client()));
         }
-        let client = self
-            .clients
-            .iter_mut()
-            .find(|(n, _)| *n == who)
-            .map(|(_, c)| c)
-            .ok_or("no client")?;
+        let client = self.clients.iter_mut().find(|(n, _)| *n == who).map(|(_, c)| c).ok_or("no client")?;
         let answer = client.send(&request).map_err(|e| e.to_string())?;
         Ok((request, answer))
     }
@@ -281,18 +243,14 @@ impl Play {
 fn status_fits(expected: &str, status: u16) -> bool {
     expected.split('|').any(|one| {
         let one = one.trim();
-        one == status.to_string()
-            || (one.ends_with("xx") && one.get(..1) == status.to_string().get(..1))
+        one == status.to_string() || (one.ends_with("xx") && one.get(..1) == status.to_string().get(..1))
     })
 }
 
 fn judge_head(exchange: &Exchange, answer: &Response, names: &mut Names) -> Vec<String> {
     let mut faults = Vec::new();
     if !status_fits(&exchange.status, answer.status) {
-        faults.push(format!(
-            "status {} where {} was expected",
-            answer.status, exchange.status
-        ));
+        faults.push(format!("status {} where {} was expected", answer.status, exchange.status));
         return faults;
     }
     for (name, expected) in &exchange.expect_headers {
@@ -334,19 +292,14 @@ struct Judged {
 }
 
 fn judge_body(exchange: &Exchange, answer: &Response, names: &mut Names) -> Judged {
-    let mut judged = Judged {
-        faults: Vec::new(),
-        replacement: None,
-    };
+    let mut judged = Judged { faults: Vec::new(), replacement: None };
     let text = answer.text();
     let root = if text.trim_start_matches('\u{feff}').starts_with('<') {
         xml::parse(&text, false)
     } else {
         Err("the body is not XML".to_owned())
     };
-    let is_xml = answer
-        .header("content-type")
-        .is_some_and(|t| t.contains("/xml"));
+    let is_xml = answer.header("content-type").is_some_and(|t| t.contains("/xml"));
     if is_xml
         && !text.is_empty()
         && let Err(why) = &root
@@ -378,11 +331,7 @@ fn judge_body(exchange: &Exchange, answer: &Response, names: &mut Names) -> Judg
             }
         } else {
             let actual = text.replace("\r\n", "\n");
-            if !fits(
-                document.text.trim_end_matches('\n'),
-                actual.trim_end_matches('\n'),
-                names,
-            ) {
+            if !fits(document.text.trim_end_matches('\n'), actual.trim_end_matches('\n'), names) {
                 judged.replacement = Some(name_again(&actual, names));
             }
         }
@@ -476,21 +425,14 @@ fn store_calls(rest: &str, answer: &Response) -> Result<(), String> {
         Some(most) => most.trim().parse().is_ok_and(|m: u64| came <= m),
         None => rest.parse().is_ok_and(|m: u64| came == m),
     };
-    if good {
-        Ok(())
-    } else {
-        Err(format!("{came} calls"))
-    }
+    if good { Ok(()) } else { Err(format!("{came} calls")) }
 }
 
 fn structural(word: &str, rest: &str, root: &Element, names: &mut Names) -> Result<(), String> {
     let words: Vec<&str> = rest.split_whitespace().collect();
     let responses = root.named("{DAV:}response");
-    let hrefs: Vec<&str> = responses
-        .iter()
-        .flat_map(|r| r.named("{DAV:}href"))
-        .map(|h| h.text.trim())
-        .collect();
+    let hrefs: Vec<&str> =
+        responses.iter().flat_map(|r| r.named("{DAV:}href")).map(|h| h.text.trim()).collect();
     match word {
         "count" => {
             let [name, number] = words[..] else {
@@ -498,28 +440,15 @@ fn structural(word: &str, rest: &str, root: &Element, names: &mut Names) -> Resu
             };
             let mut all = Vec::new();
             root.all(&long(name), &mut all);
-            if all.len().to_string() == number {
-                Ok(())
-            } else {
-                Err(format!("{} came", all.len()))
-            }
+            if all.len().to_string() == number { Ok(()) } else { Err(format!("{} came", all.len())) }
         }
         "hrefs" => {
-            let same = words.len() == hrefs.len()
-                && words.iter().zip(&hrefs).all(|(w, h)| fits(w, h, names));
-            if same {
-                Ok(())
-            } else {
-                Err(format!("{} came", hrefs.join(" ")))
-            }
+            let same = words.len() == hrefs.len() && words.iter().zip(&hrefs).all(|(w, h)| fits(w, h, names));
+            if same { Ok(()) } else { Err(format!("{} came", hrefs.join(" "))) }
         }
         "noresponse" => {
             let href = fill(rest, names)?;
-            if hrefs.contains(&href.as_str()) {
-                Err("there is one".to_owned())
-            } else {
-                Ok(())
-            }
+            if hrefs.contains(&href.as_str()) { Err("there is one".to_owned()) } else { Ok(()) }
         }
         "status" => {
             let [href, status] = words[..] else {
@@ -605,11 +534,7 @@ fn prop(rest: &str, root: &Element, names: &mut Names) -> Result<(), String> {
                 [href] if href.name == "{DAV:}href" => href.text.trim(),
                 _ => property.text.trim(),
             };
-            if fits(wanted.trim(), text, names) {
-                Ok(())
-            } else {
-                Err(format!("{text:?} came"))
-            }
+            if fits(wanted.trim(), text, names) { Ok(()) } else { Err(format!("{text:?} came")) }
         }
         None => Ok(()),
     }

@@ -48,10 +48,7 @@ pub fn room() -> tempfile::TempDir {
     let mut builder = tempfile::Builder::new();
     builder.prefix("cardkeep-test-");
     if memory.is_dir() {
-        builder
-            .tempdir_in(memory)
-            .or_else(|_| builder.tempdir())
-            .unwrap()
+        builder.tempdir_in(memory).or_else(|_| builder.tempdir()).unwrap()
     } else {
         builder.tempdir().unwrap()
     }
@@ -75,11 +72,7 @@ impl Server {
     fn begin(data: &Path, environment: &[(&str, &str)], remove: &str) -> Self {
         std::fs::create_dir_all(data).unwrap();
         let log = data.with_extension("log");
-        let stderr = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
+        let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         // The shell's `read` ends when our end of the pipe closes, so no server outlives the tests,
         // not even when they are killed; then the directory goes too.
         let script = "\"$@\" </dev/null & pid=$!; echo pid $pid; exec >/dev/null 2>&1; \
@@ -108,21 +101,11 @@ impl Server {
         }
         let Some(address) = address else {
             let _ = child.kill();
-            panic!(
-                "the server did not start: {}",
-                std::fs::read_to_string(&log).unwrap_or_default()
-            );
+            panic!("the server did not start: {}", std::fs::read_to_string(&log).unwrap_or_default());
         };
         // Whatever it prints later must not fill the pipe.
         std::thread::spawn(move || for _line in lines {});
-        Self {
-            child,
-            pid,
-            address,
-            data: data.to_owned(),
-            log,
-            room: None,
-        }
+        Self { child, pid, address, data: data.to_owned(), log, room: None }
     }
 
     /// A client of this server.
@@ -142,10 +125,7 @@ impl Server {
 
     /// Makes an account and an app password.
     pub fn account(&self, name: &str) -> Account {
-        self.run(
-            &["user", "add", name, "--password-stdin"],
-            "correct horse battery staple\n",
-        );
+        self.run(&["user", "add", name, "--password-stdin"], "correct horse battery staple\n");
         self.token(name)
     }
 
@@ -154,10 +134,7 @@ impl Server {
         let out = self.run(&["token", "create", "--user", name, "--kind", "app"], "");
         let password = out.lines().last().unwrap_or_default().trim().to_owned();
         assert!(!password.is_empty(), "token create printed nothing");
-        Account {
-            name: name.to_owned(),
-            password,
-        }
+        Account { name: name.to_owned(), password }
     }
 
     /// The last lines of its log.
@@ -172,9 +149,7 @@ impl Server {
         if self.child.stdin.is_none() {
             return;
         }
-        let _ = Command::new("kill")
-            .args(["-9", &self.pid.to_string()])
-            .status();
+        let _ = Command::new("kill").args(["-9", &self.pid.to_string()]).status();
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
@@ -211,9 +186,7 @@ pub fn run(data: &Path, arguments: &[&str], stdin: &str) -> String {
 
 fn address_in(line: &str) -> Option<SocketAddr> {
     let rest = line.split("http://").nth(1)?;
-    let end = rest
-        .find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c)))
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 

@@ -3,17 +3,11 @@
 use crate::xml::PREFIXES;
 
 fn declarations() -> String {
-    PREFIXES
-        .iter()
-        .map(|(prefix, uri)| format!(" xmlns:{prefix}=\"{uri}\""))
-        .collect()
+    PREFIXES.iter().map(|(prefix, uri)| format!(" xmlns:{prefix}=\"{uri}\"")).collect()
 }
 
 fn document(root: &str, inner: &str) -> String {
-    format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<{root}{}>{inner}</{root}>",
-        declarations()
-    )
+    format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<{root}{}>{inner}</{root}>", declarations())
 }
 
 fn properties(names: &[&str]) -> String {
@@ -33,9 +27,7 @@ pub fn card(version: &str, name: &str, uid: &str) -> String {
 
 /// A `sync-collection` report.
 pub fn sync(token: &str, limit: Option<u32>, names: &[&str]) -> String {
-    let limit = limit.map_or(String::new(), |n| {
-        format!("<D:limit><D:nresults>{n}</D:nresults></D:limit>")
-    });
+    let limit = limit.map_or(String::new(), |n| format!("<D:limit><D:nresults>{n}</D:nresults></D:limit>"));
     document(
         "D:sync-collection",
         &format!(
@@ -61,19 +53,13 @@ pub fn propfind(words: &[&str]) -> String {
 
 fn proppatch(line: &str) -> Result<String, String> {
     if let Some(name) = line.strip_prefix('-') {
-        return Ok(format!(
-            "<D:remove><D:prop><{}/></D:prop></D:remove>",
-            name.trim()
-        ));
+        return Ok(format!("<D:remove><D:prop><{}/></D:prop></D:remove>", name.trim()));
     }
-    let (name, value) = line
-        .split_once('=')
-        .ok_or_else(|| format!("@proppatch wants NAME=VALUE or -NAME: {line}"))?;
+    let (name, value) =
+        line.split_once('=').ok_or_else(|| format!("@proppatch wants NAME=VALUE or -NAME: {line}"))?;
     let name = name.trim();
     let value = escape(value);
-    Ok(format!(
-        "<D:set><D:prop><{name}>{value}</{name}></D:prop></D:set>"
-    ))
+    Ok(format!("<D:set><D:prop><{name}>{value}</{name}></D:prop></D:set>"))
 }
 
 /// The bytes of a body: a short form made long, line ends as the format says.
@@ -102,17 +88,13 @@ pub fn body(lines: &[&str]) -> Result<Option<Vec<u8>>, String> {
         }
         "@mkcol" => {
             let one = first.trim_start_matches("@mkcol").trim();
-            let mut inner =
-                "<D:resourcetype><D:collection/><C:addressbook/></D:resourcetype>".to_owned();
+            let mut inner = "<D:resourcetype><D:collection/><C:addressbook/></D:resourcetype>".to_owned();
             for line in std::iter::once(&one).chain(rest) {
                 if let Some((name, value)) = line.trim().split_once('=') {
                     inner.push_str(&format!("<{name}>{}</{name}>", escape(value)));
                 }
             }
-            document(
-                "D:mkcol",
-                &format!("<D:set><D:prop>{inner}</D:prop></D:set>"),
-            )
+            document("D:mkcol", &format!("<D:set><D:prop>{inner}</D:prop></D:set>"))
         }
         "@sync" => {
             let (token, mut names) = arguments.split_first().ok_or("@sync wants a token or -")?;
@@ -131,10 +113,7 @@ pub fn body(lines: &[&str]) -> Result<Option<Vec<u8>>, String> {
                 .filter(|h| !h.trim().is_empty())
                 .map(|h| format!("<D:href>{}</D:href>", escape(h.trim())))
                 .collect();
-            document(
-                "C:addressbook-multiget",
-                &format!("<D:prop>{}</D:prop>{hrefs}", properties(arguments)),
-            )
+            document("C:addressbook-multiget", &format!("<D:prop>{}</D:prop>{hrefs}", properties(arguments)))
         }
         "@query" => {
             let inner = if rest.iter().all(|l| l.trim().is_empty()) {
@@ -142,10 +121,7 @@ pub fn body(lines: &[&str]) -> Result<Option<Vec<u8>>, String> {
             } else {
                 rest.join("\n")
             };
-            document(
-                "C:addressbook-query",
-                &format!("<D:prop>{}</D:prop>{inner}", properties(arguments)),
-            )
+            document("C:addressbook-query", &format!("<D:prop>{}</D:prop>{inner}", properties(arguments)))
         }
         "@raw" => return decode(&rest.concat()).map(Some),
         "@lf" => return Ok(Some((rest.join("\n") + "\n").into_bytes())),
@@ -175,10 +151,7 @@ pub fn decode(text: &str) -> Result<Vec<u8>, String> {
                 out.push(u8::from_str_radix(&hex, 16).map_err(|_| format!("\\x{hex}"))?);
             }
             other => {
-                return Err(format!(
-                    "an unknown escape \\{}",
-                    other.map_or('?', char::from)
-                ));
+                return Err(format!("an unknown escape \\{}", other.map_or('?', char::from)));
             }
         }
     }

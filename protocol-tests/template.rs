@@ -53,9 +53,7 @@ fn parts(template: &str) -> Vec<Part> {
 
 fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_lowercase())
-        && word
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
 /// Replaces every placeholder. An unknown name is an error that names it.
@@ -83,9 +81,7 @@ fn repeats(template: &str) -> String {
         out.push_str(&rest[..at]);
         let inner = &rest[at + 8..];
         let close = inner.find('}').unwrap_or(inner.len());
-        let (text, count) = inner[..close]
-            .rsplit_once(':')
-            .unwrap_or((&inner[..close], "1"));
+        let (text, count) = inner[..close].rsplit_once(':').unwrap_or((&inner[..close], "1"));
         out.push_str(&text.repeat(count.parse().unwrap_or(1)));
         rest = inner.get(close + 1..).unwrap_or("");
     }
@@ -110,13 +106,9 @@ fn fit(parts: &[Part], text: &str, names: &mut Names) -> bool {
         return text.is_empty();
     };
     match first {
-        Part::Text(t) => text
-            .strip_prefix(t.as_str())
-            .is_some_and(|after| fit(rest, after, names)),
+        Part::Text(t) => text.strip_prefix(t.as_str()).is_some_and(|after| fit(rest, after, names)),
         Part::Name(n) => match names.get(n).cloned() {
-            Some(value) => text
-                .strip_prefix(value.as_str())
-                .is_some_and(|after| fit(rest, after, names)),
+            Some(value) => text.strip_prefix(value.as_str()).is_some_and(|after| fit(rest, after, names)),
             None => {
                 for (at, _) in text.char_indices().chain([(text.len(), ' ')]) {
                     if at == 0 && !text.is_empty() {
@@ -133,17 +125,14 @@ fn fit(parts: &[Part], text: &str, names: &mut Names) -> bool {
             }
         },
         Part::Any if rest.is_empty() => true,
-        Part::Any => text
-            .char_indices()
-            .chain([(text.len(), ' ')])
-            .any(|(at, _)| {
-                let mut trial = names.clone();
-                let good = fit(rest, &text[at..], &mut trial);
-                if good {
-                    *names = trial;
-                }
-                good
-            }),
+        Part::Any => text.char_indices().chain([(text.len(), ' ')]).any(|(at, _)| {
+            let mut trial = names.clone();
+            let good = fit(rest, &text[at..], &mut trial);
+            if good {
+                *names = trial;
+            }
+            good
+        }),
     }
 }
 
@@ -161,8 +150,7 @@ pub fn unknown(template: &str, names: &Names) -> usize {
 
 /// Puts names back in the place of their values, longest value first; for `UPDATE=1`.
 pub fn name_again(text: &str, names: &Names) -> String {
-    let mut by_length: Vec<(&String, &String)> =
-        names.iter().filter(|(_, v)| v.len() > 1).collect();
+    let mut by_length: Vec<(&String, &String)> = names.iter().filter(|(_, v)| v.len() > 1).collect();
     by_length.sort_by_key(|(_, v)| std::cmp::Reverse(v.len()));
     let mut out = text.to_owned();
     for (name, value) in by_length {

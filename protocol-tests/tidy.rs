@@ -47,12 +47,7 @@ fn sources() -> Vec<Source> {
                     })
                     .map_or(text.len(), |(at, _)| at)
             };
-            Source {
-                ships: text[..cut].to_owned(),
-                tests: text[cut..].to_owned(),
-                path,
-                text,
-            }
+            Source { ships: text[..cut].to_owned(), tests: text[cut..].to_owned(), path, text }
         })
         .collect()
 }
@@ -72,10 +67,7 @@ fn walk(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 }
 
 fn relative(path: &Path, base: &Path) -> String {
-    path.strip_prefix(base)
-        .unwrap_or(path)
-        .to_string_lossy()
-        .replace('\\', "/")
+    path.strip_prefix(base).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
 /// The text without comments and string contents, so that words in them are not taken for uses.
@@ -136,9 +128,7 @@ fn paths(ships: &str) -> BTreeSet<Vec<String>> {
             rest = &rest[c.len_utf8()..];
             continue;
         }
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let word = &rest[..end];
         let fresh = !(before.is_ascii_alphanumeric() || ":.'_\"".contains(before));
         if fresh && word == "use" {
@@ -167,19 +157,12 @@ fn paths(ships: &str) -> BTreeSet<Vec<String>> {
 fn expand(tree: &str, prefix: &[String], found: &mut BTreeSet<Vec<String>>) {
     let tree = tree.trim();
     let (head, group) = match tree.find('{') {
-        Some(at) => (
-            &tree[..at],
-            Some(tree[at + 1..].trim_end().trim_end_matches('}')),
-        ),
+        Some(at) => (&tree[..at], Some(tree[at + 1..].trim_end().trim_end_matches('}'))),
         None => (tree, None),
     };
     let mut path = prefix.to_vec();
     let head = head.split(" as ").next().unwrap_or_default();
-    path.extend(
-        head.split("::")
-            .map(|s| s.trim().to_owned())
-            .filter(|s| !s.is_empty() && s != "self"),
-    );
+    path.extend(head.split("::").map(|s| s.trim().to_owned()).filter(|s| !s.is_empty() && s != "self"));
     let Some(group) = group else {
         found.insert(path);
         return;
@@ -245,10 +228,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
     ("dav", &["domain", "service"]),
     ("server", &["domain", "store", "service", "dav", "config"]),
     ("config", &["domain"]),
-    (
-        "cli",
-        &["domain", "store", "service", "dav", "server", "config"],
-    ),
+    ("cli", &["domain", "store", "service", "dav", "server", "config"]),
 ];
 
 /// Crates that a room never names (architecture.md, "Who may use what").
@@ -275,56 +255,13 @@ const NEVER: [(&str, &[&str]); 5] = [
             "anyhow",
         ],
     ),
-    (
-        "store",
-        &[
-            "http",
-            "hyper",
-            "hyper_util",
-            "http_body",
-            "http_body_util",
-            "quick_xml",
-            "anyhow",
-            "clap",
-        ],
-    ),
+    ("store", &["http", "hyper", "hyper_util", "http_body", "http_body_util", "quick_xml", "anyhow", "clap"]),
     (
         "service",
-        &[
-            "redb",
-            "http",
-            "hyper",
-            "hyper_util",
-            "http_body",
-            "quick_xml",
-            "ldap3",
-            "anyhow",
-            "clap",
-        ],
+        &["redb", "http", "hyper", "hyper_util", "http_body", "quick_xml", "ldap3", "anyhow", "clap"],
     ),
-    (
-        "dav",
-        &[
-            "redb",
-            "serde_json",
-            "hyper",
-            "hyper_util",
-            "anyhow",
-            "clap",
-            "minicbor",
-        ],
-    ),
-    (
-        "server",
-        &[
-            "redb",
-            "quick_xml",
-            "ldap3",
-            "anyhow",
-            "minicbor",
-            "calcard",
-        ],
-    ),
+    ("dav", &["redb", "serde_json", "hyper", "hyper_util", "anyhow", "clap", "minicbor"]),
+    ("server", &["redb", "quick_xml", "ldap3", "anyhow", "minicbor", "calcard"]),
 ];
 
 /// Crates that only these places may name.
@@ -333,10 +270,7 @@ const ONLY: [(&str, &[&str]); 8] = [
     ("quick_xml", &["dav/xml"]),
     ("rustls", &["server/"]),
     ("tokio_rustls", &["server/"]),
-    (
-        "calcard",
-        &["domain/vcard", "domain/convert", "domain/ical"],
-    ),
+    ("calcard", &["domain/vcard", "domain/convert", "domain/ical"]),
     ("anyhow", &["cli/", "main.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("vcard_parser", &["domain/vcard/strict"]),
@@ -363,32 +297,18 @@ fn rooms_use_only_what_lies_below() {
                     faults.push(format!("src/{}: {room} may not use {written}", source.path));
                 }
             }
-            let never = NEVER
-                .iter()
-                .find(|(r, _)| *r == room)
-                .map_or(&[][..], |(_, n)| n);
+            let never = NEVER.iter().find(|(r, _)| *r == room).map_or(&[][..], |(_, n)| n);
             if never.contains(&first) {
-                faults.push(format!(
-                    "src/{}: {room} may not name {written}",
-                    source.path
-                ));
+                faults.push(format!("src/{}: {room} may not name {written}", source.path));
             }
             if let Some((_, places)) = ONLY.iter().find(|(krate, _)| *krate == first)
                 && !places.iter().any(|place| source.path.starts_with(place))
             {
-                faults.push(format!(
-                    "src/{}: {first} belongs into {places:?}",
-                    source.path
-                ));
+                faults.push(format!("src/{}: {first} belongs into {places:?}", source.path));
             }
         }
-        if let Some(unknown) =
-            (!rooms.contains(&room) && !["lib", "main"].contains(&room)).then_some(room)
-        {
-            faults.push(format!(
-                "src/{}: the room {unknown} is not in the table of tidy.rs",
-                source.path
-            ));
+        if let Some(unknown) = (!rooms.contains(&room) && !["lib", "main"].contains(&room)).then_some(room) {
+            faults.push(format!("src/{}: the room {unknown} is not in the table of tidy.rs", source.path));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -401,17 +321,9 @@ fn clock_and_environment_are_arguments() {
         let code = code(&source.ships);
         // The engine paces its retries; that time never becomes data.
         let clock = ["server/", "cli/", "main.rs", "store/engine/redb/"];
-        for word in [
-            "SystemTime::now",
-            "Instant::now",
-            "Timestamp::now",
-            "Zoned::now",
-        ] {
+        for word in ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"] {
             if code.contains(word) && !clock.iter().any(|p| source.path.starts_with(p)) {
-                faults.push(format!(
-                    "src/{}: {word} outside server and cli",
-                    source.path
-                ));
+                faults.push(format!("src/{}: {word} outside server and cli", source.path));
             }
         }
         let environment = ["config", "main.rs"];
@@ -420,17 +332,10 @@ fn clock_and_environment_are_arguments() {
                 faults.push(format!("src/{}: {word} outside config", source.path));
             }
         }
-        if !["server/", "cli/", "main.rs"]
-            .iter()
-            .any(|p| source.path.starts_with(p))
-            && (code.contains("getrandom::")
-                || code.contains("new_v4(")
-                || code.contains("now_v7("))
+        if !["server/", "cli/", "main.rs"].iter().any(|p| source.path.starts_with(p))
+            && (code.contains("getrandom::") || code.contains("new_v4(") || code.contains("now_v7("))
         {
-            faults.push(format!(
-                "src/{}: randomness outside server and cli",
-                source.path
-            ));
+            faults.push(format!("src/{}: randomness outside server and cli", source.path));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -445,10 +350,7 @@ fn every_file_says_what_it_is_for_and_stays_short() {
         }
         let lines = source.ships.lines().count();
         if lines > 500 {
-            faults.push(format!(
-                "src/{} has {lines} lines without its tests",
-                source.path
-            ));
+            faults.push(format!("src/{} has {lines} lines without its tests", source.path));
         }
         for word in ["TODO", "FIXME", "XXX", "todo!("] {
             if source.text.contains(word) {
@@ -478,18 +380,13 @@ fn the_map_of_the_sources_is_true() {
         let word = word.trim_end_matches(['.', ':']);
         let path = word.trim_start_matches("src/").trim_end_matches('/');
         named.insert(path);
-        let looks_like_a_path =
-            (word.ends_with(".rs") || word.ends_with('/') || word.starts_with("src/"))
-                && !word.starts_with('/')
-                && path
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
-                && !path.is_empty();
+        let looks_like_a_path = (word.ends_with(".rs") || word.ends_with('/') || word.starts_with("src/"))
+            && !word.starts_with('/')
+            && path.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
+            && !path.is_empty();
         if looks_like_a_path {
             let here = root().join("src").join(path).exists() || root().join(path).exists();
-            let somewhere = sources()
-                .iter()
-                .any(|s| s.path.ends_with(&format!("/{path}")));
+            let somewhere = sources().iter().any(|s| s.path.ends_with(&format!("/{path}")));
             if !here && !somewhere {
                 faults.push(format!("src/README.md names {word}, which is gone"));
             }
@@ -504,8 +401,7 @@ fn the_map_of_the_sources_is_true() {
 }
 
 fn words_that_are_ids(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .filter(|w| is_id(w))
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|w| is_id(w))
 }
 
 /// Where each id is tested: transcripts by their first line, test code by naming the id.
@@ -518,27 +414,15 @@ fn tested() -> BTreeMap<String, BTreeSet<String>> {
             found.entry(id).or_default().insert(place.clone());
         }
     }
-    for name in [
-        "access", "privacy", "wire", "race", "crash", "model", "runner",
-    ] {
-        let text =
-            std::fs::read_to_string(root().join(format!("protocol-tests/{name}.rs"))).unwrap();
-        for id in words_that_are_ids(&text)
-            .map(str::to_owned)
-            .chain(ids_in_names(&text))
-        {
+    for name in ["access", "privacy", "wire", "race", "crash", "model", "runner"] {
+        let text = std::fs::read_to_string(root().join(format!("protocol-tests/{name}.rs"))).unwrap();
+        for id in words_that_are_ids(&text).map(str::to_owned).chain(ids_in_names(&text)) {
             found.entry(id).or_default().insert(format!("{name}.rs"));
         }
     }
     for source in sources() {
-        for id in words_that_are_ids(&source.tests)
-            .map(str::to_owned)
-            .chain(ids_in_names(&source.tests))
-        {
-            found
-                .entry(id)
-                .or_default()
-                .insert(format!("src/{}", source.path));
+        for id in words_that_are_ids(&source.tests).map(str::to_owned).chain(ids_in_names(&source.tests)) {
+            found.entry(id).or_default().insert(format!("src/{}", source.path));
         }
     }
     found.retain(|id, _| {
@@ -587,10 +471,7 @@ fn required() -> Vec<String> {
 #[test]
 fn every_requirement_that_matters_is_tested() {
     let tested = tested();
-    let missing: Vec<String> = required()
-        .into_iter()
-        .filter(|id| !tested.contains_key(id))
-        .collect();
+    let missing: Vec<String> = required().into_iter().filter(|id| !tested.contains_key(id)).collect();
     assert!(missing.is_empty(), "no test names {}", missing.join(", "));
 }
 
@@ -611,23 +492,13 @@ fn the_compliance_table_is_current() {
             };
             let places = tested.get(id).map_or_else(
                 || "not yet".to_owned(),
-                |p| {
-                    p.iter()
-                        .map(|p| format!("`{p}`"))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                },
+                |p| p.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", "),
             );
             let mark = if required.contains(id) { "**" } else { "" };
-            rows.push((
-                number.parse().unwrap_or(0),
-                format!("| {mark}{id}{mark} | {places} |\n"),
-            ));
+            rows.push((number.parse().unwrap_or(0), format!("| {mark}{id}{mark} | {places} |\n")));
         }
         rows.sort();
-        page.push_str(&format!(
-            "\n## {source}\n\n| id | tested by |\n| --- | --- |\n"
-        ));
+        page.push_str(&format!("\n## {source}\n\n| id | tested by |\n| --- | --- |\n"));
         page.extend(rows.into_iter().map(|(_, row)| row));
     }
     let path = root().join("docs/compliance.md");
@@ -636,19 +507,14 @@ fn the_compliance_table_is_current() {
         std::fs::write(&path, &page).unwrap();
     }
     let now = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        now == page,
-        "docs/compliance.md is old; run UPDATE=1 cargo test --test protocol-tests tidy"
-    );
+    assert!(now == page, "docs/compliance.md is old; run UPDATE=1 cargo test --test protocol-tests tidy");
 }
 
 #[test]
 fn the_reader_of_sources_sees_through_groups_comments_and_strings() {
     let text = "use crate::{domain::{id::Etag, token}, store};\nuse std::io;\n// redb::x\nlet a = \"hyper::y\";\nlet c = '\"'; http::Method::GET;\nsuper::super::dav::z();";
-    let seen: Vec<String> = paths(text)
-        .iter()
-        .map(|p| resolved(p, "service/books/put.rs").join("::"))
-        .collect();
+    let seen: Vec<String> =
+        paths(text).iter().map(|p| resolved(p, "service/books/put.rs").join("::")).collect();
     for wanted in [
         "crate::domain::id::Etag",
         "crate::domain::token",
@@ -659,9 +525,5 @@ fn the_reader_of_sources_sees_through_groups_comments_and_strings() {
     ] {
         assert!(seen.iter().any(|s| s == wanted), "{wanted} in {seen:?}");
     }
-    assert!(
-        !seen
-            .iter()
-            .any(|s| s.starts_with("redb") || s.starts_with("hyper"))
-    );
+    assert!(!seen.iter().any(|s| s.starts_with("redb") || s.starts_with("hyper")));
 }

@@ -80,9 +80,7 @@ pub fn parse(text: &str) -> Result<Transcript, String> {
     if transcript.ids.is_empty() || !head.contains('—') {
         return Err("the first line needs ids, a dash and a sentence".to_owned());
     }
-    let starts: Vec<usize> = (0..lines.len())
-        .filter(|&i| lines[i].starts_with("### "))
-        .collect();
+    let starts: Vec<usize> = (0..lines.len()).filter(|&i| lines[i].starts_with("### ")).collect();
     let end_of_head = starts.first().copied().unwrap_or(lines.len());
     for line in &lines[1..end_of_head] {
         if let Some(agent) = line.strip_prefix("# agent:") {
@@ -95,8 +93,7 @@ pub fn parse(text: &str) -> Result<Transcript, String> {
     }
     for (n, &start) in starts.iter().enumerate() {
         let end = starts.get(n + 1).copied().unwrap_or(lines.len());
-        let exchange =
-            exchange(&lines, start, end).map_err(|why| format!("line {}: {why}", start + 1))?;
+        let exchange = exchange(&lines, start, end).map_err(|why| format!("line {}: {why}", start + 1))?;
         transcript.exchanges.push(exchange);
     }
     if transcript.exchanges.is_empty() {
@@ -106,32 +103,23 @@ pub fn parse(text: &str) -> Result<Transcript, String> {
 }
 
 fn header(line: &str) -> Result<(String, String), String> {
-    let (name, value) = line
-        .split_once(':')
-        .ok_or_else(|| format!("not a header line: {line}"))?;
+    let (name, value) = line.split_once(':').ok_or_else(|| format!("not a header line: {line}"))?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn exchange(lines: &[&str], start: usize, end: usize) -> Result<Exchange, String> {
-    let mut exchange = Exchange {
-        title: lines[start][4..].trim().to_owned(),
-        line: start + 1,
-        ..Exchange::default()
-    };
+    let mut exchange =
+        Exchange { title: lines[start][4..].trim().to_owned(), line: start + 1, ..Exchange::default() };
     let mut at = start + 1;
     while at < end && (lines[at].starts_with('#') || lines[at].trim().is_empty()) {
         at += 1;
     }
     let request = lines.get(at).copied().unwrap_or_default();
-    let (method, path) = request
-        .split_once(' ')
-        .ok_or_else(|| format!("no request line: {request}"))?;
+    let (method, path) = request.split_once(' ').ok_or_else(|| format!("no request line: {request}"))?;
     exchange.method = method.to_owned();
     exchange.path = path.trim().to_owned();
     at += 1;
-    let arrow = (at..end)
-        .find(|&i| lines[i].starts_with("=> "))
-        .ok_or("no `=> STATUS` line")?;
+    let arrow = (at..end).find(|&i| lines[i].starts_with("=> ")).ok_or("no `=> STATUS` line")?;
     while at < arrow && !lines[at].trim().is_empty() {
         exchange.headers.push(header(lines[at])?);
         at += 1;
@@ -148,19 +136,11 @@ fn exchange(lines: &[&str], start: usize, end: usize) -> Result<Exchange, String
 }
 
 fn trimmed(lines: &[&str]) -> Vec<String> {
-    let end = lines
-        .iter()
-        .rposition(|l| !l.trim().is_empty())
-        .map_or(0, |i| i + 1);
+    let end = lines.iter().rposition(|l| !l.trim().is_empty()).map_or(0, |i| i + 1);
     lines[..end].iter().map(|l| (*l).to_owned()).collect()
 }
 
-fn expectations(
-    lines: &[&str],
-    mut at: usize,
-    end: usize,
-    exchange: &mut Exchange,
-) -> Result<(), String> {
+fn expectations(lines: &[&str], mut at: usize, end: usize, exchange: &mut Exchange) -> Result<(), String> {
     while at < end {
         let line = lines[at];
         if line.trim().is_empty() || line.starts_with('#') {
@@ -171,11 +151,8 @@ fn expectations(
         if xml || line.trim() == "text:" {
             let first = if xml { at } else { at + 1 };
             let body = trimmed(&lines[first..end]);
-            exchange.document = Some(Document {
-                xml,
-                span: (first, first + body.len()),
-                text: body.join("\n"),
-            });
+            exchange.document =
+                Some(Document { xml, span: (first, first + body.len()), text: body.join("\n") });
             return Ok(());
         }
         let word = line.split([':', ' ']).next().unwrap_or_default();

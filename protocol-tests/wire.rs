@@ -42,31 +42,21 @@ fn book(who: &Account) -> String {
 }
 
 fn alive(server: &Server, who: &Account) {
-    let request = Request::new("PROPFIND", "/dav/")
-        .header("Authorization", &who.basic())
-        .header("Depth", "0");
-    assert_eq!(
-        server.once(&request).status,
-        207,
-        "the server no longer answers"
-    );
+    let request =
+        Request::new("PROPFIND", "/dav/").header("Authorization", &who.basic()).header("Depth", "0");
+    assert_eq!(server.once(&request).status, 207, "the server no longer answers");
 }
 
 #[test]
 fn dav_48_slow_headers_are_given_up() {
     let (server, who) = strict();
     let mut connection = Connection::open(server.address).unwrap();
-    connection
-        .send(b"PROPFIND /dav/ HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        .unwrap();
+    connection.send(b"PROPFIND /dav/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
     let mut rest = Vec::new();
     // Either a 408 or a plain close (RFC 9112 §9.5); the read ends because the server closes.
     let _ = connection.stream().read_to_end(&mut rest);
     let text = String::from_utf8_lossy(&rest).into_owned();
-    assert!(
-        text.is_empty() || text.starts_with("HTTP/1.1 408"),
-        "{text}"
-    );
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
     alive(server, who);
 }
 
@@ -79,15 +69,9 @@ fn dav_48_slow_bodies_get_408() {
             book(who),
             who.basic()
         );
-        let begun = if head.starts_with('C') {
-            "BEGIN"
-        } else {
-            "5\r\nBEGIN\r\n"
-        };
+        let begun = if head.starts_with('C') { "BEGIN" } else { "5\r\nBEGIN\r\n" };
         let mut connection = Connection::open(server.address).unwrap();
-        connection
-            .send(format!("{request}{begun}").as_bytes())
-            .unwrap();
+        connection.send(format!("{request}{begun}").as_bytes()).unwrap();
         let answer = connection.receive(false).unwrap();
         assert_eq!(answer.status, 408, "{head}");
         // What comes next cannot be told from the rest of the body, so the connection must end.
@@ -95,10 +79,8 @@ fn dav_48_slow_bodies_get_408() {
         let _ = connection.stream().read_to_end(&mut rest);
         assert_eq!(String::from_utf8_lossy(&rest), "");
     }
-    let missing = server.once(
-        &Request::new("GET", &format!("{}slow.vcf", book(who)))
-            .header("Authorization", &who.basic()),
-    );
+    let missing = server
+        .once(&Request::new("GET", &format!("{}slow.vcf", book(who))).header("Authorization", &who.basic()));
     assert_eq!(missing.status, 404, "half a card was stored");
 }
 
@@ -107,8 +89,7 @@ fn dav_48_long_urls_get_414() {
     let who = account();
     for length in [20_000, 70_000] {
         let path = format!("/dav/{}", "a".repeat(length));
-        let answer =
-            shared().once(&Request::new("PROPFIND", &path).header("Authorization", &who.basic()));
+        let answer = shared().once(&Request::new("PROPFIND", &path).header("Authorization", &who.basic()));
         assert_eq!(answer.status, 414, "{length} bytes of path");
     }
     alive(shared(), &who);
@@ -122,14 +103,9 @@ fn dav_48_huge_headers_are_refused() {
     for fields in [many, long] {
         let mut connection = Connection::open(shared().address).unwrap();
         // The server may close before it has read all; what matters is that it goes on.
-        let _ =
-            connection.send(format!("GET /dav/ HTTP/1.1\r\nHost: x\r\n{fields}\r\n").as_bytes());
+        let _ = connection.send(format!("GET /dav/ HTTP/1.1\r\nHost: x\r\n{fields}\r\n").as_bytes());
         if let Ok(answer) = connection.receive(false) {
-            assert!(
-                [400, 413, 431].contains(&answer.status),
-                "{}",
-                answer.status
-            );
+            assert!([400, 413, 431].contains(&answer.status), "{}", answer.status);
         }
     }
     alive(shared(), &who);
@@ -139,10 +115,7 @@ fn dav_48_huge_headers_are_refused() {
 fn dav_48_big_bodies_are_refused_and_the_answer_arrives() {
     let (server, who) = strict();
     let mut card = short::card("3.0", "big", "big");
-    card = card.replace(
-        "END:VCARD",
-        &format!("NOTE:{}\r\nEND:VCARD", "x".repeat(4 << 20)),
-    );
+    card = card.replace("END:VCARD", &format!("NOTE:{}\r\nEND:VCARD", "x".repeat(4 << 20)));
     let mut client = server.client();
     let put = Request::new("PUT", &format!("{}big.vcf", book(who)))
         .header("Authorization", &who.basic())
@@ -150,11 +123,7 @@ fn dav_48_big_bodies_are_refused_and_the_answer_arrives() {
         .body(card);
     let answer = client.send(&put).unwrap();
     assert!([403, 413].contains(&answer.status), "{}", answer.status);
-    assert!(
-        answer.text().contains("max-resource-size"),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.text().contains("max-resource-size"), "{}", answer.text());
     alive(server, who);
 
     // A length that nobody will send is answered at once.
@@ -174,10 +143,7 @@ fn card_9_a_card_just_over_the_limit_is_403() {
     let frame = short::card("3.0", "edge", "edge");
     for (extra, status) in [(0, 201), (1, 403)] {
         let room = 65536 - frame.len() - "NOTE:\r\n".len() + extra;
-        let body = frame.replace(
-            "END:VCARD",
-            &format!("NOTE:{}\r\nEND:VCARD", "x".repeat(room)),
-        );
+        let body = frame.replace("END:VCARD", &format!("NOTE:{}\r\nEND:VCARD", "x".repeat(room)));
         assert_eq!(body.len(), 65536 + extra);
         let answer = server.once(
             &Request::new("PUT", &format!("{}edge{extra}.vcf", book(who)))
@@ -216,32 +182,12 @@ fn http_18_chunked_bodies_are_taken_everywhere() {
     let who = account();
     let path = book(&who);
     let card = short::card("3.0", "chunky", "chunky");
-    let patch = short::body(&["@proppatch D:displayname=Chunky"])
-        .unwrap()
-        .unwrap();
+    let patch = short::body(&["@proppatch D:displayname=Chunky"]).unwrap().unwrap();
     let steps: [(&str, String, &str, Vec<u8>, u16); 4] = [
-        (
-            "PUT",
-            format!("{path}c.vcf"),
-            "text/vcard",
-            card.clone().into_bytes(),
-            201,
-        ),
+        ("PUT", format!("{path}c.vcf"), "text/vcard", card.clone().into_bytes(), 201),
         ("PROPPATCH", path.clone(), "application/xml", patch, 207),
-        (
-            "PROPFIND",
-            path.clone(),
-            "application/xml",
-            short::propfind(&["D:displayname"]).into_bytes(),
-            207,
-        ),
-        (
-            "REPORT",
-            path.clone(),
-            "application/xml",
-            short::sync("", None, &["D:getetag"]).into_bytes(),
-            207,
-        ),
+        ("PROPFIND", path.clone(), "application/xml", short::propfind(&["D:displayname"]).into_bytes(), 207),
+        ("REPORT", path.clone(), "application/xml", short::sync("", None, &["D:getetag"]).into_bytes(), 207),
     ];
     for (method, path, kind, body, status) in steps {
         let answer = raw(shared(), &chunked(method, &path, &who, kind, &body));
@@ -250,8 +196,8 @@ fn http_18_chunked_bodies_are_taken_everywhere() {
             assert!(answer.text().contains("Chunky"));
         }
     }
-    let get = shared()
-        .once(&Request::new("GET", &format!("{path}c.vcf")).header("Authorization", &who.basic()));
+    let get =
+        shared().once(&Request::new("GET", &format!("{path}c.vcf")).header("Authorization", &who.basic()));
     assert_eq!(get.text(), card);
 }
 
@@ -274,10 +220,7 @@ fn broken_framing_is_refused() {
         let answer = raw(shared(), format!("{head}{end}").as_bytes());
         assert_eq!(answer.status, 400, "{end:?}");
     }
-    let answer = raw(
-        shared(),
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage\r\n\r\n",
-    );
+    let answer = raw(shared(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage\r\n\r\n");
     assert_eq!(answer.status, 400);
     alive(shared(), &who);
 }
@@ -327,10 +270,7 @@ fn http_24_http_1_0_works() {
     );
     let answer = raw(shared(), request.as_bytes());
     assert_eq!(answer.status, 207);
-    assert!(
-        answer.header("transfer-encoding").is_none(),
-        "1.0 knows no chunks"
-    );
+    assert!(answer.header("transfer-encoding").is_none(), "1.0 knows no chunks");
     assert!(answer.closes);
     let root = xml::parse(&answer.text(), false).unwrap();
     assert_eq!(shape(&root), Vec::<String>::new());
@@ -350,9 +290,7 @@ fn requests_in_a_row_and_pipelined_are_answered_in_order() {
                 .bytes("x"),
         );
         all.extend(
-            Request::new("GET", &format!("{path}{n}.vcf"))
-                .header("Authorization", &who.basic())
-                .bytes("x"),
+            Request::new("GET", &format!("{path}{n}.vcf")).header("Authorization", &who.basic()).bytes("x"),
         );
     }
     let mut connection = Connection::open(shared().address).unwrap();
@@ -394,18 +332,13 @@ fn dav_8_odd_paths_reach_nothing_and_break_nothing() {
     ];
     for path in &bad {
         for method in ["PUT", "GET", "PROPFIND", "DELETE", "MKCOL"] {
-            let mut request = Request::new(method, path)
-                .header("Authorization", &who.basic())
-                .header("Depth", "0");
+            let mut request =
+                Request::new(method, path).header("Authorization", &who.basic()).header("Depth", "0");
             if method == "PUT" {
                 request = request.header("Content-Type", "text/vcard").body(card());
             }
             let answer = shared().once(&request);
-            assert!(
-                (400..500).contains(&answer.status),
-                "{method} {path} -> {}",
-                answer.status
-            );
+            assert!((400..500).contains(&answer.status), "{method} {path} -> {}", answer.status);
             assert!(answer.header("x-bad").is_none());
         }
         let copy = shared().once(
@@ -413,11 +346,7 @@ fn dav_8_odd_paths_reach_nothing_and_break_nothing() {
                 .header("Authorization", &who.basic())
                 .header("Destination", path),
         );
-        assert!(
-            (400..500).contains(&copy.status) || copy.status == 502,
-            "to {path} -> {}",
-            copy.status
-        );
+        assert!((400..500).contains(&copy.status) || copy.status == 502, "to {path} -> {}", copy.status);
     }
     let list = shared().once(
         &Request::new("PROPFIND", &book(&who))
@@ -444,11 +373,7 @@ fn odd_bytes_in_a_request_line_are_refused() {
         let mut connection = Connection::open(shared().address).unwrap();
         connection.send(&request).unwrap();
         if let Ok(answer) = connection.receive(false) {
-            assert!(
-                (400..506).contains(&answer.status),
-                "{line:?} -> {}",
-                answer.status
-            );
+            assert!((400..506).contains(&answer.status), "{line:?} -> {}", answer.status);
         }
     }
     alive(shared(), &who);
@@ -468,9 +393,7 @@ fn http_24_http_2_answers_as_http_1_1() {
     let find = short::propfind(&["D:getetag", "D:resourcetype", "X:nothing"]);
     let requests = [
         Request::new("OPTIONS", &path),
-        Request::new("PROPFIND", &path)
-            .header("Depth", "1")
-            .body(find),
+        Request::new("PROPFIND", &path).header("Depth", "1").body(find),
         Request::new("GET", &format!("{path}h2.vcf")),
         Request::new("HEAD", &format!("{path}h2.vcf")),
         Request::new("GET", &format!("{path}none.vcf")),
@@ -478,30 +401,15 @@ fn http_24_http_2_answers_as_http_1_1() {
         Request::new("PUT", &path),
         Request::new("BREW", &path),
     ];
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for request in requests {
         let request = request.header("authorization", &who.basic());
         let old = shared().once(&request);
         let new = runtime.block_on(over_h2(shared(), &request));
         assert_eq!(old.status, new.status, "{}", request.method);
         assert_eq!(old.text(), new.text(), "{}", request.method);
-        for name in [
-            "etag",
-            "dav",
-            "allow",
-            "content-type",
-            "vary",
-            "last-modified",
-        ] {
-            assert_eq!(
-                old.header(name),
-                new.header(name),
-                "{} {name}",
-                request.method
-            );
+        for name in ["etag", "dav", "allow", "content-type", "vary", "last-modified"] {
+            assert_eq!(old.header(name), new.header(name), "{} {name}", request.method);
         }
         if old.status == 207 {
             assert!(!new.text().contains("HTTP/2"), "{}", new.text());
@@ -512,13 +420,9 @@ fn http_24_http_2_answers_as_http_1_1() {
 async fn over_h2(server: &Server, request: &Request) -> Response {
     use http_body_util::{BodyExt as _, Full};
     use hyper_util::rt::{TokioExecutor, TokioIo};
-    let stream = tokio::net::TcpStream::connect(server.address)
-        .await
-        .unwrap();
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
     let mut builder = ::http::Request::builder()
         .method(request.method.as_str())
@@ -527,10 +431,7 @@ async fn over_h2(server: &Server, request: &Request) -> Response {
         builder = builder.header(name, value);
     }
     let body = Full::new(bytes::Bytes::from(request.body.clone().unwrap_or_default()));
-    let answer = sender
-        .send_request(builder.body(body).unwrap())
-        .await
-        .unwrap();
+    let answer = sender.send_request(builder.body(body).unwrap()).await.unwrap();
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     driver.abort();
@@ -539,12 +440,7 @@ async fn over_h2(server: &Server, request: &Request) -> Response {
         headers: head
             .headers
             .iter()
-            .map(|(n, v)| {
-                (
-                    n.to_string(),
-                    String::from_utf8_lossy(v.as_bytes()).into_owned(),
-                )
-            })
+            .map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
             .collect(),
         body,
         ..Response::default()
@@ -569,37 +465,23 @@ fn http_23_behind_a_proxy_hrefs_are_what_the_client_sees() {
             .body(short::propfind(&["D:current-user-principal"])),
     );
     assert_eq!(found.status, 207);
-    assert!(
-        found
-            .text()
-            .contains("/cards/dav/principals/users/proxied/"),
-        "{}",
-        found.text()
-    );
+    assert!(found.text().contains("/cards/dav/principals/users/proxied/"), "{}", found.text());
     let known = server.once(&through("PROPFIND", "/.well-known/carddav"));
     assert_eq!(known.status, 301);
     let location = known.header("location").unwrap();
-    assert!(
-        location == "/cards/dav/" || location == "https://contacts.example.org/cards/dav/",
-        "{location}"
-    );
+    assert!(location == "/cards/dav/" || location == "https://contacts.example.org/cards/dav/", "{location}");
     let card = format!("{}a.vcf", book(&who));
-    let put = through("PUT", &card)
-        .header("Content-Type", "text/vcard")
-        .body(short::card("3.0", "a", "a"));
+    let put = through("PUT", &card).header("Content-Type", "text/vcard").body(short::card("3.0", "a", "a"));
     assert_eq!(server.once(&put).status, 201);
     let destination = |url: &str| through("MOVE", &card).header("Destination", url);
     let away = server.once(&destination("https://elsewhere.example.org/cards/dav/x"));
     assert_eq!(away.status, 502);
     let good = format!("https://contacts.example.org/cards{}b.vcf", book(&who));
     assert_eq!(server.once(&destination(&good)).status, 201);
-    let list =
-        server.once(&through("REPORT", &book(&who)).body(short::sync("", None, &["D:getetag"])));
+    let list = server.once(&through("REPORT", &book(&who)).body(short::sync("", None, &["D:getetag"])));
     let href = format!(">/cards{}b.vcf<", book(&who));
     assert!(list.text().contains(&href), "{}", list.text());
-    let multiget = short::body(&["@multiget D:getetag", href.trim_matches(['<', '>'])])
-        .unwrap()
-        .unwrap();
+    let multiget = short::body(&["@multiget D:getetag", href.trim_matches(['<', '>'])]).unwrap().unwrap();
     let fetched = server.once(&through("REPORT", &book(&who)).body(multiget));
     assert!(fetched.text().contains("getetag>\""), "{}", fetched.text());
 }
@@ -674,19 +556,9 @@ fn sigterm_finishes_requests_in_flight_and_exits_0() {
     let mut line = String::new();
     let mut out = std::io::BufReader::new(child.0.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    let address: std::net::SocketAddr = line
-        .split("http://")
-        .nth(1)
-        .unwrap()
-        .trim()
-        .trim_end_matches('/')
-        .parse()
-        .unwrap();
-    crate::server::run(
-        &data,
-        &["user", "add", "term", "--password-stdin"],
-        "secret pass phrase\n",
-    );
+    let address: std::net::SocketAddr =
+        line.split("http://").nth(1).unwrap().trim().trim_end_matches('/').parse().unwrap();
+    crate::server::run(&data, &["user", "add", "term", "--password-stdin"], "secret pass phrase\n");
     let card = short::card("3.0", "late", "late");
     let mut connection = Connection::open(address).unwrap();
     let head = format!(
@@ -699,13 +571,7 @@ fn sigterm_finishes_requests_in_flight_and_exits_0() {
     let mut interim = [0u8; 25];
     connection.stream().read_exact(&mut interim).unwrap();
     let pid = child.0.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     connection.stream().write_all(card.as_bytes()).unwrap();
     assert_eq!(connection.receive(false).unwrap().status, 201);
     let status = child.0.wait().unwrap();

@@ -136,11 +136,7 @@ impl Default for Config {
                 max_connections: 1024,
                 max_requests: 256,
             },
-            tls: Tls {
-                certificate: None,
-                key: None,
-                handshake_timeout: Duration::from_secs(10),
-            },
+            tls: Tls { certificate: None, key: None, handshake_timeout: Duration::from_secs(10) },
             limits: Limits {
                 card_bytes: 10 << 20,
                 login_attempts: 10,
@@ -149,11 +145,7 @@ impl Default for Config {
                 discard_bytes: 128 << 20,
                 discard_timeout: Duration::from_secs(10),
             },
-            log: Log {
-                format: LogFormat::Json,
-                level: tracing::Level::INFO,
-                store_calls: false,
-            },
+            log: Log { format: LogFormat::Json, level: tracing::Level::INFO, store_calls: false },
             store: Store { cache: 64 << 20 },
         }
     }
@@ -169,10 +161,7 @@ pub struct ConfigError {
 
 impl Config {
     /// Reads the file, if one is named, then lets the environment override it.
-    pub fn load(
-        file: Option<&Path>,
-        environment: &[(String, String)],
-    ) -> Result<Self, ConfigError> {
+    pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         if let Some(path) = file {
             let place = path.display().to_string();
@@ -218,41 +207,25 @@ impl Config {
 
     fn override_from(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
         for (variable, value) in environment {
-            let Some((section, key)) = variable
-                .strip_prefix(PREFIX)
-                .and_then(|rest| rest.split_once("__"))
+            let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__"))
             else {
                 continue;
             };
             let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
-            let at = |what: String| ConfigError {
-                place: format!("environment variable {variable}"),
-                what,
-            };
+            let at = |what: String| ConfigError { place: format!("environment variable {variable}"), what };
             let row = row(&section, &key).ok_or_else(|| {
-                at(format!(
-                    "there is no key {section}.{key}; `cardkeep config example` shows them all"
-                ))
+                at(format!("there is no key {section}.{key}; `cardkeep config example` shows them all"))
             })?;
-            (row.set)(self, &Given::Word(value))
-                .map_err(|why| at(format!("{section}.{key}: {why}")))?;
+            (row.set)(self, &Given::Word(value)).map_err(|why| at(format!("{section}.{key}: {why}")))?;
         }
         Ok(())
     }
 
     fn consistent(&self) -> Result<(), ConfigError> {
-        let wrong = |key: &str, what: &str| {
-            Err(ConfigError {
-                place: key.to_owned(),
-                what: what.to_owned(),
-            })
-        };
+        let wrong = |key: &str, what: &str| Err(ConfigError { place: key.to_owned(), what: what.to_owned() });
         match (&self.tls.certificate, &self.tls.key) {
             (Some(_), None) => wrong("tls.key", "a certificate needs its private key; set it"),
-            (None, Some(_)) => wrong(
-                "tls.certificate",
-                "a private key needs its certificate; set it",
-            ),
+            (None, Some(_)) => wrong("tls.certificate", "a private key needs its certificate; set it"),
             _ => Ok(()),
         }
     }
@@ -326,25 +299,17 @@ fn given<'a>(value: &'a DeValue<'_>) -> Result<Given<'a>, String> {
 }
 
 fn row(section: &str, name: &str) -> Option<&'static Key> {
-    KEYS.iter()
-        .find(|key| key.section == section && key.name == name)
+    KEYS.iter().find(|key| key.section == section && key.name == name)
 }
 
 fn unknown_section(name: &str) -> String {
     let mut known: Vec<&str> = KEYS.iter().map(|key| key.section).collect();
     known.dedup();
-    format!(
-        "{name} is not a section; the sections are {}",
-        known.join(", ")
-    )
+    format!("{name} is not a section; the sections are {}", known.join(", "))
 }
 
 fn unknown_key(label: &str, section: &str) -> String {
-    let known: Vec<&str> = KEYS
-        .iter()
-        .filter(|key| key.section == section)
-        .map(|key| key.name)
-        .collect();
+    let known: Vec<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
     format!("{label} is not a key; [{section}] has {}", known.join(", "))
 }
 
@@ -376,11 +341,7 @@ mod tests {
         let text: String = example()
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                Some(rest)
-                    if rest
-                        .split_once(" = ")
-                        .is_some_and(|(k, _)| !k.contains(' ')) =>
-                {
+                Some(rest) if rest.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')) => {
                     format!("{rest}\n")
                 }
                 _ => format!("{line}\n"),
@@ -392,13 +353,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_stops_with_file_line_and_key() {
-        let error = read("[server]\nlisten = \"127.0.0.1:1\"\nlisen = 3\n")
-            .err()
-            .unwrap();
-        assert!(
-            error.starts_with("cardkeep.toml:3: server.lisen "),
-            "{error}"
-        );
+        let error = read("[server]\nlisten = \"127.0.0.1:1\"\nlisen = 3\n").err().unwrap();
+        assert!(error.starts_with("cardkeep.toml:3: server.lisen "), "{error}");
         let error = read("\n[sever]\n").err().unwrap();
         assert!(error.starts_with("cardkeep.toml:2: sever "), "{error}");
         let error = read("listen = \"127.0.0.1:1\"\n").err().unwrap();
@@ -408,31 +364,13 @@ mod tests {
     #[test]
     fn a_bad_value_stops_with_file_line_and_key() {
         for (text, start) in [
-            (
-                "[server]\n\nlisten = \"nowhere\"\n",
-                "cardkeep.toml:3: server.listen: ",
-            ),
-            (
-                "[server]\nlisten = 8080\n",
-                "cardkeep.toml:2: server.listen: ",
-            ),
+            ("[server]\n\nlisten = \"nowhere\"\n", "cardkeep.toml:3: server.listen: "),
+            ("[server]\nlisten = 8080\n", "cardkeep.toml:2: server.listen: "),
             ("[log]\nlevel = \"loud\"\n", "cardkeep.toml:2: log.level: "),
-            (
-                "[limits]\ncard_bytes = -1\n",
-                "cardkeep.toml:2: limits.card_bytes: ",
-            ),
-            (
-                "[limits]\ncard_bytes = \"10\"\n",
-                "cardkeep.toml:2: limits.card_bytes: ",
-            ),
-            (
-                "[server]\nheader_timeout = \"0s\"\n",
-                "cardkeep.toml:2: server.header_timeout: ",
-            ),
-            (
-                "[server]\nmax_requests = [1]\n",
-                "cardkeep.toml:2: server.max_requests: ",
-            ),
+            ("[limits]\ncard_bytes = -1\n", "cardkeep.toml:2: limits.card_bytes: "),
+            ("[limits]\ncard_bytes = \"10\"\n", "cardkeep.toml:2: limits.card_bytes: "),
+            ("[server]\nheader_timeout = \"0s\"\n", "cardkeep.toml:2: server.header_timeout: "),
+            ("[server]\nmax_requests = [1]\n", "cardkeep.toml:2: server.max_requests: "),
             ("[tls]\nkey = \"k.pem\"\n", "tls.certificate: "),
             ("[server\n", "cardkeep.toml:1: "),
         ] {
@@ -446,41 +384,22 @@ mod tests {
     fn the_environment_overrides_and_is_named_when_wrong() {
         let config = environment("CARDKEEP_SERVER__LISTEN", "127.0.0.1:9").unwrap();
         assert_eq!(config.server.listen.port(), 9);
-        assert!(
-            environment("CARDKEEP_LOG__STORE_CALLS", "true")
-                .unwrap()
-                .log
-                .store_calls
-        );
-        assert_eq!(
-            environment("CARDKEEP_LIMITS__CARD_BYTES", "2048")
-                .unwrap()
-                .limits
-                .card_bytes,
-            2048
-        );
+        assert!(environment("CARDKEEP_LOG__STORE_CALLS", "true").unwrap().log.store_calls);
+        assert_eq!(environment("CARDKEEP_LIMITS__CARD_BYTES", "2048").unwrap().limits.card_bytes, 2048);
         for (name, value) in [
             ("CARDKEEP_SERVER__LISEN", "127.0.0.1:9"),
             ("CARDKEEP_LOG__STORE_CALLS", "perhaps"),
             ("CARDKEEP_SERVER__IDLE_TIMEOUT", "5"),
         ] {
             let error = environment(name, value).err().unwrap();
-            assert!(
-                error.starts_with(&format!("environment variable {name}: ")),
-                "{error}"
-            );
+            assert!(error.starts_with(&format!("environment variable {name}: ")), "{error}");
         }
-        assert!(
-            environment("CARDKEEP_HOME", "x").is_ok(),
-            "not of the form SECTION__KEY"
-        );
+        assert!(environment("CARDKEEP_HOME", "x").is_ok(), "not of the form SECTION__KEY");
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[])
-            .err()
-            .unwrap();
+        let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[]).err().unwrap();
         assert!(error.to_string().starts_with("/nonexistent/c.toml: "));
     }
 }

@@ -36,9 +36,9 @@ impl Check {
         ))?;
         match report.faults.len() {
             0 => Ok(()),
-            faults if self.repair => bail!(
-                "{faults} faults found that cannot be repaired from what is stored; restore a backup"
-            ),
+            faults if self.repair => {
+                bail!("{faults} faults found that cannot be repaired from what is stored; restore a backup")
+            }
             faults => bail!("{faults} faults found, listed on standard output"),
         }
     }

@@ -19,12 +19,7 @@ mod token;
 mod user;
 
 #[derive(Parser)]
-#[command(
-    name = "cardkeep",
-    version,
-    about = "A CardDAV server and contact database",
-    max_term_width = 100
-)]
+#[command(name = "cardkeep", version, about = "A CardDAV server and contact database", max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     place: Place,
@@ -104,10 +99,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
     let config = cli.place.load()?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.max(2))
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(cores.max(2)).enable_all().build()?;
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(serve) => serve.run(config).await,
@@ -124,23 +117,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// Help and version go to standard output; what is wrong goes to standard error, in one line.
 fn misread(error: &clap::Error) -> ExitCode {
-    let asked = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let bare = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if asked || bare {
         let _ = error.print();
         return ExitCode::from(if asked { 0 } else { 2 });
     }
     let text = error.render().to_string();
-    let first = text
-        .split("\n\n")
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let first =
+        text.split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let what = first.strip_prefix("error: ").unwrap_or(&first);
     complain(&format!("{what}; see cardkeep --help"));
     ExitCode::from(2)
@@ -152,9 +137,7 @@ fn complain(what: &str) {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -170,10 +153,9 @@ mod tests {
 
     #[test]
     fn place_may_follow_any_command() {
-        let cli = Cli::try_parse_from([
-            "cardkeep", "user", "list", "--json", "--data", "/d", "--config", "/c",
-        ])
-        .unwrap();
+        let cli =
+            Cli::try_parse_from(["cardkeep", "user", "list", "--json", "--data", "/d", "--config", "/c"])
+                .unwrap();
         assert_eq!(cli.place.data.unwrap(), PathBuf::from("/d"));
         assert!(cli.place.config.is_some());
         assert!(Cli::try_parse_from(["cardkeep", "--data", "/d", "serve"]).is_ok());

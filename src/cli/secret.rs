@@ -54,10 +54,7 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_password() {
-        assert_eq!(
-            first_line(&b"pass word \r\nmore\n"[..]).unwrap(),
-            "pass word "
-        );
+        assert_eq!(first_line(&b"pass word \r\nmore\n"[..]).unwrap(), "pass word ");
         assert_eq!(first_line(&b"no end"[..]).unwrap(), "no end");
         assert_eq!(first_line(&b""[..]).unwrap(), "");
         assert!(first_line(&b"\xff\n"[..]).is_err());

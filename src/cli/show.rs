@@ -61,11 +61,7 @@ mod tests {
     #[test]
     fn columns_line_up_and_steer_no_terminal() {
         let line = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        let text = table(&[
-            line("NAME", "MAIL"),
-            line("jörg", "x\u{1b}[2J"),
-            line("a", ""),
-        ]);
+        let text = table(&[line("NAME", "MAIL"), line("jörg", "x\u{1b}[2J"), line("a", "")]);
         assert_eq!(text, "NAME  MAIL\njörg  x?[2J\na\n");
     }
 }

@@ -62,9 +62,7 @@ impl Token {
         match self {
             Self::Create(create) => make(config, create).await,
             Self::List { user, json } => list(config, user, json).await,
-            Self::Revoke { id } => ask(config, AdminRequest::TokenRevoke { id })
-                .await
-                .map(drop),
+            Self::Revoke { id } => ask(config, AdminRequest::TokenRevoke { id }).await.map(drop),
         }
     }
 }
@@ -83,9 +81,7 @@ async fn make(config: &Config, create: Create) -> anyhow::Result<()> {
     let AdminAnswer::Secret { id, secret } = ask(config, request).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    show::print(&format!(
-        "App password {id} of {name}; it is shown this once:\n{secret}\n"
-    ))
+    show::print(&format!("App password {id} of {name}; it is shown this once:\n{secret}\n"))
 }
 
 async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Result<()> {
@@ -122,13 +118,7 @@ mod tests {
     fn expiry_is_a_date_or_a_moment() {
         assert!(moment("2027-12-31").is_ok());
         assert!(moment("2027-12-31T18:00:00Z").is_ok());
-        for bad in [
-            "",
-            "tomorrow",
-            "2027-13-01",
-            "31.12.2027",
-            "2027-12-31T18:00",
-        ] {
+        for bad in ["", "tomorrow", "2027-13-01", "31.12.2027", "2027-12-31T18:00"] {
             assert!(moment(bad).is_err(), "{bad}");
         }
     }

@@ -77,21 +77,11 @@ impl User {
                 display_name: add.display_name,
                 admin: add.admin,
             },
-            Self::Passwd {
-                name,
-                password_stdin,
-            } => AdminRequest::UserPasswd {
-                password: new_password(password_stdin)?,
-                name,
-            },
-            Self::Disable { name } => AdminRequest::UserEnable {
-                name,
-                enabled: false,
-            },
-            Self::Enable { name } => AdminRequest::UserEnable {
-                name,
-                enabled: true,
-            },
+            Self::Passwd { name, password_stdin } => {
+                AdminRequest::UserPasswd { password: new_password(password_stdin)?, name }
+            }
+            Self::Disable { name } => AdminRequest::UserEnable { name, enabled: false },
+            Self::Enable { name } => AdminRequest::UserEnable { name, enabled: true },
             Self::Remove { name } => AdminRequest::UserRemove { name },
         };
         ask(config, request).await.map(drop)
@@ -102,14 +92,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     let AdminAnswer::Users(users) = ask(config, AdminRequest::UserList).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    let heads = [
-        "NAME",
-        "ENABLED",
-        "ADMIN",
-        "DISPLAY NAME",
-        "E-MAIL",
-        "CREATED",
-    ];
+    let heads = ["NAME", "ENABLED", "ADMIN", "DISPLAY NAME", "E-MAIL", "CREATED"];
     show::list(&users, json, &heads, |user: &UserRow| {
         vec![
             user.name.clone(),

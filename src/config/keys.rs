@@ -262,8 +262,7 @@ pub fn address(given: &Given) -> Result<SocketAddr, String> {
     match port {
         Some(Ok(port)) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         _ => text.parse().map_err(|_| {
-            "the value must be an IP address and a port, like 127.0.0.1:8080 or [::1]:8080"
-                .to_owned()
+            "the value must be an IP address and a port, like 127.0.0.1:8080 or [::1]:8080".to_owned()
         }),
     }
 }
@@ -277,9 +276,7 @@ fn format(given: &Given) -> Result<LogFormat, String> {
 }
 
 fn level(given: &Given) -> Result<tracing::Level, String> {
-    text(given)?
-        .parse()
-        .map_err(|_| "the value must be error, warn, info, debug or trace".to_owned())
+    text(given)?.parse().map_err(|_| "the value must be error, warn, info, debug or trace".to_owned())
 }
 
 fn public_url(given: &Given) -> Result<PublicUrl, String> {
@@ -304,9 +301,8 @@ fn public_url(given: &Given) -> Result<PublicUrl, String> {
 /// Reads `500ms`, `2s`, `15m`, `12h`, `30d`; nothing shorter than a millisecond or longer than ten years.
 fn duration(given: &Given) -> Result<Duration, String> {
     const LONGEST: u64 = 3650 * 86_400_000;
-    let written = text(given)
-        .map_err(|_| "the value must be a duration in quotes, like \"2s\"".to_owned())?
-        .trim();
+    let written =
+        text(given).map_err(|_| "the value must be a duration in quotes, like \"2s\"".to_owned())?.trim();
     let digits = written.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match written.strip_prefix(digits) {
         Some("ms") => 1,
@@ -331,30 +327,14 @@ mod tests {
 
     #[test]
     fn durations_are_numbers_with_a_unit() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("2s", 2_000),
-            ("15m", 900_000),
-            ("12h", 43_200_000),
-            ("30d", 2_592_000_000),
-        ] {
-            assert_eq!(
-                duration(&Given::Text(text)).unwrap(),
-                Duration::from_millis(millis)
-            );
+        for (text, millis) in
+            [("500ms", 500), ("2s", 2_000), ("15m", 900_000), ("12h", 43_200_000), ("30d", 2_592_000_000)]
+        {
+            assert_eq!(duration(&Given::Text(text)).unwrap(), Duration::from_millis(millis));
         }
-        for bad in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "0s",
-            "2 weeks",
-            "99999999999999999999s",
-            "9999999999999d",
-            "1S",
-        ] {
+        for bad in
+            ["", "5", "s", "-1s", "1.5s", "0s", "2 weeks", "99999999999999999999s", "9999999999999d", "1S"]
+        {
             assert!(duration(&Given::Text(bad)).is_err(), "{bad:?}");
         }
         assert!(duration(&Given::Number(5)).is_err());
@@ -367,19 +347,10 @@ mod tests {
             (url.scheme, url.host.as_str(), url.prefix.as_str()),
             ("https", "example.org:8443", "/cards")
         );
-        assert_eq!(
-            public_url(&Given::Text("http://example.org"))
-                .unwrap()
-                .prefix,
-            ""
-        );
-        for bad in [
-            "example.org",
-            "ftp://example.org/",
-            "https://u:p@example.org/",
-            "https://example.org/?x",
-            "/x",
-        ] {
+        assert_eq!(public_url(&Given::Text("http://example.org")).unwrap().prefix, "");
+        for bad in
+            ["example.org", "ftp://example.org/", "https://u:p@example.org/", "https://example.org/?x", "/x"]
+        {
             assert!(public_url(&Given::Text(bad)).is_err(), "{bad:?}");
         }
     }

@@ -32,13 +32,15 @@ struct Entry {
 
 /// Chooses by the header's lines, `usual` where both versions are equally welcome; `None` where
 /// neither is.
-pub(super) fn choose<'a>(
-    lines: impl Iterator<Item = &'a HeaderValue>,
-    usual: Version,
-) -> Option<Choice> {
+pub(super) fn choose<'a>(lines: impl Iterator<Item = &'a HeaderValue>, usual: Version) -> Option<Choice> {
     let text: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
-    let entries: Vec<&str> =
-        text.iter().flat_map(|line| line.split(',')).map(str::trim).filter(|e| !e.is_empty()).take(MOST).collect();
+    let entries: Vec<&str> = text
+        .iter()
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|e| !e.is_empty())
+        .take(MOST)
+        .collect();
     if entries.is_empty() {
         return Some(Choice::Usual(usual));
     }

@@ -18,11 +18,7 @@ use super::{Exchange, Outcome, full};
 
 /// Handles OPTIONS (DAV-1). Others' principals and homes do not exist (ACL-23).
 pub fn options(exchange: &Exchange<'_>) -> Outcome {
-    if exchange
-        .target
-        .owner()
-        .is_some_and(|owner| *owner != exchange.caller.name)
-    {
+    if exchange.target.owner().is_some_and(|owner| *owner != exchange.caller.name) {
         return Err(Trouble::Status(StatusCode::NOT_FOUND));
     }
     let mut response = Response::new(full(bytes::Bytes::new()));
@@ -54,10 +50,7 @@ fn body(exchange: &Exchange<'_>) -> Result<Option<Mkcol>, Trouble> {
     if exchange.body.is_empty() {
         return Ok(None);
     }
-    let kind = exchange
-        .headers
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
+    let kind = exchange.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let kind = kind.unwrap_or(b"application/xml");
     let bare = kind.split(|&b| b == b';').next().unwrap_or_default();
     let bare = bare.trim_ascii().to_ascii_lowercase();
@@ -69,36 +62,21 @@ fn body(exchange: &Exchange<'_>) -> Result<Option<Mkcol>, Trouble> {
 
 /// Exactly a collection and an address book (MKC-3).
 fn is_address_book(types: &[PropertyName]) -> bool {
-    let has = |namespace: &str, local: &str| {
-        types
-            .iter()
-            .any(|t| t.namespace == namespace && t.local == local)
-    };
+    let has =
+        |namespace: &str, local: &str| types.iter().any(|t| t.namespace == namespace && t.local == local);
     types.len() == 2 && has(DAV, "collection") && has(CARD, "addressbook")
 }
 
-async fn create(
-    exchange: &Exchange<'_>,
-    owner: &UserName,
-    book: &MemberName,
-    asked: Mkcol,
-) -> Outcome {
+async fn create(exchange: &Exchange<'_>, owner: &UserName, book: &MemberName, asked: Mkcol) -> Outcome {
     let names = asked.properties.iter().map(|p| p.name.clone());
-    let (protected, others): (Vec<_>, Vec<_>) =
-        names.partition(|name| is_protected(name, Kind::Book));
+    let (protected, others): (Vec<_>, Vec<_>) = names.partition(|name| is_protected(name, Kind::Book));
     if !protected.is_empty() {
         return Ok(refused(&[(protected, PROTECTED), (others, DEPENDENT)]));
     }
     let place = Place::Book(owner.clone(), book.clone());
     exchange
         .service
-        .create_book(
-            exchange.caller,
-            owner,
-            book,
-            asked.properties,
-            exchange.when(&place)?,
-        )
+        .create_book(exchange.caller, owner, book, asked.properties, exchange.when(&place)?)
         .await?;
     let mut response = Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::CREATED;
@@ -128,9 +106,7 @@ async fn inside(
     card: &MemberName,
 ) -> Result<Trouble, Trouble> {
     let members = Members::Named(vec![card.clone()]);
-    let read = exchange
-        .service
-        .book(exchange.caller, owner, book, members, Detail::default());
+    let read = exchange.service.book(exchange.caller, owner, book, members, Detail::default());
     Ok(match read.await {
         Ok(view) if view.cards.is_empty() => Refusal::WrongPlace.into(),
         Ok(_) => Refusal::Mapped.into(),

@@ -2,9 +2,7 @@
 //! write (HTTP-8). Knows no method's semantics. RFC 9110 §13.1, RFC 4918 §10.4, RFC 6578 §5.
 
 use http::HeaderMap;
-use http::header::{
-    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
-};
+use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use jiff::Timestamp;
 
 use crate::domain::id::Etag;

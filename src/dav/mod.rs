@@ -49,8 +49,7 @@ type Outcome = Result<Response<Body>, Trouble>;
 
 /// What this server is (RFC 4918 §18); on every answer, since some clients look nowhere else
 /// (DAV-49).
-const COMPLIANCE: HeaderValue =
-    HeaderValue::from_static("1, 3, access-control, addressbook, extended-mkcol");
+const COMPLIANCE: HeaderValue = HeaderValue::from_static("1, 3, access-control, addressbook, extended-mkcol");
 /// The header that says so.
 const DAV_HEADER: HeaderName = HeaderName::from_static("dav");
 
@@ -119,21 +118,11 @@ static METHODS: &[MethodRow] = &[
 
 impl MethodRow {
     const fn reading(name: &'static str, verb: Verb, kinds: Kinds) -> Self {
-        Self {
-            name,
-            verb,
-            kinds,
-            writes: false,
-        }
+        Self { name, verb, kinds, writes: false }
     }
 
     const fn writing(name: &'static str, verb: Verb, kinds: Kinds) -> Self {
-        Self {
-            name,
-            verb,
-            kinds,
-            writes: true,
-        }
+        Self { name, verb, kinds, writes: true }
     }
 }
 
@@ -160,10 +149,7 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     /// The `User-Agent`, for the documented quirks.
     fn agent(&self) -> &str {
-        self.headers
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Whether this client is given cards as they are stored, because it writes 4.0 and reads back
@@ -190,11 +176,7 @@ impl Exchange<'_> {
 
     /// What getters may know.
     fn ask(&self) -> Ask<'_> {
-        Ask {
-            caller: self.caller,
-            limits: self.service.card_limits(),
-            front: self.front,
-        }
+        Ask { caller: self.caller, limits: self.service.card_limits(), front: self.front }
     }
 
     /// What must hold for a write to `place` to be done.
@@ -218,16 +200,14 @@ impl Exchange<'_> {
     /// The methods that this caller may use here: Evolution takes a book without PUT for one that
     /// it must not write (B4 #57).
     fn allow(&self) -> HeaderValue {
-        let writes = self
-            .target
-            .owner()
-            .is_some_and(|owner| rights(self.caller, owner).write);
+        let writes = self.target.owner().is_some_and(|owner| rights(self.caller, owner).write);
         let mut list = String::with_capacity(96);
         if let Some(kind) = self.target.kind() {
             // MKCOL makes what is not there, so it is never allowed on what is (DAV-24).
-            for row in METHODS.iter().filter(|row| {
-                row.kinds.hold(kind) && (writes || !row.writes) && row.verb != Verb::Mkcol
-            }) {
+            for row in METHODS
+                .iter()
+                .filter(|row| row.kinds.hold(kind) && (writes || !row.writes) && row.verb != Verb::Mkcol)
+            {
                 if !list.is_empty() {
                     list.push_str(", ");
                 }
@@ -249,10 +229,7 @@ pub async fn handle(
     let (parts, body) = request.into_parts();
     let located = Target::of_path(parts.uri.path());
     let readable = located.is_ok();
-    let Located { target, slash } = located.unwrap_or(Located {
-        target: Target::Unmapped,
-        slash: true,
-    });
+    let Located { target, slash } = located.unwrap_or(Located { target: Target::Unmapped, slash: true });
     let exchange = Exchange {
         service,
         caller,
@@ -272,12 +249,7 @@ pub async fn handle(
         Err(trouble) => refuse::answer(trouble, &exchange)?,
     };
     response.headers_mut().insert(DAV_HEADER, COMPLIANCE);
-    if !slash
-        && exchange
-            .target
-            .kind()
-            .is_some_and(|kind| kind != Kind::Card)
-    {
+    if !slash && exchange.target.kind().is_some_and(|kind| kind != Kind::Card) {
         content_location(&exchange, &mut response);
     }
     Ok(response)
@@ -366,9 +338,7 @@ pub fn discovery_headers() -> HeaderMap {
 
 /// A body that is there as a whole.
 fn full(bytes: Bytes) -> Body {
-    http_body_util::Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A multistatus (DAV-18) with what it honoured of the client's preferences.

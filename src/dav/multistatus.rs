@@ -4,9 +4,7 @@
 use crate::domain::vcard::xml_safe;
 use crate::service::view::{Detail, PropertyName};
 
-use super::props::{
-    AddressDataForm, Ask, BadAddressData, Node, Row, Shown, Value, card_text, row, rows,
-};
+use super::props::{AddressDataForm, Ask, BadAddressData, Node, Row, Shown, Value, card_text, row, rows};
 use super::target::{Href, Kinds};
 use super::xml::name::{CARD, DAV};
 use super::xml::request::{Asked, Which};
@@ -43,9 +41,7 @@ impl std::fmt::Debug for Row {
 impl Item {
     fn of(name: &PropertyName, report: bool) -> Self {
         match row(name) {
-            Some(_) if report && name.local == "address-data" && name.namespace == CARD => {
-                Self::AddressData
-            }
+            Some(_) if report && name.local == "address-data" && name.namespace == CARD => Self::AddressData,
             Some(row) => Self::Live(row),
             None => Self::Written(name.clone(), Tag::of(name)),
         }
@@ -67,24 +63,14 @@ impl Plan {
     }
 
     /// What a report asks, in the form that `user_agent` is given cards in.
-    pub fn of_report(
-        asked: &Asked,
-        user_agent: &str,
-        minimal: bool,
-    ) -> Result<Self, BadAddressData> {
-        let form = asked
-            .address_data
-            .as_ref()
-            .map(|data| AddressDataForm::of(data, user_agent))
-            .transpose()?;
+    pub fn of_report(asked: &Asked, user_agent: &str, minimal: bool) -> Result<Self, BadAddressData> {
+        let form =
+            asked.address_data.as_ref().map(|data| AddressDataForm::of(data, user_agent)).transpose()?;
         Ok(Self::new(asked, form, minimal))
     }
 
     fn new(asked: &Asked, form: Option<AddressDataForm>, minimal: bool) -> Self {
-        let etag = PropertyName {
-            namespace: DAV.to_owned(),
-            local: "getetag".to_owned(),
-        };
+        let etag = PropertyName { namespace: DAV.to_owned(), local: "getetag".to_owned() };
         let names = match asked.which {
             // A report that says nothing is told the ETags (SYNC-5).
             Which::Unsaid => std::slice::from_ref(&etag),
@@ -95,10 +81,7 @@ impl Plan {
                 Which::Unsaid => Which::These,
                 which => which,
             },
-            items: names
-                .iter()
-                .map(|name| Item::of(name, form.is_some()))
-                .collect(),
+            items: names.iter().map(|name| Item::of(name, form.is_some())).collect(),
             form,
             minimal,
         }
@@ -174,11 +157,7 @@ impl Plan {
         for item in &self.items {
             let value = match item {
                 Item::Live(row) => row.value(node, ask),
-                Item::Written(name, _) => node
-                    .stored()
-                    .iter()
-                    .find(|p| p.name == *name)
-                    .map(Value::Stored),
+                Item::Written(name, _) => node.stored().iter().find(|p| p.name == *name).map(Value::Stored),
                 Item::AddressData => match (node, &self.form) {
                     (Node::Card(_, card), Some(form)) => {
                         let text = card_text(card, form)?;
@@ -206,8 +185,7 @@ impl Plan {
             }
         }
         for property in node.stored() {
-            let ordinary =
-                row(&property.name).is_none_or(|row| !row.kinds.hold(node.kind()) && !row.allprop);
+            let ordinary = row(&property.name).is_none_or(|row| !row.kinds.hold(node.kind()) && !row.allprop);
             let included = self
                 .items
                 .iter()
@@ -219,9 +197,7 @@ impl Plan {
     }
 
     fn includes_row(&self, row: &Row) -> bool {
-        self.items
-            .iter()
-            .any(|item| matches!(item, Item::Live(live) if live.tag == row.tag))
+        self.items.iter().any(|item| matches!(item, Item::Live(live) if live.tag == row.tag))
     }
 
     /// The names of everything that is there (DAV-16).
@@ -263,13 +239,7 @@ pub enum Verdict {
 }
 
 /// Writes a response that has a status and no properties (DAV-17).
-pub fn verdict(
-    own: Option<Href<'_>>,
-    echo: Option<&str>,
-    verdict: Verdict,
-    ask: &Ask<'_>,
-    out: &mut Writer,
-) {
+pub fn verdict(own: Option<Href<'_>>, echo: Option<&str>, verdict: Verdict, ask: &Ask<'_>, out: &mut Writer) {
     open(own, echo, ask, out);
     out.raw(match verdict {
         Verdict::Gone => "<D:status>HTTP/1.1 404 Not Found</D:status>",
@@ -297,11 +267,7 @@ mod tests {
 
     fn answer(plan: &Plan, node: &Node<'_>) -> Element {
         let (caller, front) = (caller(), front());
-        let ask = Ask {
-            caller: &caller,
-            limits: Limits::default(),
-            front: &front,
-        };
+        let ask = Ask { caller: &caller, limits: Limits::default(), front: &front };
         let mut out = Writer::document("D:multistatus", 0);
         plan.respond(node, None, &ask, &mut out);
         out.raw("</D:multistatus>");
@@ -328,17 +294,13 @@ mod tests {
 
     #[test]
     fn found_properties_come_first_and_missing_ones_second() {
-        let body =
-            "<propfind xmlns='DAV:'><prop><nope/><getetag/><resourcetype/></prop></propfind>";
+        let body = "<propfind xmlns='DAV:'><prop><nope/><getetag/><resourcetype/></prop></propfind>";
         let (book, card) = (collection(Some("b")), card());
         let response = answer(&plan(body, false), &Node::Card(&book, &card));
         assert_eq!(
             shape(&response),
             [
-                (
-                    "HTTP/1.1 200 OK".into(),
-                    vec!["getetag".to_owned(), "resourcetype".into()]
-                ),
+                ("HTTP/1.1 200 OK".into(), vec!["getetag".to_owned(), "resourcetype".into()]),
                 ("HTTP/1.1 404 Not Found".into(), vec!["nope".to_owned()]),
             ]
         );
@@ -357,29 +319,17 @@ mod tests {
         assert_eq!(shape(&answer(&plan(body, true), &node)), [ok()]);
         assert_eq!(shape(&answer(&plan(none, false), &node)), [ok()]);
         let missing = shape(&answer(&plan(body, false), &node));
-        assert_eq!(
-            missing,
-            [("HTTP/1.1 404 Not Found".into(), vec!["nope".into()])]
-        );
+        assert_eq!(missing, [("HTTP/1.1 404 Not Found".into(), vec!["nope".into()])]);
     }
 
     #[test]
     fn allprop_brings_what_clients_wrote_and_no_acl() {
         let mut book = collection(Some("b"));
-        for (namespace, local) in [
-            ("DAV:", "displayname"),
-            (CARD, "addressbook-description"),
-            ("X", "dead"),
-        ] {
+        for (namespace, local) in [("DAV:", "displayname"), (CARD, "addressbook-description"), ("X", "dead")]
+        {
             book.properties.push(Property {
-                name: PropertyName {
-                    namespace: namespace.into(),
-                    local: local.into(),
-                },
-                value: PropertyValue::Text {
-                    text: "t".into(),
-                    lang: None,
-                },
+                name: PropertyName { namespace: namespace.into(), local: local.into() },
+                value: PropertyValue::Text { text: "t".into(), lang: None },
             });
         }
         let all = shape(&answer(&plan("", false), &Node::Book(&book)));
@@ -388,20 +338,11 @@ mod tests {
         };
         let mut names = names.clone();
         names.sort();
-        assert_eq!(
-            names,
-            ["creationdate", "dead", "displayname", "resourcetype"]
-        );
-        let include = "<propfind xmlns='DAV:'><allprop/><include><resourcetype/><sync-token/><x/></include></propfind>";
+        assert_eq!(names, ["creationdate", "dead", "displayname", "resourcetype"]);
+        let include =
+            "<propfind xmlns='DAV:'><allprop/><include><resourcetype/><sync-token/><x/></include></propfind>";
         let response = shape(&answer(&plan(include, false), &Node::Book(&book)));
-        assert_eq!(
-            response[0]
-                .1
-                .iter()
-                .filter(|n| *n == "resourcetype")
-                .count(),
-            1
-        );
+        assert_eq!(response[0].1.iter().filter(|n| *n == "resourcetype").count(), 1);
         assert!(response[0].1.contains(&"sync-token".to_owned()));
         assert_eq!(response[1].1, ["x"]);
         let propname = "<propfind xmlns='DAV:'><propname/></propfind>";
@@ -422,11 +363,7 @@ mod tests {
             Plan::of_report(&got.unwrap().asked, "", false).unwrap()
         };
         let good = answer(&asked("3.0"), &Node::Card(&book, &card));
-        let prop = good
-            .child(&Ns::Dav, "propstat")
-            .unwrap()
-            .child(&Ns::Dav, "prop")
-            .unwrap();
+        let prop = good.child(&Ns::Dav, "propstat").unwrap().child(&Ns::Dav, "prop").unwrap();
         let data = prop.child(&Ns::Card, "address-data").unwrap();
         assert_eq!(data.text().as_bytes(), card.body.clone().unwrap());
         card.body = Some(bytes::Bytes::from_static(b"\xff"));

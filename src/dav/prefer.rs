@@ -21,17 +21,10 @@ impl Prefer {
     /// Reads the headers; unknown preferences are ignored (PREF-6).
     pub fn of(headers: &HeaderMap) -> Self {
         let mut prefer = Self::default();
-        for value in headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-        {
+        for value in headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()) {
             for preference in value.split(',') {
                 let bare = preference.split(';').next().unwrap_or_default();
-                let mut bare: String = bare
-                    .chars()
-                    .filter(|c| !c.is_whitespace() && *c != '"')
-                    .collect();
+                let mut bare: String = bare.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
                 bare.make_ascii_lowercase();
                 match bare.as_str() {
                     "return=minimal" | "return-minimal" => prefer.minimal = true,
@@ -82,10 +75,7 @@ mod tests {
         ] {
             assert!(of(&pairs).minimal, "{pairs:?}");
         }
-        assert_eq!(
-            of(&[("prefer", "handling=lenient"), ("brief", "f")]),
-            Prefer::default()
-        );
+        assert_eq!(of(&[("prefer", "handling=lenient"), ("brief", "f")]), Prefer::default());
         let both = of(&[("prefer", "return=minimal, depth-noroot"), ("brief", "t")]);
         assert!(both.minimal && both.no_root);
     }

@@ -28,19 +28,10 @@ pub async fn propfind(exchange: &Exchange<'_>) -> Outcome {
     let plan = Plan::of_propfind(&asked, exchange.prefer.minimal);
     exchange.check().await?;
     if let (Target::Book(owner, book), Depth::One) = (exchange.target, depth) {
-        let view = exchange
-            .service
-            .book(exchange.caller, owner, book, Members::All, plan.detail())
-            .await?;
+        let view = exchange.service.book(exchange.caller, owner, book, Members::All, plan.detail()).await?;
         return listing(exchange, plan, view).await;
     }
-    let subject = Subject::read(
-        exchange,
-        exchange.target,
-        plan.detail(),
-        depth == Depth::One,
-    )
-    .await?;
+    let subject = Subject::read(exchange, exchange.target, plan.detail(), depth == Depth::One).await?;
     let mut prefer = exchange.prefer;
     prefer.no_root &= depth == Depth::One;
     let mut out = Writer::document("D:multistatus", ROOM);
@@ -67,12 +58,7 @@ async fn listing(exchange: &Exchange<'_>, plan: Plan, view: BookView) -> Outcome
     let mut tail = Writer::default();
     tail.raw("</D:multistatus>");
     let source = Source::Cards(view.book, view.cards.into_iter());
-    let run = Run {
-        scene,
-        out,
-        source,
-        tail,
-    };
+    let run = Run { scene, out, source, tail };
     run.answer().await
 }
 
@@ -108,14 +94,10 @@ impl Subject {
         Ok(match target {
             Target::Root(door) => Self::Root(*door, members),
             Target::Principals => Self::Principals(members),
-            Target::PrincipalUsers if members => {
-                Self::PrincipalUsers(service.principals(caller).await?)
-            }
+            Target::PrincipalUsers if members => Self::PrincipalUsers(service.principals(caller).await?),
             Target::PrincipalUsers => Self::PrincipalUsers(Vec::new()),
             Target::Principal(name) => Self::Principal(service.principal(caller, name).await?),
-            Target::Homes if members => {
-                Self::Homes(Some(service.home(caller, &caller.name).await?.home))
-            }
+            Target::Homes if members => Self::Homes(Some(service.home(caller, &caller.name).await?.home)),
             Target::Homes => Self::Homes(None),
             Target::Home(owner) => {
                 let view = service.home(caller, owner).await?;
@@ -155,9 +137,7 @@ impl Subject {
             }
             Self::PrincipalUsers(users) => {
                 each(Node::PrincipalUsers, true);
-                users
-                    .iter()
-                    .for_each(|user| each(Node::Principal(user), false));
+                users.iter().for_each(|user| each(Node::Principal(user), false));
             }
             Self::Principal(view) => each(Node::Principal(view), true),
             Self::Homes(home) => {

@@ -39,16 +39,9 @@ pub async fn proppatch(exchange: &Exchange<'_>) -> Outcome {
         // What is not there has no properties, protected or not.
         Subject::read(exchange, exchange.target, Detail::default(), false).await?;
         let (protected, others) = names.into_iter().partition(|name| is_protected(name, kind));
-        return Ok(answer(
-            exchange,
-            &[(protected, PROTECTED), (others, DEPENDENT)],
-        ));
+        return Ok(answer(exchange, &[(protected, PROTECTED), (others, DEPENDENT)]));
     }
-    match exchange
-        .service
-        .patch(exchange.caller, &place, changes, exchange.when(&place)?)
-        .await
-    {
+    match exchange.service.patch(exchange.caller, &place, changes, exchange.when(&place)?).await {
         Ok(()) if exchange.prefer.minimal => {
             let mut response = Response::new(full(bytes::Bytes::new()));
             exchange.prefer.applied(response.headers_mut());

@@ -115,9 +115,7 @@ impl From<BadFilter> for Trouble {
     fn from(bad: BadFilter) -> Self {
         match bad {
             BadFilter::Xml(bad) => bad.into(),
-            BadFilter::Collation => {
-                Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCollation)
-            }
+            BadFilter::Collation => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCollation),
         }
     }
 }
@@ -175,22 +173,15 @@ fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
         Refusal::Mapped => (StatusCode::METHOD_NOT_ALLOWED, Some(C::ResourceMustBeNull)),
         Refusal::WrongPlace => (StatusCode::FORBIDDEN, Some(C::CollectionLocation)),
         Refusal::SamePlace | Refusal::NeedPrivileges(_) => (StatusCode::FORBIDDEN, None),
-        Refusal::Card(NotAdmitted::Version) => {
-            (StatusCode::FORBIDDEN, Some(C::SupportedAddressData))
-        }
+        Refusal::Card(NotAdmitted::Version) => (StatusCode::FORBIDDEN, Some(C::SupportedAddressData)),
         Refusal::Card(NotAdmitted::TooLarge) => (StatusCode::FORBIDDEN, Some(C::MaxResourceSize)),
         Refusal::Card(_) => (StatusCode::FORBIDDEN, Some(C::ValidAddressData)),
         Refusal::BadToken => (StatusCode::FORBIDDEN, Some(C::ValidSyncToken)),
         Refusal::BadLimit => (StatusCode::INSUFFICIENT_STORAGE, Some(C::NumberOfMatches)),
         Refusal::PropertiesFull => (StatusCode::INSUFFICIENT_STORAGE, None),
-        Refusal::StoreFull => (
-            StatusCode::INSUFFICIENT_STORAGE,
-            Some(C::SufficientDiskSpace),
-        ),
+        Refusal::StoreFull => (StatusCode::INSUFFICIENT_STORAGE, Some(C::SufficientDiskSpace)),
         Refusal::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
-        Refusal::NoParent | Refusal::UidTaken { .. } | Refusal::Conflict(_) => {
-            (StatusCode::CONFLICT, None)
-        }
+        Refusal::NoParent | Refusal::UidTaken { .. } | Refusal::Conflict(_) => (StatusCode::CONFLICT, None),
     }
 }
 

@@ -48,10 +48,7 @@ impl Scene {
             caller: exchange.caller.clone(),
             front: exchange.front.clone(),
             plan,
-            prefer: Prefer {
-                minimal: exchange.prefer.minimal,
-                ..Prefer::default()
-            },
+            prefer: Prefer { minimal: exchange.prefer.minimal, ..Prefer::default() },
         }
     }
 
@@ -68,11 +65,7 @@ impl Scene {
 
     /// What getters may know.
     pub fn ask(&self) -> Ask<'_> {
-        Ask {
-            caller: &self.caller,
-            limits: self.service.card_limits(),
-            front: &self.front,
-        }
+        Ask { caller: &self.caller, limits: self.service.card_limits(), front: &self.front }
     }
 }
 
@@ -104,20 +97,12 @@ pub struct Shelf {
 impl Shelf {
     /// A book that was not looked at yet.
     pub fn new(owner: UserName, name: MemberName) -> Self {
-        Self {
-            owner,
-            name,
-            shown: None,
-        }
+        Self { owner, name, shown: None }
     }
 
     /// A book that was just shown under that name.
     pub fn shown(name: MemberName, view: CollectionView) -> Self {
-        Self {
-            owner: view.owner.clone(),
-            name,
-            shown: Some(view),
-        }
+        Self { owner: view.owner.clone(), name, shown: Some(view) }
     }
 
     /// Whether it is that book.
@@ -135,9 +120,7 @@ impl Shelf {
     ) -> Result<Vec<Option<CardView>>, Stop> {
         if self.shown.is_none() {
             let (members, detail) = (Members::None, Detail::default());
-            let book = scene
-                .service
-                .book(&scene.caller, &self.owner, &self.name, members, detail);
+            let book = scene.service.book(&scene.caller, &self.owner, &self.name, members, detail);
             match book.await {
                 Ok(view) => self.shown = Some(view.book),
                 Err(Stop::Refused(Refusal::NotFound)) if !only => return Ok(Vec::new()),
@@ -228,23 +211,15 @@ impl Run {
 
     /// Reads and writes a chunk, a book at a time, in the order asked.
     async fn read(&mut self, chunk: &[Wanted]) -> Result<(), Stop> {
-        let Source::Names {
-            books,
-            only,
-            absent,
-            ..
-        } = &mut self.source
-        else {
+        let Source::Names { books, only, absent, .. } = &mut self.source else {
             return Ok(());
         };
         let book_of = |wanted: &Wanted| wanted.at.as_ref().map(|(book, _)| *book);
         let ask = self.scene.ask();
         for group in chunk.chunk_by(|a, b| book_of(a) == book_of(b)) {
             let book = group.first().and_then(book_of).and_then(|at| books.get_mut(at));
-            let names: Vec<MemberName> = group
-                .iter()
-                .filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone()))
-                .collect();
+            let names: Vec<MemberName> =
+                group.iter().filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone())).collect();
             let (place, view, cards) = match book {
                 None => (None, None, Vec::new()),
                 Some(book) => {
@@ -264,9 +239,7 @@ impl Run {
                     _ if *absent == Absent::Omitted => {}
                     _ => {
                         let name = wanted.at.as_ref().map(|(_, name)| name);
-                        let own = place
-                            .zip(name)
-                            .map(|((owner, book), name)| Href::Card(owner, book, name));
+                        let own = place.zip(name).map(|((owner, book), name)| Href::Card(owner, book, name));
                         verdict(own, echo, Verdict::Gone, &ask, &mut self.out);
                     }
                 }

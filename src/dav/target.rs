@@ -13,12 +13,7 @@ use super::Front;
 
 /// What is written `%XX`: all but the unreserved characters (RFC 3986 §2.3) and `@`, which user
 /// names hold and which people read.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'@');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// What a URL names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,15 +70,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Root,
-        Self::Principals,
-        Self::Principal,
-        Self::Homes,
-        Self::Home,
-        Self::Book,
-        Self::Card,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Root, Self::Principals, Self::Principal, Self::Homes, Self::Home, Self::Book, Self::Card];
 }
 
 /// A set of kinds.
@@ -168,15 +156,11 @@ impl Target {
                 UserName::parse(user).map_or(Self::Unmapped, Self::Principal)
             }
             ["dav", "addressbooks"] => Self::Homes,
-            ["dav", "addressbooks", user] => {
-                UserName::parse(user).map_or(Self::Unmapped, Self::Home)
-            }
-            ["dav", "addressbooks", user, book] => {
-                match (UserName::parse(user), MemberName::parse(book)) {
-                    (Ok(user), Ok(book)) => Self::Book(user, book),
-                    _ => Self::Unmapped,
-                }
-            }
+            ["dav", "addressbooks", user] => UserName::parse(user).map_or(Self::Unmapped, Self::Home),
+            ["dav", "addressbooks", user, book] => match (UserName::parse(user), MemberName::parse(book)) {
+                (Ok(user), Ok(book)) => Self::Book(user, book),
+                _ => Self::Unmapped,
+            },
             ["dav", "addressbooks", user, book, card] => {
                 let names = (MemberName::parse(book), MemberName::parse(card));
                 match (UserName::parse(user), names) {
@@ -254,10 +238,9 @@ impl Target {
     /// Whose it is, where it is somebody's.
     pub fn owner(&self) -> Option<&UserName> {
         match self {
-            Self::Principal(user)
-            | Self::Home(user)
-            | Self::Book(user, _)
-            | Self::Card(user, _, _) => Some(user),
+            Self::Principal(user) | Self::Home(user) | Self::Book(user, _) | Self::Card(user, _, _) => {
+                Some(user)
+            }
             _ => None,
         }
     }
@@ -321,13 +304,7 @@ impl fmt::Display for Href<'_> {
             Self::Home(name) => write!(f, "{HOMES}{}/", user(name)),
             Self::Book(name, book) => write!(f, "{HOMES}{}/{}/", user(name), segment(book)),
             Self::Card(name, book, card) => {
-                write!(
-                    f,
-                    "{HOMES}{}/{}/{}",
-                    user(name),
-                    segment(book),
-                    segment(card)
-                )
+                write!(f, "{HOMES}{}/{}/{}", user(name), segment(book), segment(card))
             }
         }
     }
@@ -381,9 +358,7 @@ fn decoded(segment: &str) -> Result<String, BadHref> {
             return Err(BadHref::Unreadable);
         }
     }
-    let text = percent_decode_str(segment)
-        .decode_utf8()
-        .map_err(|_| BadHref::Unreadable)?;
+    let text = percent_decode_str(segment).decode_utf8().map_err(|_| BadHref::Unreadable)?;
     match text.as_ref() {
         "." | ".." => Err(BadHref::Unreadable),
         text if text.contains(['/', '\0']) => Err(BadHref::Unreadable),
@@ -397,11 +372,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn front() -> Front {
-        Front {
-            prefix: "/x".into(),
-            host: Some("Example.org".into()),
-            scheme: "https",
-        }
+        Front { prefix: "/x".into(), host: Some("Example.org".into()), scheme: "https" }
     }
 
     fn user(name: &str) -> UserName {
@@ -421,20 +392,11 @@ mod tests {
             ("/principals", Target::Root(Door::Principals)),
             ("/dav/principals/", Target::Principals),
             ("/dav/principals/users", Target::PrincipalUsers),
-            (
-                "/dav/principals/users/A%40b/",
-                Target::Principal(user("a@b")),
-            ),
+            ("/dav/principals/users/A%40b/", Target::Principal(user("a@b"))),
             ("/dav/addressbooks/", Target::Homes),
             ("/dav/addressbooks/a@b", Target::Home(user("a@b"))),
-            (
-                "/dav/addressbooks/a/%C3%BC/",
-                Target::Book(user("a"), member("ü")),
-            ),
-            (
-                "/dav/addressbooks/a/b/%63+%2b.vcf",
-                Target::Card(user("a"), member("b"), member("c++.vcf")),
-            ),
+            ("/dav/addressbooks/a/%C3%BC/", Target::Book(user("a"), member("ü"))),
+            ("/dav/addressbooks/a/b/%63+%2b.vcf", Target::Card(user("a"), member("b"), member("c++.vcf"))),
             ("/dav/addressbooks/a/b/c/d", Target::Unmapped),
             ("/dav/else", Target::Unmapped),
             ("//dav/addressbooks/a/b/c.vcf", Target::Unmapped),
@@ -474,16 +436,8 @@ mod tests {
             " c.vcf\n",
             "./%63.vcf",
         ] {
-            assert_eq!(
-                Target::of_href(&front(), &book, href).as_ref(),
-                Ok(&card),
-                "{href}"
-            );
-            assert_eq!(
-                Target::of_href(&front(), &card, href).as_ref(),
-                Ok(&card),
-                "{href}"
-            );
+            assert_eq!(Target::of_href(&front(), &book, href).as_ref(), Ok(&card), "{href}");
+            assert_eq!(Target::of_href(&front(), &card, href).as_ref(), Ok(&card), "{href}");
         }
         for href in [
             "https://elsewhere.org/x/dav/addressbooks/a/b/c.vcf",

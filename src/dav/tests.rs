@@ -30,28 +30,17 @@ struct Counting(AtomicU64);
 impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
         let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        blake3::Hasher::new()
-            .update(&seed)
-            .finalize_xof()
-            .fill(bytes);
+        blake3::Hasher::new().update(&seed).finalize_xof().fill(bytes);
         Ok(())
     }
 }
 
 async fn alice() -> (Arc<Service>, Caller) {
-    let settings = Settings {
-        argon2: Argon2Cost {
-            memory_kib: 8,
-            passes: 1,
-        },
-        ..Settings::default()
-    };
+    let settings = Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, ..Settings::default() };
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
     let engine = Arc::new(MemoryEngine::new());
-    let service = Service::open(engine, clock, entropy, settings)
-        .await
-        .unwrap();
+    let service = Service::open(engine, clock, entropy, settings).await.unwrap();
     let add = AdminRequest::UserAdd {
         name: "alice".into(),
         email: Some("alice@example.org".into()),
@@ -60,10 +49,7 @@ async fn alice() -> (Arc<Service>, Caller) {
         password: Some("secret".into()),
     };
     assert!(matches!(service.admin(add).await, AdminAnswer::Done));
-    let credentials = Credentials {
-        user: "alice".into(),
-        password: "secret".into(),
-    };
+    let credentials = Credentials { user: "alice".into(), password: "secret".into() };
     let here = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     let caller = service.sign_in(credentials, here).await.unwrap();
     (Arc::new(service), caller)
@@ -113,27 +99,18 @@ async fn fill(alice: &(Arc<Service>, Caller), count: usize) {
 fn responses(body: &[u8]) -> Vec<Element> {
     let root = parse(body).unwrap();
     assert!(root.is(&Ns::Dav, "multistatus"));
-    root.elements()
-        .filter(|e| e.is(&Ns::Dav, "response"))
-        .cloned()
-        .collect()
+    root.elements().filter(|e| e.is(&Ns::Dav, "response")).cloned().collect()
 }
 
 fn href(response: &Element) -> String {
-    response
-        .child(&Ns::Dav, "href")
-        .unwrap()
-        .text()
-        .into_owned()
+    response.child(&Ns::Dav, "href").unwrap().text().into_owned()
 }
 
 #[tokio::test]
 async fn card_53_long_answers_come_in_pieces_and_are_whole() {
     let alice = alice().await;
     fill(&alice, 300).await;
-    let hrefs: String = (0..400)
-        .map(|n| format!("<D:href>{BOOK}{n}.vcf</D:href>"))
-        .collect();
+    let hrefs: String = (0..400).map(|n| format!("<D:href>{BOOK}{n}.vcf</D:href>")).collect();
     let body = format!(
         "<C:addressbook-multiget xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:carddav'><D:prop><D:getetag/><C:address-data/></D:prop>{hrefs}</C:addressbook-multiget>"
     );
@@ -182,10 +159,7 @@ async fn acl_13_a_reader_is_told_what_is_missing() {
         let need = root.child(&Ns::Dav, "need-privileges").unwrap();
         let resource = need.child(&Ns::Dav, "resource").unwrap();
         let wanted = resource.child(&Ns::Dav, "privilege").unwrap();
-        assert!(
-            wanted.child(&Ns::Dav, privilege).is_some(),
-            "{method} {path}"
-        );
+        assert!(wanted.child(&Ns::Dav, privilege).is_some(), "{method} {path}");
     }
     let (parts, ..) = send(&alice, "OPTIONS", &card, &[], "").await;
     assert!(!parts.headers["allow"].to_str().unwrap().contains("PUT"));
@@ -199,11 +173,7 @@ async fn hrefs_carry_the_front_s_prefix_in_and_out() {
         "<C:addressbook-multiget xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:carddav'><D:prop><D:owner/></D:prop><D:href>https://h/p{BOOK}0.vcf</D:href><D:href>{BOOK}0.vcf</D:href></C:addressbook-multiget>"
     );
     let request = Request::builder().method("REPORT").uri(BOOK);
-    let front = Front {
-        prefix: "/p".into(),
-        host: Some("h".into()),
-        scheme: "https",
-    };
+    let front = Front { prefix: "/p".into(), host: Some("h".into()), scheme: "https" };
     let request = request.body(body.into()).unwrap();
     let answer = handle(&alice.0, &alice.1, &front, request).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
@@ -217,11 +187,8 @@ async fn hrefs_carry_the_front_s_prefix_in_and_out() {
 #[test]
 fn discovery_says_what_the_table_says() {
     let headers = discovery_headers();
-    let allowed: Vec<_> = METHODS
-        .iter()
-        .filter(|row| row.kinds.hold(Kind::Root) && !row.writes)
-        .map(|row| row.name)
-        .collect();
+    let allowed: Vec<_> =
+        METHODS.iter().filter(|row| row.kinds.hold(Kind::Root) && !row.writes).map(|row| row.name).collect();
     for name in headers[ALLOW].to_str().unwrap().split(", ") {
         assert!(allowed.contains(&name), "{name}");
     }

@@ -30,11 +30,7 @@ impl UserName {
 
     /// Normalises and checks what a person or a client wrote.
     pub fn parse(text: &str) -> Result<Self, BadName> {
-        let name: String = text
-            .nfc()
-            .flat_map(char::to_lowercase)
-            .take(Self::MAX + 1)
-            .collect();
+        let name: String = text.nfc().flat_map(char::to_lowercase).take(Self::MAX + 1).collect();
         match name.as_str() {
             "" => Err(BadName::Empty),
             "." | ".." => Err(BadName::Forbidden),
@@ -219,10 +215,7 @@ mod tests {
 
     #[test]
     fn user_names_are_folded_and_checked() {
-        assert_eq!(
-            UserName::parse("Alice@Example.org").unwrap().as_str(),
-            "alice@example.org"
-        );
+        assert_eq!(UserName::parse("Alice@Example.org").unwrap().as_str(), "alice@example.org");
         assert_eq!(UserName::parse(""), Err(BadName::Empty));
         assert_eq!(UserName::parse(".."), Err(BadName::Forbidden));
         assert_eq!(UserName::parse("a/b"), Err(BadName::Forbidden));
@@ -236,10 +229,7 @@ mod tests {
             assert!(MemberName::parse(bad).is_err(), "{bad:?}");
         }
         assert!(MemberName::parse("%2F ü.vcf").is_ok());
-        assert_eq!(
-            format!("{:?}", MemberName::parse("jane.vcf").unwrap()),
-            "MemberName(…)"
-        );
+        assert_eq!(format!("{:?}", MemberName::parse("jane.vcf").unwrap()), "MemberName(…)");
     }
 
     #[test]

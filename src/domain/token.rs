@@ -29,11 +29,7 @@ impl SyncToken {
             Some((revision, began)) => (revision, Some(number(began)?)),
             None => (revisions, None),
         };
-        let token = Self {
-            collection: CollectionId::parse(collection)?,
-            revision: number(revision)?,
-            began,
-        };
+        let token = Self { collection: CollectionId::parse(collection)?, revision: number(revision)?, began };
         (token.to_string() == text).then_some(token)
     }
 }
@@ -60,19 +56,10 @@ mod tests {
     fn tokens_round_trip_and_foreign_ones_are_none() {
         let collection = CollectionId::from_bytes([7; 16]);
         for began in [None, Some(Revision(3))] {
-            let token = SyncToken {
-                collection,
-                revision: Revision(42),
-                began,
-            };
+            let token = SyncToken { collection, revision: Revision(42), began };
             assert_eq!(SyncToken::parse(&token.to_string()), Some(token));
         }
-        let good = SyncToken {
-            collection,
-            revision: Revision(1),
-            began: None,
-        }
-        .to_string();
+        let good = SyncToken { collection, revision: Revision(1), began: None }.to_string();
         for bad in [
             "",
             "0",

@@ -29,11 +29,7 @@ pub enum Denied {
 }
 
 /// Signs in whoever the headers name.
-pub async fn authenticate(
-    service: &Service,
-    headers: &HeaderMap,
-    client: IpAddr,
-) -> Result<Caller, Denied> {
+pub async fn authenticate(service: &Service, headers: &HeaderMap, client: IpAddr) -> Result<Caller, Denied> {
     let Some(credentials) = credentials(headers) else {
         metrics::sign_in("none");
         return Err(Denied::Unknown);
@@ -97,10 +93,7 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let decoded = STANDARD.decode(encoded).ok()?;
     let pair = text(decoded);
     let (user, password) = pair.split_once(':')?;
-    (!user.is_empty()).then(|| Credentials {
-        user: user.to_owned(),
-        password: password.to_owned(),
-    })
+    (!user.is_empty()).then(|| Credentials { user: user.to_owned(), password: password.to_owned() })
 }
 
 /// UTF-8, as we ask for (HTTP-15); older clients send ISO 8859-1, whose octets are code points.
@@ -129,29 +122,14 @@ mod tests {
         assert_eq!(read("bAsIc   YWxpY2U6cGE6c3M"), pair("alice", "pa:ss"));
         assert_eq!(read("Basic YTo/Pz8+"), pair("a", "???>"));
         assert_eq!(read("Basic YTo_Pz8-"), pair("a", "???>"));
-        assert_eq!(
-            read("Basic asO8cmc6cMOkc3M="),
-            pair("j\u{fc}rg", "p\u{e4}ss")
-        );
-        assert_eq!(
-            read("Basic avxyZzpw5HNz"),
-            pair("j\u{fc}rg", "p\u{e4}ss"),
-            "ISO 8859-1"
-        );
+        assert_eq!(read("Basic asO8cmc6cMOkc3M="), pair("j\u{fc}rg", "p\u{e4}ss"));
+        assert_eq!(read("Basic avxyZzpw5HNz"), pair("j\u{fc}rg", "p\u{e4}ss"), "ISO 8859-1");
         assert_eq!(read("Basic YTo="), pair("a", ""));
     }
 
     #[test]
     fn anything_else_is_nobody() {
-        for bad in [
-            "Basic",
-            "Basic ",
-            "Basic !!!",
-            "Bearer YTpi",
-            "Basic YWxpY2U=",
-            "Basic OmI=",
-            "YTpi",
-        ] {
+        for bad in ["Basic", "Basic ", "Basic !!!", "Bearer YTpi", "Basic YWxpY2U=", "Basic OmI=", "YTpi"] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&format!("Basic {}", "YTpi".repeat(3000))), None);

@@ -42,10 +42,7 @@ impl Room {
     /// As much as the configuration allows, but never less than one of the largest bodies.
     pub fn new(limits: &Limits) -> Self {
         let bytes = limits.body_memory.max(2 * limits.card_bytes).max(LEAST);
-        Self {
-            steps: Arc::new(Semaphore::new(bytes.div_ceil(STEP))),
-            patience: PATIENCE,
-        }
+        Self { steps: Arc::new(Semaphore::new(bytes.div_ceil(STEP))), patience: PATIENCE }
     }
 
     async fn take(&self, steps: usize) -> Result<OwnedSemaphorePermit, Unread> {
@@ -68,12 +65,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PACE: u64 = 8 << 10;
 
 /// Reads a body of at most `limit` bytes. One that announces more is not asked for at all.
-pub async fn read<B>(
-    body: &mut B,
-    limit: usize,
-    room: &Room,
-    pause: Duration,
-) -> Result<Whole, Unread>
+pub async fn read<B>(body: &mut B, limit: usize, room: &Room, pause: Duration) -> Result<Whole, Unread>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -104,20 +96,11 @@ where
         grow(&mut granted, size, room).await?;
         bytes.extend_from_slice(&data);
     }
-    Ok(Whole {
-        bytes: bytes.freeze(),
-        _room: granted,
-    })
+    Ok(Whole { bytes: bytes.freeze(), _room: granted })
 }
 
-async fn grow(
-    granted: &mut Option<OwnedSemaphorePermit>,
-    size: usize,
-    room: &Room,
-) -> Result<(), Unread> {
-    let held = granted
-        .as_ref()
-        .map_or(0, OwnedSemaphorePermit::num_permits);
+async fn grow(granted: &mut Option<OwnedSemaphorePermit>, size: usize, room: &Room) -> Result<(), Unread> {
+    let held = granted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
     let missing = size.div_ceil(STEP).saturating_sub(held);
     if missing == 0 {
         return Ok(());
@@ -191,10 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_within_the_limit_is_read_whole() {
         let room = room();
-        let mut chunks = Pieces {
-            left: vec![b"c", b"b", b"a"],
-            stuck: false,
-        };
+        let mut chunks = Pieces { left: vec![b"c", b"b", b"a"], stuck: false };
         let whole = read(&mut chunks, 3, &room, PAUSE).await.ok().unwrap();
         assert_eq!(whole.bytes, "abc");
         let free = room.steps.available_permits();
@@ -205,53 +185,29 @@ mod tests {
     #[tokio::test]
     async fn a_larger_body_is_refused_announced_or_not() {
         let mut announced = Full::new(Bytes::from_static(b"abcd"));
-        assert_eq!(
-            read(&mut announced, 3, &room(), PAUSE).await.err(),
-            Some(Unread::TooLarge)
-        );
-        let mut chunks = Pieces {
-            left: vec![b"cd", b"ab"],
-            stuck: false,
-        };
-        assert_eq!(
-            read(&mut chunks, 3, &room(), PAUSE).await.err(),
-            Some(Unread::TooLarge)
-        );
+        assert_eq!(read(&mut announced, 3, &room(), PAUSE).await.err(), Some(Unread::TooLarge));
+        let mut chunks = Pieces { left: vec![b"cd", b"ab"], stuck: false };
+        assert_eq!(read(&mut chunks, 3, &room(), PAUSE).await.err(), Some(Unread::TooLarge));
     }
 
     #[tokio::test]
     async fn a_body_that_stops_is_given_up() {
-        let mut chunks = Pieces {
-            left: vec![b"a"],
-            stuck: true,
-        };
+        let mut chunks = Pieces { left: vec![b"a"], stuck: true };
         let pause = Duration::from_millis(5);
         let error = read(&mut chunks, 3, &room(), pause).await.err();
         assert_eq!(error, Some(Unread::Slow));
         let mut limits = Config::default().limits;
         limits.discard_timeout = pause;
-        let stuck = Pieces {
-            left: vec![],
-            stuck: true,
-        };
+        let stuck = Pieces { left: vec![], stuck: true };
         discard(stuck, &limits).await;
     }
 
     #[tokio::test]
     async fn bodies_wait_for_memory_but_not_for_ever() {
-        let room = Room {
-            steps: Arc::new(Semaphore::new(1)),
-            patience: Duration::from_millis(5),
-        };
-        let first = read(&mut Full::new(Bytes::from_static(b"a")), 9, &room, PAUSE)
-            .await
-            .ok()
-            .unwrap();
+        let room = Room { steps: Arc::new(Semaphore::new(1)), patience: Duration::from_millis(5) };
+        let first = read(&mut Full::new(Bytes::from_static(b"a")), 9, &room, PAUSE).await.ok().unwrap();
         let mut second = Full::new(Bytes::from_static(b"b"));
-        assert_eq!(
-            read(&mut second, 9, &room, PAUSE).await.err(),
-            Some(Unread::NoRoom)
-        );
+        assert_eq!(read(&mut second, 9, &room, PAUSE).await.err(), Some(Unread::NoRoom));
         drop(first);
         assert!(read(&mut second, 9, &room, PAUSE).await.is_ok());
     }

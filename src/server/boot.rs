@@ -28,9 +28,7 @@ use super::{Shared, body, demo, listen, metrics, trace};
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// Another process holds the data directory.
-    #[error(
-        "the data directory {0} is in use by another process; stop it, or choose another --data"
-    )]
+    #[error("the data directory {0} is in use by another process; stop it, or choose another --data")]
     InUse(String),
     /// Anything else.
     #[error("{0}")]
@@ -65,16 +63,9 @@ impl Opened {
             Ok(Err(error)) => return Err(cannot_open(data, &error)),
             Err(error) => return Err(cannot_open(data, &error)),
         };
-        let service = Service::open(
-            engine,
-            Arc::new(SystemClock),
-            Arc::new(SystemEntropy),
-            settings(config),
-        )
-        .await?;
-        Ok(Self {
-            service: Arc::new(service),
-        })
+        let service =
+            Service::open(engine, Arc::new(SystemClock), Arc::new(SystemEntropy), settings(config)).await?;
+        Ok(Self { service: Arc::new(service) })
     }
 
     /// Opens the data directory; waits a little while another command holds it.
@@ -99,8 +90,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     check_address(&config, demo)?;
     let certificates = Certificates::open(&config.tls).map_err(BootError::Failed)?;
     trace::install(&config.log);
-    let measured = metrics::install()
-        .map_err(|error| BootError::Failed(format!("metrics do not start: {error}")))?;
+    let measured =
+        metrics::install().map_err(|error| BootError::Failed(format!("metrics do not start: {error}")))?;
     let mut signals = Signals::install()?;
     let opened = Opened::open_patiently(&config).await?;
     warn_if_open_to_others(&config.server.data);
@@ -111,9 +102,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
             "{address} cannot be listened on: {error}; choose another address with --listen"
         ))
     })?;
-    let control = Control::listen(&config.server.data).map_err(|error| {
-        BootError::Failed(format!("the control socket cannot be made: {error}"))
-    })?;
+    let control = Control::listen(&config.server.data)
+        .map_err(|error| BootError::Failed(format!("the control socket cannot be made: {error}")))?;
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         requests: Arc::new(Semaphore::new(config.server.max_requests)),
@@ -161,16 +151,9 @@ fn check_address(config: &Config, demo: bool) -> Result<(), BootError> {
 }
 
 fn make_directory(data: &Path) -> Result<(), BootError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .map_err(|error| {
-            BootError::Failed(format!(
-                "the data directory {} cannot be made: {error}",
-                data.display()
-            ))
-        })
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| {
+        BootError::Failed(format!("the data directory {} cannot be made: {error}", data.display()))
+    })
 }
 
 /// A directory that was there before is left as it is, but not without a word.
@@ -182,10 +165,7 @@ fn warn_if_open_to_others(data: &Path) {
 }
 
 fn cannot_open(data: &Path, error: &dyn std::fmt::Display) -> BootError {
-    BootError::Failed(format!(
-        "the data directory {} cannot be opened: {error}",
-        data.display()
-    ))
+    BootError::Failed(format!("the data directory {} cannot be opened: {error}", data.display()))
 }
 
 fn settings(config: &Config) -> Settings {
@@ -213,9 +193,7 @@ async fn purge(service: Arc<Service>) {
 
 /// The line that says where the server is, now that it accepts connections.
 fn announce(listener: &TcpListener, encrypted: bool, more: &str) -> Result<(), BootError> {
-    let address: SocketAddr = listener
-        .local_addr()
-        .map_err(|error| BootError::Failed(error.to_string()))?;
+    let address: SocketAddr = listener.local_addr().map_err(|error| BootError::Failed(error.to_string()))?;
     let scheme = if encrypted { "https" } else { "http" };
     let mut out = std::io::stdout().lock();
     // Whoever started us may not listen; that is no reason to stop.
@@ -261,9 +239,7 @@ struct Signals {
 impl Signals {
     fn install() -> Result<Self, BootError> {
         let listen = |kind| {
-            signal(kind).map_err(|error| {
-                BootError::Failed(format!("signals cannot be listened to: {error}"))
-            })
+            signal(kind).map_err(|error| BootError::Failed(format!("signals cannot be listened to: {error}")))
         };
         Ok(Self {
             end: listen(SignalKind::terminate())?,

@@ -19,7 +19,6 @@ pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
-        getrandom::fill(bytes)
-            .map_err(|error| Fault(format!("the system gives no randomness: {error}")))
+        getrandom::fill(bytes).map_err(|error| Fault(format!("the system gives no randomness: {error}")))
     }
 }

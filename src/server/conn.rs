@@ -82,19 +82,14 @@ impl Pulse {
     }
 
     fn verdict_at(&self, now: u64) -> Verdict {
-        let since = |then: &AtomicU64| {
-            Duration::from_millis(now.saturating_sub(then.load(Ordering::Relaxed)))
-        };
+        let since =
+            |then: &AtomicU64| Duration::from_millis(now.saturating_sub(then.load(Ordering::Relaxed)));
         if self.running.load(Ordering::Relaxed) > 0 {
             return Verdict::Stay;
         }
         if self.sending.load(Ordering::Relaxed) > 0 {
             let stalled = since(&self.moved) > self.idle_timeout;
-            return if stalled {
-                Verdict::Drop
-            } else {
-                Verdict::Stay
-            };
+            return if stalled { Verdict::Drop } else { Verdict::Stay };
         }
         let slow = self.head.load(Ordering::Relaxed) > 0 && since(&self.head) > self.header_timeout;
         let idle = since(&self.rested) > self.idle_timeout;
@@ -120,9 +115,7 @@ impl Pulse {
         let busy = self.sending.load(Ordering::Relaxed) > 0;
         if !busy && !self.multiplexed.load(Ordering::Relaxed) {
             let now = self.now() + 1;
-            let _ = self
-                .head
-                .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.head.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
@@ -165,13 +158,7 @@ const LINGER_BYTES: usize = 4 << 20;
 impl<S> Watched<S> {
     /// Watches a socket.
     pub fn new(inner: S, pulse: Arc<Pulse>) -> Self {
-        Self {
-            inner,
-            pulse,
-            ended: false,
-            linger: None,
-            left: LINGER_BYTES,
-        }
+        Self { inner, pulse, ended: false, linger: None, left: LINGER_BYTES }
     }
 }
 

@@ -51,11 +51,7 @@ impl Control {
         let listener = with_short_path(data, UnixListener::bind)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         let owner = std::fs::metadata(&path)?.uid();
-        Ok(Self {
-            listener,
-            path,
-            owner,
-        })
+        Ok(Self { listener, path, owner })
     }
 
     /// Answers until the server stops.
@@ -145,10 +141,8 @@ fn with_short_path<T>(data: &Path, call: impl FnOnce(PathBuf) -> io::Result<T>) 
     let directory = File::open(data)?;
     let through = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     if !through.exists() {
-        let text = format!(
-            "the path {} is too long for a socket; choose a shorter data directory",
-            path.display()
-        );
+        let text =
+            format!("the path {} is too long for a socket; choose a shorter data directory", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     call(through.join(NAME))
@@ -186,10 +180,7 @@ mod tests {
         let (mut near, far) = tokio::io::duplex(1 << 12);
         let mut far = BufReader::new(far);
         send(&mut near, &"two\nlines").await.unwrap();
-        assert_eq!(
-            receive::<String>(&mut far, 100).await.unwrap(),
-            "two\nlines"
-        );
+        assert_eq!(receive::<String>(&mut far, 100).await.unwrap(), "two\nlines");
         send(&mut near, &"x".repeat(100)).await.unwrap();
         let error = receive::<String>(&mut far, 100).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -198,21 +189,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_understood_is_not_repeated() {
         let (mut near, far) = tokio::io::duplex(1 << 12);
-        near.write_all(b"{\"password\":\"secret\"}\n")
-            .await
-            .unwrap();
-        let error = receive::<bool>(&mut BufReader::new(far), 100)
-            .await
-            .unwrap_err();
+        near.write_all(b"{\"password\":\"secret\"}\n").await.unwrap();
+        let error = receive::<bool>(&mut BufReader::new(far), 100).await.unwrap_err();
         assert!(!error.to_string().contains("secret"));
         let (mut near, far) = tokio::io::duplex(1 << 12);
         near.write_all(b"tru").await.unwrap();
         drop(near);
-        assert!(
-            receive::<bool>(&mut BufReader::new(far), 100)
-                .await
-                .is_err()
-        );
+        assert!(receive::<bool>(&mut BufReader::new(far), 100).await.is_err());
     }
 
     #[tokio::test]

@@ -57,11 +57,7 @@ pub fn arrival(
         client = told.client.unwrap_or(client);
     }
     let path = without_prefix(head.uri.path(), &front.prefix).to_owned();
-    Ok(Arrival {
-        front,
-        client,
-        path,
-    })
+    Ok(Arrival { front, client, path })
 }
 
 /// The authority that the client used. HTTP/1.1 demands exactly one `Host` (RFC 9112 §3.2).
@@ -124,10 +120,8 @@ impl Forwarded {
         let own = |name| last(headers, name);
         told.client = own("x-forwarded-for").and_then(address).or(told.client);
         told.scheme = own("x-forwarded-proto").and_then(scheme).or(told.scheme);
-        told.host = own("x-forwarded-host")
-            .filter(|value| is_authority(value))
-            .map(str::to_owned)
-            .or(told.host);
+        told.host =
+            own("x-forwarded-host").filter(|value| is_authority(value)).map(str::to_owned).or(told.host);
         told.prefix = own("x-forwarded-prefix").and_then(prefix);
         told
     }
@@ -188,9 +182,7 @@ mod tests {
     fn arrive(behind_proxy: bool, path: &str, headers: &[(&str, &str)]) -> Arrival {
         let mut config = Config::default();
         config.server.behind_proxy = behind_proxy;
-        let mut request = http::Request::builder()
-            .uri(path)
-            .header("host", "inner:8080");
+        let mut request = http::Request::builder().uri(path).header("host", "inner:8080");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -214,11 +206,7 @@ mod tests {
         assert_eq!(came.front.prefix, "/cards");
         assert_eq!(came.path, "/dav/x%20y");
         assert_eq!(came.client, "192.0.2.1".parse::<IpAddr>().unwrap());
-        assert_eq!(
-            arrive(true, "/dav/", TOLD).path,
-            "/dav/",
-            "a proxy that strips"
-        );
+        assert_eq!(arrive(true, "/dav/", TOLD).path, "/dav/", "a proxy that strips");
         assert_eq!(arrive(true, "/cards", TOLD).path, "/");
         assert_eq!(arrive(true, "/cardsharp", TOLD).path, "/cardsharp");
     }
@@ -247,11 +235,7 @@ mod tests {
         for bad in ["x", "/a b", "/a\"b", "//evil.example", "/a/../b", "/%2e"] {
             assert_eq!(prefix(bad), None, "{bad}");
         }
-        let came = arrive(
-            true,
-            "/",
-            &[("x-forwarded-host", "a/b"), ("x-forwarded-for", "unknown")],
-        );
+        let came = arrive(true, "/", &[("x-forwarded-host", "a/b"), ("x-forwarded-for", "unknown")]);
         assert_eq!(came.front.host.as_deref(), Some("inner:8080"));
         assert!(came.client.is_loopback());
     }
@@ -270,11 +254,7 @@ mod tests {
         assert!(read(request().header("host", "u@a")).is_err());
         assert_eq!(read(request().version(Version::HTTP_10)), Ok(None));
         assert_eq!(
-            read(
-                http::Request::builder()
-                    .uri("http://a:1/")
-                    .header("host", "b")
-            ),
+            read(http::Request::builder().uri("http://a:1/").header("host", "b")),
             Ok(Some("a:1".into()))
         );
     }

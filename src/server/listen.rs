@@ -132,11 +132,7 @@ async fn serve<S>(
     let socket = TokioIo::new(Watched::new(socket, pulse.clone()));
     let mut stop = shared.stop.clone();
     let look = look_every(&shared);
-    let origin = Origin {
-        peer,
-        encrypted,
-        pulse: pulse.clone(),
-    };
+    let origin = Origin { peer, encrypted, pulse: pulse.clone() };
     let answers = service_fn(move |request| {
         let answer = route::answer(shared.clone(), origin.clone(), request);
         async move { Ok::<_, Infallible>(answer.await) }

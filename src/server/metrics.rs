@@ -8,34 +8,14 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 
 /// Every metric: its name, its kind, what it counts.
 pub static NAMES: &[(&str, Kind, &str)] = &[
-    (
-        REQUESTS,
-        Kind::Counter,
-        "Requests answered, by route, method and status class.",
-    ),
-    (
-        SECONDS,
-        Kind::Histogram,
-        "Seconds from a request's head to its answer's last byte.",
-    ),
-    (
-        IN_FLIGHT,
-        Kind::Gauge,
-        "Requests that are not fully answered yet.",
-    ),
+    (REQUESTS, Kind::Counter, "Requests answered, by route, method and status class."),
+    (SECONDS, Kind::Histogram, "Seconds from a request's head to its answer's last byte."),
+    (IN_FLIGHT, Kind::Gauge, "Requests that are not fully answered yet."),
     (CONNECTIONS, Kind::Gauge, "Open connections."),
     (ACCEPTED, Kind::Counter, "Connections accepted."),
-    (
-        SIGN_INS,
-        Kind::Counter,
-        "Requests by how their credentials were taken.",
-    ),
+    (SIGN_INS, Kind::Counter, "Requests by how their credentials were taken."),
     (STORE_CALLS, Kind::Counter, "Calls to the store, by route."),
-    (
-        PANICS,
-        Kind::Counter,
-        "Requests that failed by a defect of ours.",
-    ),
+    (PANICS, Kind::Counter, "Requests that failed by a defect of ours."),
 ];
 
 /// What a metric is.
@@ -58,15 +38,11 @@ const SIGN_INS: &str = "cardkeep_sign_ins_total";
 const STORE_CALLS: &str = "cardkeep_store_calls_total";
 const PANICS: &str = "cardkeep_panics_total";
 
-const BUCKETS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Begins to count; the handle renders what was counted.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets(BUCKETS)?
-        .install_recorder()?;
+    let handle = PrometheusBuilder::new().set_buckets(BUCKETS)?.install_recorder()?;
     for (name, kind, what) in NAMES {
         match kind {
             Kind::Counter => metrics::describe_counter!(*name, *what),

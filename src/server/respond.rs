@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION,
-    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -30,9 +30,7 @@ pub const STORE_CALLS: HeaderName = HeaderName::from_static("x-cardkeep-store-ca
 pub fn plain(status: StatusCode, text: impl Into<String>) -> Answer {
     let mut text = text.into();
     text.push('\n');
-    let body = Full::new(Bytes::from(text))
-        .map_err(|never| match never {})
-        .boxed_unsync();
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -49,21 +47,14 @@ pub fn moved(path: &str) -> Answer {
 
 /// 405 with what is allowed.
 pub fn not_allowed(allow: &'static str) -> Answer {
-    let mut answer = plain(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "this method is not allowed here",
-    );
+    let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here");
     set(&mut answer, ALLOW, allow);
     answer
 }
 
 /// 503: try again (HTTP-21).
 pub fn busy(retry_after: Duration) -> Answer {
-    later(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the server is busy, try again",
-        retry_after,
-    )
+    later(StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again", retry_after)
 }
 
 /// 500 with the request id; the log says more under it.
@@ -84,11 +75,9 @@ pub fn broken(request: &str) -> Answer {
 pub fn denied(why: Denied, request: &str) -> Answer {
     match why {
         Denied::Unknown => unauthorized(),
-        Denied::Slowed(wait) => later(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many failed sign-ins, try again later",
-            wait,
-        ),
+        Denied::Slowed(wait) => {
+            later(StatusCode::TOO_MANY_REQUESTS, "too many failed sign-ins, try again later", wait)
+        }
         Denied::Busy(wait) => busy(wait),
         Denied::Failed(fault) => failed(&fault, request),
     }
@@ -109,9 +98,7 @@ pub fn finish(mut answer: Answer, method: &Method, request: &str, dav_route: boo
     set(&mut answer, REQUEST_ID, request);
     set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
     let headers = answer.headers_mut();
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private, no-cache"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     if dav_route {
         // Some clients look at error answers only (DAV-49).
         for (name, value) in &dav::discovery_headers() {
@@ -120,11 +107,7 @@ pub fn finish(mut answer: Answer, method: &Method, request: &str, dav_route: boo
             }
         }
     }
-    if method == Method::HEAD {
-        without_body(answer)
-    } else {
-        answer
-    }
+    if method == Method::HEAD { without_body(answer) } else { answer }
 }
 
 /// Tells an HTTP/1 client that its connection ends with this answer; HTTP/2 has no such header.
@@ -137,14 +120,9 @@ pub fn closing(answer: &mut Answer, version: http::Version) {
 /// Holds the answer back until it is whole.
 pub async fn whole(answer: Answer) -> Result<Answer, Fault> {
     let (head, body) = answer.into_parts();
-    let bytes = body
-        .collect()
-        .await
-        .map_err(|error| Fault(format!("an answer broke off: {error}")))?
-        .to_bytes();
-    let body = Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync();
+    let bytes =
+        body.collect().await.map_err(|error| Fault(format!("an answer broke off: {error}")))?.to_bytes();
+    let body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
     Ok(Response::from_parts(head, body))
 }
 
@@ -156,15 +134,8 @@ pub fn set(answer: &mut Answer, name: HeaderName, value: &str) {
 }
 
 fn unauthorized() -> Answer {
-    let mut answer = plain(
-        StatusCode::UNAUTHORIZED,
-        "sign in with a user name and a password",
-    );
-    set(
-        &mut answer,
-        WWW_AUTHENTICATE,
-        "Basic realm=\"Cardkeep\", charset=\"UTF-8\"",
-    );
+    let mut answer = plain(StatusCode::UNAUTHORIZED, "sign in with a user name and a password");
+    set(&mut answer, WWW_AUTHENTICATE, "Basic realm=\"Cardkeep\", charset=\"UTF-8\"");
     answer.headers_mut().extend(dav::discovery_headers());
     answer
 }
@@ -179,10 +150,7 @@ fn later(status: StatusCode, text: &str, wait: Duration) -> Answer {
 
 fn without_body(mut answer: Answer) -> Answer {
     if let Some(length) = answer.body().size_hint().exact() {
-        answer
-            .headers_mut()
-            .entry(CONTENT_LENGTH)
-            .or_insert(HeaderValue::from(length));
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
     }
     answer.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync())
 }
@@ -208,10 +176,7 @@ mod tests {
         let answer = denied(Denied::Slowed(Duration::from_millis(1200)), "1");
         assert_eq!(answer.status(), 429);
         assert_eq!(answer.headers().get(RETRY_AFTER).unwrap(), "2");
-        assert_eq!(
-            busy(Duration::ZERO).headers().get(RETRY_AFTER).unwrap(),
-            "1"
-        );
+        assert_eq!(busy(Duration::ZERO).headers().get(RETRY_AFTER).unwrap(), "1");
     }
 
     #[test]

@@ -44,11 +44,7 @@ const MOST_HEADERS: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers one request.
-pub async fn answer(
-    shared: Arc<Shared>,
-    origin: Origin,
-    request: Request<Incoming>,
-) -> Response<Tail> {
+pub async fn answer(shared: Arc<Shared>, origin: Origin, request: Request<Incoming>) -> Response<Tail> {
     let running = origin.pulse.running(request.version());
     let sending = origin.pulse.sending();
     let (head, body) = request.into_parts();
@@ -103,10 +99,7 @@ async fn steps(
     match route {
         Route::WellKnown(_) => respond::moved(&format!("{}/dav/", came.front.prefix)),
         Route::Health => probe(&head.method, true),
-        Route::Ready => probe(
-            &head.method,
-            !shared.stopping() && shared.service.ready().await,
-        ),
+        Route::Ready => probe(&head.method, !shared.stopping() && shared.service.ready().await),
         Route::Metrics => measures(shared, head, &came),
         Route::Dav { path, .. } => dav(shared, head, body, came.with_path(path), line).await,
         Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
@@ -185,19 +178,14 @@ async fn dav(
         return everywhere(&head.method);
     }
     let Some(target) = target(&came.path, &head.uri) else {
-        return respond::plain(
-            StatusCode::BAD_REQUEST,
-            "the request's target is not a path",
-        );
+        return respond::plain(StatusCode::BAD_REQUEST, "the request's target is not a path");
     };
     let whole = match body.as_mut() {
         None => Ok(None),
         Some(body) => {
             let limit = dav::body_limit(&head.method, &came.path, &shared.service);
             let pause = shared.config.limits.body_timeout;
-            body::read(body, limit, &shared.bodies, pause)
-                .await
-                .map(Some)
+            body::read(body, limit, &shared.bodies, pause).await.map(Some)
         }
     };
     let whole = match whole {
@@ -234,11 +222,7 @@ async fn handle(
     let work = async move {
         let _turn = turn;
         let answer = dav::handle(&service, &caller, &front, request).await?;
-        if hold_back {
-            respond::whole(answer).await
-        } else {
-            Ok(answer)
-        }
+        if hold_back { respond::whole(answer).await } else { Ok(answer) }
     };
     let limited = timeout(shared.config.server.request_timeout, work);
     let span = tracing::info_span!("request", request = line.request);
@@ -316,10 +300,7 @@ impl Route {
         if let Some(found) = well_known(path) {
             return Self::WellKnown(found);
         }
-        let dav = |path: &str, template| Self::Dav {
-            path: path.to_owned(),
-            template,
-        };
+        let dav = |path: &str, template| Self::Dav { path: path.to_owned(), template };
         match path {
             "/healthz" => return Self::Health,
             "/readyz" => return Self::Ready,
@@ -401,21 +382,11 @@ mod tests {
             "/x/.well-known/carddav",
             "/dav/.well-known/carddav",
         ] {
-            assert_eq!(
-                Route::of(path),
-                Route::WellKnown("/.well-known/carddav"),
-                "{path}"
-            );
+            assert_eq!(Route::of(path), Route::WellKnown("/.well-known/carddav"), "{path}");
         }
-        assert_eq!(
-            Route::of("/.well-known/caldav"),
-            Route::WellKnown("/.well-known/caldav")
-        );
+        assert_eq!(Route::of("/.well-known/caldav"), Route::WellKnown("/.well-known/caldav"));
         assert_eq!(Route::of("/.well-known/other"), Route::Other);
-        assert_eq!(
-            leads("/dav/addressbooks/.well-known/carddav").1,
-            "/dav/addressbooks/{user}/{book}/"
-        );
+        assert_eq!(leads("/dav/addressbooks/.well-known/carddav").1, "/dav/addressbooks/{user}/{book}/");
     }
 
     #[test]
@@ -424,19 +395,10 @@ mod tests {
             ("/", "/"),
             ("/dav", "/dav/"),
             ("/dav/", "/dav/"),
-            (
-                "/dav/principals/users/ann/",
-                "/dav/principals/users/{user}/",
-            ),
+            ("/dav/principals/users/ann/", "/dav/principals/users/{user}/"),
             ("/dav/addressbooks/ann", "/dav/addressbooks/{user}/"),
-            (
-                "/dav/addressbooks/ann/contacts/",
-                "/dav/addressbooks/{user}/{book}/",
-            ),
-            (
-                "/dav/addressbooks/ann/contacts/x%2Fy.vcf",
-                "/dav/addressbooks/{user}/{book}/{card}",
-            ),
+            ("/dav/addressbooks/ann/contacts/", "/dav/addressbooks/{user}/{book}/"),
+            ("/dav/addressbooks/ann/contacts/x%2Fy.vcf", "/dav/addressbooks/{user}/{book}/{card}"),
             ("/dav/addressbooks/ann/contacts/x/y", "/dav/other"),
             ("/favicon.ico", "other"),
             ("/davx", "other"),
@@ -448,10 +410,7 @@ mod tests {
 
     #[test]
     fn our_own_names_may_be_percent_encoded() {
-        assert_eq!(
-            leads("/%64av/addressbooks/a%20b").0,
-            "/dav/addressbooks/a%20b"
-        );
+        assert_eq!(leads("/%64av/addressbooks/a%20b").0, "/dav/addressbooks/a%20b");
         assert_eq!(leads("/principals").0, "/principals");
     }
 

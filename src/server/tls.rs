@@ -72,11 +72,7 @@ impl Certificates {
 }
 
 fn times(certificate: &PathBuf, key: &PathBuf) -> Times {
-    [certificate, key].map(|path| {
-        std::fs::metadata(path)
-            .and_then(|meta| meta.modified())
-            .ok()
-    })
+    [certificate, key].map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
 }
 
 fn load(certificate: &PathBuf, key: &PathBuf) -> Result<Loaded, String> {
@@ -99,8 +95,5 @@ fn load(certificate: &PathBuf, key: &PathBuf) -> Result<Loaded, String> {
         .with_single_cert(chain, private)
         .map_err(|error| format!("tls: {shown} and its key do not fit: {error}"))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Loaded {
-        config: Arc::new(config),
-        changed,
-    })
+    Ok(Loaded { config: Arc::new(config), changed })
 }

@@ -37,10 +37,7 @@ pub fn install(log: &Log) {
     drop(done);
     std::panic::set_hook(Box::new(|panic| {
         // A panic's message may hold what it was working on; its place does not.
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a defect: the program panicked");
     }));
 }
@@ -54,10 +51,7 @@ pub struct Ids {
 impl Ids {
     /// Ids of this run of the program.
     pub fn new(boot: u32) -> Self {
-        Self {
-            boot,
-            next: AtomicU64::new(1),
-        }
+        Self { boot, next: AtomicU64::new(1) }
     }
 
     /// The next id.
@@ -147,11 +141,7 @@ impl Tail {
     pub fn follow(answer: Response<dav::Body>, mut line: Line, sending: Sending) -> Response<Self> {
         line.status = answer.status().as_u16();
         line.whole = answer.body().is_end_stream();
-        answer.map(|inner| Self {
-            inner,
-            line,
-            _sending: sending,
-        })
+        answer.map(|inner| Self { inner, line, _sending: sending })
     }
 }
 
@@ -217,11 +207,7 @@ const METHODS: &[&str] = &[
 ];
 
 fn method_name(method: &Method) -> &'static str {
-    METHODS
-        .iter()
-        .find(|known| **known == method.as_str())
-        .copied()
-        .unwrap_or("other")
+    METHODS.iter().find(|known| **known == method.as_str()).copied().unwrap_or("other")
 }
 
 /// Client families, the first match counts: what a family's user agent holds, and its name.
@@ -269,10 +255,7 @@ mod tests {
         assert_eq!(family("iOS/17.5 (21F79) dataaccessd/1.0"), "ios");
         assert_eq!(family("Alice's own client"), "other");
         assert_eq!(family(""), "none");
-        assert_eq!(
-            method_name(&Method::from_bytes(b"REPORT").unwrap()),
-            "REPORT"
-        );
+        assert_eq!(method_name(&Method::from_bytes(b"REPORT").unwrap()), "REPORT");
         assert_eq!(method_name(&Method::from_bytes(b"ALICE").unwrap()), "other");
     }
 

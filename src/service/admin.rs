@@ -312,8 +312,8 @@ impl Service {
         let tokens = self.store.read().await?.app_passwords(None).await?;
         let wanted = uuid::Uuid::try_parse(id).ok().map(uuid::Uuid::into_bytes);
         let token = tokens.into_iter().find(|token| Some(token.id) == wanted);
-        let token =
-            token.ok_or_else(|| conflict(format!("there is no token '{id}'; 'cardkeep token list' shows them")))?;
+        let token = token
+            .ok_or_else(|| conflict(format!("there is no token '{id}'; 'cardkeep token list' shows them")))?;
         self.commit(None, Vec::new(), vec![Op::Account(AccountOp::RemoveAppPassword(token))]).await?;
         Ok(())
     }

@@ -36,9 +36,7 @@ impl Service {
         let cards: Vec<_> = match members {
             Members::None => Vec::new(),
             Members::All => reader.all_cards(id, detail.properties).await?,
-            Members::Named(names) => {
-                reader.cards(id, &names, with).await?.into_iter().flatten().collect()
-            }
+            Members::Named(names) => reader.cards(id, &names, with).await?.into_iter().flatten().collect(),
         };
         let cards = cards.into_iter().map(card_view).collect::<Answer<Vec<CardView>>>()?;
         Ok(BookView { book: collection_view(caller, owner, Some(book), collection), cards })

@@ -53,10 +53,6 @@ pub struct Precondition(pub Vec<Vec<Require>>);
 impl Precondition {
     /// The precondition that is one requirement.
     pub fn one(place: Place, state: State, negate: bool) -> Self {
-        Self(vec![vec![Require {
-            place: Some(place),
-            state,
-            negate,
-        }]])
+        Self(vec![vec![Require { place: Some(place), state, negate }]])
     }
 }

@@ -17,7 +17,9 @@ use super::admin::{AdminAnswer, AdminRequest};
 use super::place::{Place, Precondition, State};
 use super::sign_in::{Argon2Cost, Credentials, NotSignedIn};
 use super::transfer::Manner;
-use super::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Transferred, Verb};
+use super::view::{
+    Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Transferred, Verb,
+};
 use super::*;
 
 /// A clock that goes on by a millisecond whenever it is read.
@@ -80,7 +82,8 @@ impl Service {
     }
 
     async fn names(&self, caller: &Caller, book: &str) -> BTreeMap<String, Etag> {
-        let view = self.book(caller, &caller.name, &name(book), Members::All, Detail::default()).await.unwrap();
+        let view =
+            self.book(caller, &caller.name, &name(book), Members::All, Detail::default()).await.unwrap();
         view.cards.into_iter().map(|card| (card.name.as_str().to_owned(), card.etag)).collect()
     }
 
@@ -285,12 +288,15 @@ async fn books_are_renamed_copied_and_replaced_whole() {
     service.patch(&caller, &book("contacts"), vec![set], Vec::new()).await.unwrap();
     let before = service.home(&caller, &caller.name).await.unwrap().books.remove(0);
     let manner = |verb, overwrite| Manner { verb, overwrite, shallow: false };
-    let copied = service.transfer(&caller, manner(Verb::Copy, false), &book("contacts"), &book("b"), Vec::new()).await;
+    let copied =
+        service.transfer(&caller, manner(Verb::Copy, false), &book("contacts"), &book("b"), Vec::new()).await;
     assert_eq!(copied.unwrap(), Transferred::Created);
     assert_eq!(service.names(&caller, "b").await.len(), 1);
-    let onto = service.transfer(&caller, manner(Verb::Move, false), &book("contacts"), &book("b"), Vec::new()).await;
+    let onto =
+        service.transfer(&caller, manner(Verb::Move, false), &book("contacts"), &book("b"), Vec::new()).await;
     assert_eq!(refused(onto), Refusal::Unmet);
-    let moved = service.transfer(&caller, manner(Verb::Move, true), &book("contacts"), &book("b"), Vec::new()).await;
+    let moved =
+        service.transfer(&caller, manner(Verb::Move, true), &book("contacts"), &book("b"), Vec::new()).await;
     assert_eq!(moved.unwrap(), Transferred::Replaced);
     let home = service.home(&caller, &caller.name).await.unwrap();
     let after = &home.books[0];

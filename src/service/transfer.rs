@@ -177,7 +177,12 @@ impl Service {
         Ok(())
     }
 
-    fn copies(&self, source: CollectionId, target: CollectionId, names: &[MemberName]) -> Result<Vec<Op>, Fault> {
+    fn copies(
+        &self,
+        source: CollectionId,
+        target: CollectionId,
+        names: &[MemberName],
+    ) -> Result<Vec<Op>, Fault> {
         let copy = |name: &MemberName| {
             Ok(Op::Card(CardOp::Transfer {
                 from: (source, name.clone()),

@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::id::{
-    AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName,
-};
+use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Version;
 
@@ -96,11 +94,7 @@ pub struct CollectionView {
 impl CollectionView {
     /// The current sync token.
     pub fn token(&self) -> SyncToken {
-        SyncToken {
-            collection: self.id,
-            revision: self.revision,
-            began: None,
-        }
+        SyncToken { collection: self.id, revision: self.revision, began: None }
     }
 }
 

@@ -85,7 +85,12 @@ impl Store {
         };
         let logged = self.check_log(reader, &collection, report).await?;
         let links = reader.members::<LinkRow>(home).await?;
-        self.check_members(home, links.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())), &logged, report);
+        self.check_members(
+            home,
+            links.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())),
+            &logged,
+            report,
+        );
         for (_, _, link) in links {
             let id = CollectionId::from_bytes(link.collection);
             match reader.collections(&[id]).await?.pop().flatten() {
@@ -105,7 +110,12 @@ impl Store {
         report.books += 1;
         let logged = self.check_log(reader, book, report).await?;
         let cards = reader.members::<CardRow>(book.id).await?;
-        self.check_members(book.id, cards.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())), &logged, report);
+        self.check_members(
+            book.id,
+            cards.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())),
+            &logged,
+            report,
+        );
         let mut uids = reader.uids(book.id).await?;
         let mut bodies = self.check_bodies(reader, book.id, &cards, report).await?;
         for (member, _, card) in &cards {
@@ -179,7 +189,9 @@ impl Store {
         let mut gone: HashSet<Hash> = HashSet::new();
         for (member, revision, row) in reader.tombstones_of(collection.id).await? {
             gone.insert(member);
-            if logged.changes.get(&member) != Some(&(revision, true)) || !self.is_name(collection.id, &member, &row.name) {
+            if logged.changes.get(&member) != Some(&(revision, true))
+                || !self.is_name(collection.id, &member, &row.name)
+            {
                 report.fault(&member, "a tombstone is not in the log as it should be");
             }
         }
@@ -226,7 +238,9 @@ impl Store {
         let by_secret: Vec<AppPasswordRow> = reader.table(keys::whole(Table::AppPassword)).await?;
         let ids = |rows: &[AppPasswordRow]| rows.iter().map(|row| row.id).collect::<HashSet<_>>();
         let (owned, secret) = (ids(&by_owner), ids(&by_secret));
-        owned.symmetric_difference(&secret).for_each(|id| report.fault(id, "an app password is known by half"));
+        owned
+            .symmetric_difference(&secret)
+            .for_each(|id| report.fault(id, "an app password is known by half"));
         let orphans = by_owner.iter().filter(|row| !known.contains(&row.account));
         orphans.for_each(|row| report.fault(&row.id, "an app password belongs to no account"));
         Ok(())
@@ -246,7 +260,11 @@ impl Reader {
     }
 
     /// A collection's stamped rows of one table: name hash, revision, row.
-    async fn slotted<T>(&self, table: Table, collection: CollectionId) -> Result<Vec<(Hash, u64, T)>, StoreError>
+    async fn slotted<T>(
+        &self,
+        table: Table,
+        collection: CollectionId,
+    ) -> Result<Vec<(Hash, u64, T)>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()> + Send + 'static,
     {
@@ -267,7 +285,10 @@ impl Reader {
         self.slotted(Table::Member, collection).await
     }
 
-    async fn tombstones_of(&self, collection: CollectionId) -> Result<Vec<(Hash, u64, TombstoneRow)>, StoreError> {
+    async fn tombstones_of(
+        &self,
+        collection: CollectionId,
+    ) -> Result<Vec<(Hash, u64, TombstoneRow)>, StoreError> {
         self.slotted(Table::Tombstone, collection).await
     }
 

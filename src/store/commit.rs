@@ -5,9 +5,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::id::{
-    AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName,
-};
+use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
 
 use super::derive::{Derivation, Halt};
@@ -288,12 +286,11 @@ impl Store {
     pub async fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
         for _ in 0..ROUNDS {
             let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
-            let (batch, committed) =
-                match Derivation::of(commit, snapshot.as_ref(), &self.sealer).await {
-                    Ok(derived) => derived,
-                    Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
-                    Err(Halt::Failed(error)) => return Err(error.into()),
-                };
+            let (batch, committed) = match Derivation::of(commit, snapshot.as_ref(), &self.sealer).await {
+                Ok(derived) => derived,
+                Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
+                Err(Halt::Failed(error)) => return Err(error.into()),
+            };
             // A snapshot pins pages, so it goes before the commit that may free them.
             drop(snapshot);
             calls::bump();

@@ -115,10 +115,7 @@ pub fn change_stem(collection: CollectionId) -> Vec<u8> {
 
 /// A change row.
 pub fn change(collection: CollectionId, revision: Revision) -> Vec<u8> {
-    key(
-        Table::Change,
-        &[collection.as_bytes(), &revision.0.to_be_bytes()],
-    )
+    key(Table::Change, &[collection.as_bytes(), &revision.0.to_be_bytes()])
 }
 
 /// The properties of whatever has that id: collection, contact or account.
@@ -128,18 +125,12 @@ pub fn properties(id: &[u8; 16]) -> Vec<u8> {
 
 /// An earlier body.
 pub fn history(contact: ContactId, version: u64) -> Vec<u8> {
-    key(
-        Table::History,
-        &[contact.as_bytes(), &version.to_be_bytes()],
-    )
+    key(Table::History, &[contact.as_bytes(), &version.to_be_bytes()])
 }
 
 /// All rows of a table.
 pub fn whole(table: Table) -> KeyRange {
-    KeyRange {
-        start: vec![table as u8],
-        end: vec![table as u8 + 1],
-    }
+    KeyRange { start: vec![table as u8], end: vec![table as u8 + 1] }
 }
 
 /// All rows of a table that begin with a collection's, contact's or account's id.

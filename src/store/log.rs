@@ -38,56 +38,30 @@ impl Reader {
     /// The change log after a revision. Looks one row past the limit, so that a part that ends
     /// with the last row is not called truncated (SYNC-17).
     pub async fn log(&self, collection: CollectionId, wanted: LogRange) -> Result<Log, StoreError> {
-        let extent = if wanted.since.0 == 0 {
-            Extent::Many
-        } else {
-            Extent::Few
-        };
+        let extent = if wanted.since.0 == 0 { Extent::Many } else { Extent::Few };
         let limit = wanted.limit.unwrap_or(usize::MAX);
         let began = wanted.began.0;
         let range = keys::changes_after(collection, wanted.since);
         let state = (Vec::new(), false);
         let (entries, truncated) = self
-            .fold(
-                range,
-                extent,
-                state,
-                move |(entries, truncated), key, value| {
-                    let revision = keys::number(key).ok_or(StoreError::Damaged("a log key"))?;
-                    let row: ChangeRow = rows::decode(value)?;
-                    if row.removed && revision <= began {
-                        return Ok(ControlFlow::Continue(()));
-                    }
-                    if entries.len() == limit {
-                        *truncated = true;
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    entries.push((revision, row));
-                    Ok(ControlFlow::Continue(()))
-                },
-            )
+            .fold(range, extent, state, move |(entries, truncated), key, value| {
+                let revision = keys::number(key).ok_or(StoreError::Damaged("a log key"))?;
+                let row: ChangeRow = rows::decode(value)?;
+                if row.removed && revision <= began {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                if entries.len() == limit {
+                    *truncated = true;
+                    return Ok(ControlFlow::Break(()));
+                }
+                entries.push((revision, row));
+                Ok(ControlFlow::Continue(()))
+            })
             .await?;
-        let upto = Revision(
-            entries
-                .last()
-                .map_or(wanted.since.0, |(revision, _)| *revision),
-        );
-        let gone: Vec<_> = entries
-            .iter()
-            .filter(|(_, row)| row.removed)
-            .map(|(_, row)| row.member)
-            .collect();
-        let changed = entries
-            .iter()
-            .filter(|(_, row)| !row.removed)
-            .map(|(_, row)| row.member)
-            .collect();
-        Ok(Log {
-            changed,
-            removed: self.tombstones(collection, &gone).await?,
-            upto,
-            truncated,
-        })
+        let upto = Revision(entries.last().map_or(wanted.since.0, |(revision, _)| *revision));
+        let gone: Vec<_> = entries.iter().filter(|(_, row)| row.removed).map(|(_, row)| row.member).collect();
+        let changed = entries.iter().filter(|(_, row)| !row.removed).map(|(_, row)| row.member).collect();
+        Ok(Log { changed, removed: self.tombstones(collection, &gone).await?, upto, truncated })
     }
 
     async fn tombstones(
@@ -98,10 +72,7 @@ impl Reader {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = members
-            .iter()
-            .map(|member| keys::tombstone(collection, member))
-            .collect();
+        let wanted = members.iter().map(|member| keys::tombstone(collection, member)).collect();
         let values = self.get(wanted).await?;
         let names = values.into_iter().map(|value| {
             let value = value.ok_or(StoreError::Damaged("a removal has no tombstone"))?;

@@ -37,9 +37,7 @@ pub enum StoreError {
     #[error("the store is damaged: {0}")]
     Damaged(&'static str),
     /// The file was written by a newer program.
-    #[error(
-        "the store has format {found}, this program reads up to {FORMAT}: use a newer cardkeep"
-    )]
+    #[error("the store has format {found}, this program reads up to {FORMAT}: use a newer cardkeep")]
     TooNew {
         /// The file's format.
         found: u32,
@@ -75,33 +73,17 @@ pub struct Store {
 
 impl Store {
     /// Opens what the engine holds, or lays a new installation with `fresh` random bytes.
-    pub async fn open(
-        engine: Arc<dyn Engine>,
-        fresh: [u8; Sealer::SECRET],
-    ) -> Result<Self, StoreError> {
+    pub async fn open(engine: Arc<dyn Engine>, fresh: [u8; Sealer::SECRET]) -> Result<Self, StoreError> {
         let key = keys::installation("format");
-        let stored = engine
-            .snapshot()
-            .await?
-            .get(vec![key.clone()])
-            .await?
-            .pop()
-            .flatten();
+        let stored = engine.snapshot().await?.get(vec![key.clone()]).await?.pop().flatten();
         let row = match stored {
             Some(value) => rows::decode::<InstallationRow>(&value)?,
             None => {
-                let row = InstallationRow {
-                    format: FORMAT,
-                    secret: fresh,
-                };
+                let row = InstallationRow { format: FORMAT, secret: fresh };
                 let value = rows::encode(&row);
                 let batch = Batch {
                     guards: vec![(key.clone(), Guard::Absent)],
-                    writes: vec![Write::Put {
-                        key,
-                        value,
-                        stamp: None,
-                    }],
+                    writes: vec![Write::Put { key, value, stamp: None }],
                     ..Batch::default()
                 };
                 match engine.commit(batch).await? {
@@ -113,18 +95,12 @@ impl Store {
         if row.format > FORMAT {
             return Err(StoreError::TooNew { found: row.format });
         }
-        Ok(Self {
-            engine,
-            sealer: Arc::new(Sealer::new(&row.secret)),
-        })
+        Ok(Self { engine, sealer: Arc::new(Sealer::new(&row.secret)) })
     }
 
     /// A view of everything as of now.
     pub async fn read(&self) -> Result<query::Reader, StoreError> {
-        Ok(query::Reader::new(
-            self.engine.snapshot().await?,
-            self.sealer.clone(),
-        ))
+        Ok(query::Reader::new(self.engine.snapshot().await?, self.sealer.clone()))
     }
 
     /// The keyed hashes that keys are made of.
@@ -134,20 +110,9 @@ impl Store {
 
     /// Writes a mark on the installation, such as that it is a demo.
     pub async fn mark(&self, name: &str, text: &str) -> Result<(), StoreError> {
-        let value = rows::encode(&MarkRow {
-            text: text.to_owned(),
-        });
-        let write = Write::Put {
-            key: keys::installation(name),
-            value,
-            stamp: None,
-        };
-        self.engine
-            .commit(Batch {
-                writes: vec![write],
-                ..Batch::default()
-            })
-            .await?;
+        let value = rows::encode(&MarkRow { text: text.to_owned() });
+        let write = Write::Put { key: keys::installation(name), value, stamp: None };
+        self.engine.commit(Batch { writes: vec![write], ..Batch::default() }).await?;
         Ok(())
     }
 

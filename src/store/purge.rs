@@ -30,8 +30,7 @@ impl Store {
             } else {
                 let (_, card) = rows::decode_slotted::<CardRow>(&value)?;
                 doomed.extend(contact_rows(id, &card));
-                let uid =
-                    Uid::new(&card.uid).ok_or(StoreError::Damaged("a card has an empty UID"))?;
+                let uid = Uid::new(&card.uid).ok_or(StoreError::Damaged("a card has an empty UID"))?;
                 doomed.push(keys::uid(id, &self.sealer.uid(id.as_bytes(), &uid)));
             }
             doomed.push(key);
@@ -44,42 +43,20 @@ impl Store {
         }
         let more = !doomed.is_empty();
         if !more {
-            doomed.extend([
-                keys::purge(id),
-                keys::revision(id),
-                keys::properties(id.as_bytes()),
-            ]);
+            doomed.extend([keys::purge(id), keys::revision(id), keys::properties(id.as_bytes())]);
         }
         self.clear(doomed, condemned).await?;
         Ok(more)
     }
 
-    async fn clear(
-        &self,
-        doomed: Vec<Vec<u8>>,
-        condemned: Vec<CollectionId>,
-    ) -> Result<(), StoreError> {
-        let mut writes: Vec<_> = doomed
-            .into_iter()
-            .map(|key| Write::Delete { key })
-            .collect();
+    async fn clear(&self, doomed: Vec<Vec<u8>>, condemned: Vec<CollectionId>) -> Result<(), StoreError> {
+        let mut writes: Vec<_> = doomed.into_iter().map(|key| Write::Delete { key }).collect();
         for book in condemned {
-            writes.push(Write::Delete {
-                key: keys::collection(book),
-            });
+            writes.push(Write::Delete { key: keys::collection(book) });
             let value = rows::encode(&PurgeRow { home: false });
-            writes.push(Write::Put {
-                key: keys::purge(book),
-                value,
-                stamp: None,
-            });
+            writes.push(Write::Put { key: keys::purge(book), value, stamp: None });
         }
-        self.engine
-            .commit(Batch {
-                writes,
-                ..Batch::default()
-            })
-            .await?;
+        self.engine.commit(Batch { writes, ..Batch::default() }).await?;
         Ok(())
     }
 
@@ -87,19 +64,10 @@ impl Store {
     async fn some(&self, range: KeyRange) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
         let reader = self.read().await?;
         reader
-            .fold(
-                range,
-                Extent::Many,
-                Vec::new(),
-                |rows: &mut Vec<_>, key, value| {
-                    rows.push((key.to_vec(), value.to_vec()));
-                    Ok(if rows.len() < STEP {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    })
-                },
-            )
+            .fold(range, Extent::Many, Vec::new(), |rows: &mut Vec<_>, key, value| {
+                rows.push((key.to_vec(), value.to_vec()));
+                Ok(if rows.len() < STEP { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })
             .await
     }
 }

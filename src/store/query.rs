@@ -92,45 +92,28 @@ impl Reader {
 
     /// An account.
     pub async fn account(&self, name: &UserName) -> Result<Option<AccountRow>, StoreError> {
-        let value = self
-            .get(vec![keys::account(&self.sealer.user(name))])
-            .await?
-            .pop()
-            .flatten();
+        let value = self.get(vec![keys::account(&self.sealer.user(name))]).await?.pop().flatten();
         value.map(|value| rows::decode(&value)).transpose()
     }
 
     /// Every account.
     pub async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
-        self.rows(keys::whole(Table::Account), Extent::Many, |_, value| {
-            rows::decode(value)
-        })
-        .await
+        self.rows(keys::whole(Table::Account), Extent::Many, |_, value| rows::decode(value)).await
     }
 
     /// The app passwords of one account, or of all.
-    pub async fn app_passwords(
-        &self,
-        account: Option<&[u8; 16]>,
-    ) -> Result<Vec<AppPasswordRow>, StoreError> {
+    pub async fn app_passwords(&self, account: Option<&[u8; 16]>) -> Result<Vec<AppPasswordRow>, StoreError> {
         let range = match account {
             Some(id) => keys::under(Table::AppPasswordOf, id),
             None => keys::whole(Table::AppPasswordOf),
         };
-        self.rows(range, Extent::Many, |_, value| rows::decode(value))
-            .await
+        self.rows(range, Extent::Many, |_, value| rows::decode(value)).await
     }
 
     /// A mark on the installation.
     pub async fn mark(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let value = self
-            .get(vec![keys::installation(name)])
-            .await?
-            .pop()
-            .flatten();
-        value
-            .map(|value| rows::decode::<MarkRow>(&value).map(|row| row.text))
-            .transpose()
+        let value = self.get(vec![keys::installation(name)]).await?.pop().flatten();
+        value.map(|value| rows::decode::<MarkRow>(&value).map(|row| row.text)).transpose()
     }
 
     /// The book of that name in a home.
@@ -140,14 +123,8 @@ impl Reader {
         name: &MemberName,
     ) -> Result<Option<CollectionId>, StoreError> {
         let member = self.sealer.member(home.as_bytes(), name);
-        let value = self
-            .get(vec![keys::member(home, &member)])
-            .await?
-            .pop()
-            .flatten();
-        let row = value
-            .map(|value| rows::decode_slotted::<LinkRow>(&value))
-            .transpose()?;
+        let value = self.get(vec![keys::member(home, &member)]).await?.pop().flatten();
+        let row = value.map(|value| rows::decode_slotted::<LinkRow>(&value)).transpose()?;
         Ok(row.map(|(_, row)| CollectionId::from_bytes(row.collection)))
     }
 
@@ -158,33 +135,17 @@ impl Reader {
     }
 
     /// The books of a home that have these name hashes.
-    pub async fn links_of(
-        &self,
-        home: CollectionId,
-        members: &[Hash],
-    ) -> Result<Vec<Link>, StoreError> {
-        let wanted = members
-            .iter()
-            .map(|member| keys::member(home, member))
-            .collect();
+    pub async fn links_of(&self, home: CollectionId, members: &[Hash]) -> Result<Vec<Link>, StoreError> {
+        let wanted = members.iter().map(|member| keys::member(home, member)).collect();
         let values = self.get(wanted).await?;
         values.iter().flatten().map(|value| link(value)).collect()
     }
 
     /// Collections with their revisions and properties, in the order asked.
-    pub async fn collections(
-        &self,
-        ids: &[CollectionId],
-    ) -> Result<Vec<Option<Collection>>, StoreError> {
+    pub async fn collections(&self, ids: &[CollectionId]) -> Result<Vec<Option<Collection>>, StoreError> {
         let wanted = ids
             .iter()
-            .flat_map(|id| {
-                [
-                    keys::collection(*id),
-                    keys::revision(*id),
-                    keys::properties(id.as_bytes()),
-                ]
-            })
+            .flat_map(|id| [keys::collection(*id), keys::revision(*id), keys::properties(id.as_bytes())])
             .collect();
         let values = self.get(wanted).await?;
         let triples = values.chunks_exact(3).map(|values| match values {
@@ -213,13 +174,7 @@ impl Reader {
 
     /// What clients wrote on an account's principal.
     pub async fn properties(&self, id: &[u8; 16]) -> Result<Vec<StoredProperty>, StoreError> {
-        written(
-            self.get(vec![keys::properties(id)])
-                .await?
-                .pop()
-                .flatten()
-                .as_deref(),
-        )
+        written(self.get(vec![keys::properties(id)]).await?.pop().flatten().as_deref())
     }
 
     /// The cards of those names, in the order asked.
@@ -229,10 +184,7 @@ impl Reader {
         names: &[MemberName],
         with: With,
     ) -> Result<Vec<Option<Card>>, StoreError> {
-        let members: Vec<_> = names
-            .iter()
-            .map(|name| self.sealer.member(book.as_bytes(), name))
-            .collect();
+        let members: Vec<_> = names.iter().map(|name| self.sealer.member(book.as_bytes(), name)).collect();
         self.cards_of(book, &members, with).await
     }
 
@@ -244,42 +196,21 @@ impl Reader {
         members: &[Hash],
         with: With,
     ) -> Result<Vec<Option<Card>>, StoreError> {
-        let wanted = members
-            .iter()
-            .map(|member| keys::member(book, member))
-            .collect();
-        let cards = self
-            .get(wanted)
-            .await?
-            .into_iter()
-            .map(|value| match value {
-                Some(value) => card(&value).map(Some),
-                None => Ok(None),
-            });
+        let wanted = members.iter().map(|member| keys::member(book, member)).collect();
+        let cards = self.get(wanted).await?.into_iter().map(|value| match value {
+            Some(value) => card(&value).map(Some),
+            None => Ok(None),
+        });
         let mut cards = cards.collect::<Result<Vec<_>, _>>()?;
         self.fill(book, cards.iter_mut().flatten(), with).await?;
         Ok(cards)
     }
 
     /// Every card of a book, in a stable order, without octets.
-    pub async fn all_cards(
-        &self,
-        book: CollectionId,
-        properties: bool,
-    ) -> Result<Vec<Card>, StoreError> {
+    pub async fn all_cards(&self, book: CollectionId, properties: bool) -> Result<Vec<Card>, StoreError> {
         let range = keys::under(Table::Member, book.as_bytes());
-        let mut cards = self
-            .rows(range, Extent::Many, |_, value| card(value))
-            .await?;
-        self.fill(
-            book,
-            cards.iter_mut(),
-            With {
-                properties,
-                body: false,
-            },
-        )
-        .await?;
+        let mut cards = self.rows(range, Extent::Many, |_, value| card(value)).await?;
+        self.fill(book, cards.iter_mut(), With { properties, body: false }).await?;
         Ok(cards)
     }
 
@@ -293,23 +224,18 @@ impl Reader {
     ) -> Result<(Vec<Hash>, bool), StoreError> {
         let limit = limit.unwrap_or(usize::MAX);
         let range = keys::under(Table::Body, book.as_bytes());
-        self.fold(
-            range,
-            Extent::Many,
-            (Vec::new(), false),
-            move |(found, truncated), _, value| {
-                let (member, body) = rows::decode_body(value)?;
-                if !accept(body) {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                if found.len() == limit {
-                    *truncated = true;
-                    return Ok(ControlFlow::Break(()));
-                }
-                found.push(member);
-                Ok(ControlFlow::Continue(()))
-            },
-        )
+        self.fold(range, Extent::Many, (Vec::new(), false), move |(found, truncated), _, value| {
+            let (member, body) = rows::decode_body(value)?;
+            if !accept(body) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if found.len() == limit {
+                *truncated = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(member);
+            Ok(ControlFlow::Continue(()))
+        })
         .await
     }
 
@@ -334,10 +260,7 @@ impl Reader {
         let mut values = self.get(wanted).await?.into_iter();
         for card in &mut cards {
             if with.body {
-                let value = values
-                    .next()
-                    .flatten()
-                    .ok_or(StoreError::Damaged("a card has no body"))?;
+                let value = values.next().flatten().ok_or(StoreError::Damaged("a card has no body"))?;
                 card.body = Some(rows::body_bytes(&value)?);
             }
             if with.properties && card.row.described {
@@ -374,9 +297,7 @@ impl Reader {
         range: KeyRange,
         extent: Extent,
         state: T,
-        mut step: impl FnMut(&mut T, &[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>
-        + Send
-        + 'static,
+        mut step: impl FnMut(&mut T, &[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         calls::bump();
         let shared = Arc::new(Mutex::new((state, Ok(()))));
@@ -390,8 +311,7 @@ impl Reader {
             })
         });
         self.snapshot.scan(range, extent, visit).await?;
-        let shared =
-            Arc::into_inner(shared).ok_or(StoreError::Malformed("a scan outlived its answer"))?;
+        let shared = Arc::into_inner(shared).ok_or(StoreError::Malformed("a scan outlived its answer"))?;
         let (state, outcome) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcome.map(|()| state)
     }
@@ -404,19 +324,14 @@ impl Store {
         let range = keys::whole(Table::Purge);
         reader
             .rows(range, Extent::Few, |key, _| {
-                keys::owner(key)
-                    .map(CollectionId::from_bytes)
-                    .ok_or(StoreError::Damaged("a purge key"))
+                keys::owner(key).map(CollectionId::from_bytes).ok_or(StoreError::Damaged("a purge key"))
             })
             .await
     }
 }
 
 fn counter(value: &[u8]) -> Result<u64, StoreError> {
-    value
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_| StoreError::Damaged("a revision counter"))
+    value.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Damaged("a revision counter"))
 }
 
 fn written(value: Option<&[u8]>) -> Result<Vec<StoredProperty>, StoreError> {
@@ -428,17 +343,10 @@ fn written(value: Option<&[u8]>) -> Result<Vec<StoredProperty>, StoreError> {
 
 fn link(value: &[u8]) -> Result<Link, StoreError> {
     let (_, row) = rows::decode_slotted::<LinkRow>(value)?;
-    Ok(Link {
-        name: row.name,
-        book: CollectionId::from_bytes(row.collection),
-    })
+    Ok(Link { name: row.name, book: CollectionId::from_bytes(row.collection) })
 }
 
 fn card(value: &[u8]) -> Result<Card, StoreError> {
     let (_, row) = rows::decode_slotted(value)?;
-    Ok(Card {
-        row,
-        properties: Vec::new(),
-        body: None,
-    })
+    Ok(Card { row, properties: Vec::new(), body: None })
 }

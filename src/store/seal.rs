@@ -35,10 +35,7 @@ impl Sealer {
     pub fn new(secret: &[u8; Self::SECRET]) -> Self {
         let (index, etag) = secret.split_at(32);
         let part = |half: &[u8]| blake3::hash(half).into();
-        Self {
-            index: part(index),
-            etag: part(etag),
-        }
+        Self { index: part(index), etag: part(etag) }
     }
 
     /// The key form of a user's name.
@@ -81,9 +78,7 @@ impl Sealer {
 
 fn first_half(hash: blake3::Hash) -> [u8; 16] {
     let mut half = [0; 16];
-    half.iter_mut()
-        .zip(hash.as_bytes())
-        .for_each(|(to, from)| *to = *from);
+    half.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
     half
 }
 

@@ -141,9 +141,7 @@ fn current<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn acl<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     const OWNERS: &str = "<D:ace><D:principal><D:property><D:owner/></D:property></D:principal>\
         <D:grant><D:privilege><D:all/></D:privilege></D:grant><D:protected/></D:ace>";
-    node.rights()
-        .owner
-        .then_some(Value::Markup(Cow::Borrowed(OWNERS)))
+    node.rights().owner.then_some(Value::Markup(Cow::Borrowed(OWNERS)))
 }
 
 fn restrictions<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
@@ -160,13 +158,7 @@ mod tests {
         for (read, write, owner) in [(true, true, true), (true, false, true), (true, true, false)] {
             let shown = privileges(Rights { read, write, owner });
             assert_eq!(shown.contains("<D:read/>"), read);
-            for part in [
-                "write",
-                "write-content",
-                "write-properties",
-                "bind",
-                "unbind",
-            ] {
+            for part in ["write", "write-content", "write-properties", "bind", "unbind"] {
                 assert_eq!(shown.contains(&format!("<D:{part}/>")), write, "{part}");
             }
             assert_eq!(shown.contains("<D:all/>"), read && write && owner);

@@ -19,19 +19,11 @@ const BOOKS: Kinds = Kinds::of(&[Kind::Book]);
 const QUERIED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
 
 pub(super) static ROWS: &[Row] = &[
-    Row::protected(
-        "C:addressbook-home-set",
-        Kinds::of(&[Kind::Principal]),
-        home_set,
-    ),
+    Row::protected("C:addressbook-home-set", Kinds::of(&[Kind::Principal]), home_set),
     Row::protected("C:addressbook-description", BOOKS, description).writable(BOOKS),
     Row::protected("C:supported-address-data", BOOKS, supported_data),
     Row::protected("C:supported-collation-set", QUERIED, collations),
-    Row::protected(
-        "C:max-resource-size",
-        Kinds::of(&[Kind::Home, Kind::Book]),
-        max_size,
-    ),
+    Row::protected("C:max-resource-size", Kinds::of(&[Kind::Home, Kind::Book]), max_size),
     // Photos have no limit of their own (CARD-60), nobody has a card of its own yet (CARD-20), and
     // a card is no property (§10.4).
     Row::reserved("C:max-image-size"),
@@ -60,11 +52,7 @@ fn supported_data<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn collations<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let mut markup = String::with_capacity(256);
     for collation in Collation::ALL {
-        for part in [
-            "<C:supported-collation>",
-            collation.name(),
-            "</C:supported-collation>",
-        ] {
+        for part in ["<C:supported-collation>", collation.name(), "</C:supported-collation>"] {
             markup.push_str(part);
         }
     }
@@ -111,17 +99,12 @@ impl AddressDataForm {
         let selected = asked
             .properties
             .iter()
-            .map(|(name, novalue)| SelectedProperty {
-                name: name.clone(),
-                novalue: *novalue,
-            });
+            .map(|(name, novalue)| SelectedProperty { name: name.clone(), novalue: *novalue });
         Ok(Self {
             version,
             insisted: asked.version.is_some(),
-            selection: (!asked.properties.is_empty()).then(|| Selection {
-                all: false,
-                properties: selected.collect(),
-            }),
+            selection: (!asked.properties.is_empty())
+                .then(|| Selection { all: false, properties: selected.collect() }),
         })
     }
 }
@@ -134,10 +117,7 @@ pub fn is_thunderbird(user_agent: &str) -> bool {
 
 /// The card in that form. One that cannot be converted stays as it is stored, unless the request
 /// insisted (CARD-33, VC-32).
-pub fn card_text<'a>(
-    card: &'a CardView,
-    form: &AddressDataForm,
-) -> Result<Cow<'a, [u8]>, CannotConvert> {
+pub fn card_text<'a>(card: &'a CardView, form: &AddressDataForm) -> Result<Cow<'a, [u8]>, CannotConvert> {
     let stored = card.body.as_deref().unwrap_or_default();
     let whole = match form.version {
         Some(version) if version != card.version => match convert(stored, card.version, version) {
@@ -173,9 +153,6 @@ mod tests {
         let four = of(Some("Text/VCard"), Some("4.0"), thunderbird);
         assert_eq!(four, Ok((Some(Version::V4), true)));
         assert_eq!(of(None, Some("2.1"), ""), Err(BadAddressData));
-        assert_eq!(
-            of(Some("application/vcard+json"), None, ""),
-            Err(BadAddressData)
-        );
+        assert_eq!(of(Some("application/vcard+json"), None, ""), Err(BadAddressData));
     }
 }

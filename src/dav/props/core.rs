@@ -19,9 +19,7 @@ const CARDS: Kinds = Kinds::of(&[Kind::Card]);
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("D:resourcetype", Kinds::ALL, resource_type).in_allprop(),
-    Row::protected("D:displayname", Kinds::except(&[Kind::Card]), display_name)
-        .in_allprop()
-        .writable(NAMED),
+    Row::protected("D:displayname", Kinds::except(&[Kind::Card]), display_name).in_allprop().writable(NAMED),
     Row::protected("D:getetag", CARDS, etag).in_allprop(),
     Row::protected("D:getcontenttype", CARDS, content_type).in_allprop(),
     Row::protected("D:getcontentlength", CARDS, content_length).in_allprop(),
@@ -60,10 +58,7 @@ fn display_name<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
         Node::Principal(view) => &view.display_name,
         Node::Home(view) | Node::Book(view) => match written(node, DAV, "displayname") {
             Some(value) => return Some(value),
-            None => view
-                .name
-                .as_ref()
-                .map_or(view.owner.as_str(), |name| name.as_str()),
+            None => view.name.as_ref().map_or(view.owner.as_str(), |name| name.as_str()),
         },
         Node::Card(..) => return written(node, DAV, "displayname"),
     };
@@ -112,11 +107,7 @@ fn current_user<'a>(_: &Node<'a>, ask: &Ask<'a>) -> Option<Value<'a>> {
 fn reports_of<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let mut markup = String::with_capacity(512);
     for tag in reports::names_on(node.kind()) {
-        for part in [
-            "<D:supported-report><D:report><",
-            tag,
-            "/></D:report></D:supported-report>",
-        ] {
+        for part in ["<D:supported-report><D:report><", tag, "/></D:report></D:supported-report>"] {
             markup.push_str(part);
         }
     }

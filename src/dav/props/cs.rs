@@ -10,13 +10,8 @@ use super::{Ask, Node, Row, Value, written};
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("CS:getctag", Kinds::of(&[Kind::Home, Kind::Book]), ctag),
-    Row::protected(
-        "CS:email-address-set",
-        Kinds::of(&[Kind::Principal]),
-        addresses,
-    ),
-    Row::protected("CS:me-card", Kinds::of(&[Kind::Home]), me_card)
-        .writable(Kinds::of(&[Kind::Home])),
+    Row::protected("CS:email-address-set", Kinds::of(&[Kind::Principal]), addresses),
+    Row::protected("CS:me-card", Kinds::of(&[Kind::Home]), me_card).writable(Kinds::of(&[Kind::Home])),
 ];
 
 /// Of a book, changes exactly when the sync token does (SYNC-25, CS-1). A home's tells of changes in

@@ -103,19 +103,13 @@ impl<'a> Node<'a> {
         match self {
             Self::Principal(view) => view.rights,
             Self::Home(view) | Self::Book(view) | Self::Card(view, _) => view.rights,
-            _ => Rights {
-                read: true,
-                write: false,
-                owner: false,
-            },
+            _ => Rights { read: true, write: false, owner: false },
         }
     }
 
     /// The property of that name that a client wrote on it.
     fn written(&self, namespace: &str, local: &str) -> Option<&'a Property> {
-        self.stored()
-            .iter()
-            .find(|p| p.name.local == local && p.name.namespace == namespace)
+        self.stored().iter().find(|p| p.name.local == local && p.name.namespace == namespace)
     }
 }
 
@@ -257,13 +251,7 @@ pub struct Row {
 
 impl Row {
     const fn protected(tag: &'static str, kinds: Kinds, get: Getter) -> Self {
-        Self {
-            tag,
-            kinds,
-            allprop: false,
-            writable: Kinds::NONE,
-            get,
-        }
+        Self { tag, kinds, allprop: false, writable: Kinds::NONE, get }
     }
 
     const fn in_allprop(mut self) -> Self {
@@ -294,9 +282,7 @@ impl Row {
 
     /// Its local name.
     pub fn local(&self) -> &'static str {
-        self.tag
-            .split_once(':')
-            .map_or(self.tag, |(_, local)| local)
+        self.tag.split_once(':').map_or(self.tag, |(_, local)| local)
     }
 
     /// Whether clients must not write it on resources of that kind.
@@ -309,9 +295,7 @@ impl Row {
         match self.kinds.hold(node.kind()) {
             true => (self.get)(node, ask),
             false if self.writable == Kinds::NONE => None,
-            false => node
-                .written(self.namespace(), self.local())
-                .map(Value::Stored),
+            false => node.written(self.namespace(), self.local()).map(Value::Stored),
         }
     }
 }
@@ -338,9 +322,7 @@ fn written<'a>(node: &Node<'a>, namespace: &str, local: &str) -> Option<Value<'a
 pub(super) mod tests {
     use super::*;
     use crate::dav::xml::read::parse;
-    use crate::domain::id::{
-        AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName,
-    };
+    use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName};
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
 
@@ -354,18 +336,10 @@ pub(super) mod tests {
     }
 
     pub(in crate::dav) fn front() -> Front {
-        Front {
-            prefix: String::new(),
-            host: None,
-            scheme: "http",
-        }
+        Front { prefix: String::new(), host: None, scheme: "http" }
     }
 
-    const OWN: Rights = Rights {
-        read: true,
-        write: true,
-        owner: true,
-    };
+    const OWN: Rights = Rights { read: true, write: true, owner: true };
 
     pub(in crate::dav) fn principal() -> PrincipalView {
         PrincipalView {
@@ -403,9 +377,7 @@ pub(super) mod tests {
             created: Timestamp::from_second(1_000_000).unwrap(),
             modified: Timestamp::from_second(1_000_001).unwrap(),
             properties: vec![],
-            body: Some(bytes::Bytes::from_static(
-                b"BEGIN:VCARD\r\nFN:<J>\r\nEND:VCARD\r\n",
-            )),
+            body: Some(bytes::Bytes::from_static(b"BEGIN:VCARD\r\nFN:<J>\r\nEND:VCARD\r\n")),
         }
     }
 
@@ -422,17 +394,9 @@ pub(super) mod tests {
     #[test]
     fn what_clients_need_is_there_and_well_formed() {
         let (caller, front) = (caller(), front());
-        let ask = Ask {
-            caller: &caller,
-            limits: Limits::default(),
-            front: &front,
-        };
-        let (principal, home, book, card) = (
-            principal(),
-            collection(None),
-            collection(Some("contacts")),
-            card(),
-        );
+        let ask = Ask { caller: &caller, limits: Limits::default(), front: &front };
+        let (principal, home, book, card) =
+            (principal(), collection(None), collection(Some("contacts")), card());
         let everywhere = "D:resourcetype D:current-user-principal D:principal-collection-set \
             D:current-user-privilege-set D:supported-privilege-set D:supported-report-set";
         let collections = "D:displayname D:owner D:acl D:acl-restrictions D:inherited-acl-set \
@@ -448,10 +412,7 @@ pub(super) mod tests {
             ),
             (Node::Home(&home), collections),
             (Node::Book(&book), collections),
-            (
-                Node::Book(&book),
-                "C:supported-address-data C:supported-collation-set C:max-resource-size",
-            ),
+            (Node::Book(&book), "C:supported-address-data C:supported-collation-set C:max-resource-size"),
             (
                 Node::Card(&book, &card),
                 "D:getetag D:getcontenttype D:getcontentlength D:getlastmodified D:creationdate \
@@ -459,10 +420,7 @@ pub(super) mod tests {
             ),
         ];
         for (node, names) in cases {
-            for tag in everywhere
-                .split_whitespace()
-                .chain(names.split_whitespace())
-            {
+            for tag in everywhere.split_whitespace().chain(names.split_whitespace()) {
                 let row = rows().find(|row| row.tag == tag).expect(tag);
                 let value = row.value(&node, &ask);
                 let value = value.unwrap_or_else(|| panic!("{tag} on {:?}", node.kind()));
@@ -479,10 +437,8 @@ pub(super) mod tests {
 
     #[test]
     fn only_what_clients_may_write_is_not_protected() {
-        let name = |namespace: &str, local: &str| PropertyName {
-            namespace: namespace.into(),
-            local: local.into(),
-        };
+        let name =
+            |namespace: &str, local: &str| PropertyName { namespace: namespace.into(), local: local.into() };
         let protected = |n: &PropertyName, kind| row(n).is_some_and(|row| row.is_protected(kind));
         let display = name(DAV, "displayname");
         assert!(!protected(&display, Kind::Book) && !protected(&display, Kind::Card));
@@ -490,9 +446,6 @@ pub(super) mod tests {
         assert!(protected(&name(DAV, "getetag"), Kind::Book));
         assert!(protected(&name(CARD, "address-data"), Kind::Card));
         assert!(!protected(&name(CS, "me-card"), Kind::Home));
-        assert!(!protected(
-            &name("http://apple.com/ns/ical/", "calendar-color"),
-            Kind::Book
-        ));
+        assert!(!protected(&name("http://apple.com/ns/ical/", "calendar-color"), Kind::Book));
     }
 }

@@ -26,20 +26,13 @@ const MAX_BYTES: usize = 4 << 20;
 pub async fn expand(exchange: &Exchange<'_>, asked: Vec<Expand>) -> Outcome {
     let depth = exchange.depth_or(Depth::Zero)?;
     exchange.check().await?;
-    let detail = Detail {
-        properties: true,
-        body: false,
-    };
+    let detail = Detail { properties: true, body: false };
     let members = depth != Depth::Zero;
     let subject = Subject::read(exchange, exchange.target, detail, members).await?;
     let mut nodes = Vec::new();
     subject.nodes(|node, _| nodes.push(node));
-    let mut expansion = Expansion {
-        exchange,
-        reads: 0,
-        known: HashMap::new(),
-        out: Writer::document("D:multistatus", 2048),
-    };
+    let mut expansion =
+        Expansion { exchange, reads: 0, known: HashMap::new(), out: Writer::document("D:multistatus", 2048) };
     for node in nodes {
         expansion.response(node, &asked).await?;
     }
@@ -76,18 +69,14 @@ impl Expansion<'_, '_> {
             }
             let found = self.out.len() > start || missing.is_empty();
             if found {
-                self.out
-                    .raw("</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
+                self.out.raw("</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
             }
             if !missing.is_empty() {
                 if found {
                     self.out.raw("<D:propstat><D:prop>");
                 }
-                missing
-                    .iter()
-                    .for_each(|name| Tag::of(name).empty(&mut self.out));
-                self.out
-                    .raw("</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>");
+                missing.iter().for_each(|name| Tag::of(name).empty(&mut self.out));
+                self.out.raw("</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>");
             }
             self.out.raw("</D:response>");
             Ok(())
@@ -149,10 +138,7 @@ impl Expansion<'_, '_> {
         if self.reads > MAX_READS {
             return Ok(None);
         }
-        let detail = Detail {
-            properties: true,
-            body: false,
-        };
+        let detail = Detail { properties: true, body: false };
         match Subject::read(self.exchange, target, detail, false).await {
             Ok(subject) => Ok(Some(std::sync::Arc::new(subject))),
             Err(Trouble::Stop(Stop::Refused(_))) => Ok(None),

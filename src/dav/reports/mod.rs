@@ -43,22 +43,10 @@ const COLLECTIONS: Kinds = Kinds::except(&[Kind::Principal, Kind::Card]);
 static REPORTS: &[Row] = &[
     Row::new("C:addressbook-multiget", CONTACTS, Report::Multiget),
     Row::new("C:addressbook-query", CONTACTS, Report::Query),
-    Row::new(
-        "D:sync-collection",
-        Kinds::of(&[Kind::Home, Kind::Book]),
-        Report::Sync,
-    ),
+    Row::new("D:sync-collection", Kinds::of(&[Kind::Home, Kind::Book]), Report::Sync),
     Row::new("D:expand-property", Kinds::ALL, Report::Expand),
-    Row::new(
-        "D:principal-property-search",
-        Kinds::except(&[Kind::Card]),
-        Report::PrincipalSearch,
-    ),
-    Row::new(
-        "D:principal-search-property-set",
-        Kinds::except(&[Kind::Card]),
-        Report::PrincipalSearchSet,
-    ),
+    Row::new("D:principal-property-search", Kinds::except(&[Kind::Card]), Report::PrincipalSearch),
+    Row::new("D:principal-search-property-set", Kinds::except(&[Kind::Card]), Report::PrincipalSearchSet),
     Row::new("D:principal-match", COLLECTIONS, Report::PrincipalMatch),
 ];
 
@@ -68,18 +56,15 @@ impl Row {
     }
 
     fn is(&self, root: &Element) -> bool {
-        self.tag.split_once(':').is_some_and(|(prefix, local)| {
-            root.local() == local && root.ns.prefix() == Some(prefix)
-        })
+        self.tag
+            .split_once(':')
+            .is_some_and(|(prefix, local)| root.local() == local && root.ns.prefix() == Some(prefix))
     }
 }
 
 /// The names of the reports that run on resources of that kind.
 pub fn names_on(kind: Kind) -> impl Iterator<Item = &'static str> {
-    REPORTS
-        .iter()
-        .filter(move |row| row.kinds.hold(kind))
-        .map(|row| row.tag)
+    REPORTS.iter().filter(move |row| row.kinds.hold(kind)).map(|row| row.tag)
 }
 
 /// Handles REPORT. A report that is unknown, or does not run here, is 403 (REP-1); no body is 400
@@ -90,15 +75,10 @@ pub async fn report(exchange: &Exchange<'_>) -> Outcome {
     let row = REPORTS
         .iter()
         .find(|row| row.is(&root) && kind.is_some_and(|kind| row.kinds.hold(kind)))
-        .ok_or(Trouble::Condition(
-            StatusCode::FORBIDDEN,
-            Condition::SupportedReport,
-        ))?;
+        .ok_or(Trouble::Condition(StatusCode::FORBIDDEN, Condition::SupportedReport))?;
     // The tree stays behind: handlers keep what they read of it.
     match row.report {
-        Report::Multiget => {
-            multiget::multiget(exchange, super::xml::request::multiget(&root)?).await
-        }
+        Report::Multiget => multiget::multiget(exchange, super::xml::request::multiget(&root)?).await,
         Report::Query => query::query(exchange, super::xml::request::query(&root)?).await,
         Report::Sync => sync::sync(exchange, super::xml::request::sync(&root)?).await,
         Report::Expand => expand::expand(exchange, super::xml::request::expand(&root)?).await,

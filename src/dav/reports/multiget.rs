@@ -24,22 +24,20 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
             continue;
         }
         let target = Target::of_href(exchange.front, exchange.target, href).ok();
-        let at = target
-            .filter(|target| within(exchange.target, target))
-            .and_then(|target| {
-                let Target::Card(owner, book, card) = target else {
-                    return None;
-                };
-                // Clients ask book by book, so the book is most likely the last one.
-                let at = match books.iter().rposition(|known| known.is(&owner, &book)) {
-                    Some(at) => at,
-                    None => {
-                        books.push(Shelf::new(owner, book));
-                        books.len() - 1
-                    }
-                };
-                Some((at, card))
-            });
+        let at = target.filter(|target| within(exchange.target, target)).and_then(|target| {
+            let Target::Card(owner, book, card) = target else {
+                return None;
+            };
+            // Clients ask book by book, so the book is most likely the last one.
+            let at = match books.iter().rposition(|known| known.is(&owner, &book)) {
+                Some(at) => at,
+                None => {
+                    books.push(Shelf::new(owner, book));
+                    books.len() - 1
+                }
+            };
+            Some((at, card))
+        });
         let echo = Some(href.clone());
         wanted.push(Wanted { echo, at });
     }
@@ -52,12 +50,7 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
     let run = Run {
         scene: Scene::of(exchange, plan),
         out: Writer::document("D:multistatus", asked.hrefs.len().min(64) * 512),
-        source: Source::Names {
-            books,
-            only,
-            wanted: wanted.into_iter(),
-            absent: Absent::Told,
-        },
+        source: Source::Names { books, only, wanted: wanted.into_iter(), absent: Absent::Told },
         tail,
     };
     run.answer().await
@@ -78,13 +71,7 @@ fn within(base: &Target, href: &Target) -> bool {
 pub async fn exists(exchange: &Exchange<'_>) -> Result<(), super::super::refuse::Trouble> {
     match exchange.target {
         Target::Book(owner, book) | Target::Card(owner, book, _) => {
-            let read = exchange.service.book(
-                exchange.caller,
-                owner,
-                book,
-                Members::None,
-                Detail::default(),
-            );
+            let read = exchange.service.book(exchange.caller, owner, book, Members::None, Detail::default());
             read.await?;
         }
         Target::Home(owner) => {

@@ -30,12 +30,7 @@ struct Searchable {
 
 /// Every property that principals are searched by (ACL-22).
 static SEARCHABLE: &[Searchable] = &[
-    Searchable {
-        namespace: DAV,
-        local: "displayname",
-        description: "Name",
-        text: |view| &view.display_name,
-    },
+    Searchable { namespace: DAV, local: "displayname", description: "Name", text: |view| &view.display_name },
     Searchable {
         namespace: CS,
         local: "email-address-set",
@@ -53,10 +48,7 @@ pub async fn search(exchange: &Exchange<'_>, asked: PrincipalSearch) -> Outcome 
     }
     exchange.check().await?;
     // Macs ask any principal collection without the flag and mean all (ACL-21).
-    let here = matches!(
-        exchange.target,
-        Target::Root(_) | Target::Principals | Target::PrincipalUsers
-    );
+    let here = matches!(exchange.target, Target::Root(_) | Target::Principals | Target::PrincipalUsers);
     let all = asked.everywhere || here || exchange.agent().contains("macOS/");
     let mut found = match all {
         true => exchange.service.principals(exchange.caller).await?,
@@ -73,19 +65,10 @@ pub async fn search(exchange: &Exchange<'_>, asked: PrincipalSearch) -> Outcome 
         plan.respond(&Node::Principal(view), None, &ask, &mut out);
     }
     if found.len() > limit {
-        verdict(
-            exchange.target.href(),
-            None,
-            Verdict::Truncated,
-            &ask,
-            &mut out,
-        );
+        verdict(exchange.target.href(), None, Verdict::Truncated, &ask, &mut out);
     }
     out.raw("</D:multistatus>");
-    Ok(multistatus(
-        full(out.take()),
-        exchange.prefer.without_root_said(),
-    ))
+    Ok(multistatus(full(out.take()), exchange.prefer.without_root_said()))
 }
 
 /// Every property of a search must have the text, folded by case (ACL-19).
@@ -93,9 +76,8 @@ fn is_found(view: &PrincipalView, search: &PropertySearch) -> bool {
     let wanted = search.text.to_lowercase();
     !search.names.is_empty()
         && search.names.iter().all(|name| {
-            let searchable = SEARCHABLE
-                .iter()
-                .find(|s| s.local == name.local && s.namespace == name.namespace);
+            let searchable =
+                SEARCHABLE.iter().find(|s| s.local == name.local && s.namespace == name.namespace);
             searchable.is_some_and(|searchable| {
                 let text = (searchable.text)(view).to_lowercase();
                 match search.kind {
@@ -113,10 +95,8 @@ pub fn search_set(exchange: &Exchange<'_>) -> Outcome {
     zero(exchange)?;
     let mut out = Writer::document("D:principal-search-property-set", 512);
     for searchable in SEARCHABLE {
-        let name = PropertyName {
-            namespace: searchable.namespace.to_owned(),
-            local: searchable.local.to_owned(),
-        };
+        let name =
+            PropertyName { namespace: searchable.namespace.to_owned(), local: searchable.local.to_owned() };
         out.raw("<D:principal-search-property><D:prop>");
         super::super::xml::write::Tag::of(&name).empty(&mut out);
         out.raw("</D:prop><D:description xml:lang=\"en\">");
@@ -156,10 +136,7 @@ pub async fn matching(exchange: &Exchange<'_>, asked: PrincipalMatch) -> Outcome
         }
     });
     out.raw("</D:multistatus>");
-    Ok(multistatus(
-        full(out.take()),
-        exchange.prefer.without_root_said(),
-    ))
+    Ok(multistatus(full(out.take()), exchange.prefer.without_root_said()))
 }
 
 /// These reports run with Depth 0 alone, which is also what no `Depth` means (ACL-18, ACL-19).
@@ -173,9 +150,6 @@ fn zero(exchange: &Exchange<'_>) -> Result<(), Trouble> {
 impl Prefer {
     /// What a report honours: it has no root to leave out.
     fn without_root_said(self) -> Self {
-        Self {
-            no_root: false,
-            ..self
-        }
+        Self { no_root: false, ..self }
     }
 }

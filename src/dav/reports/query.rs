@@ -6,7 +6,7 @@ use crate::service::refusal::Refusal;
 use crate::service::view::CollectionView;
 
 use super::super::multistatus::{Plan, Verdict, verdict};
-use super::super::run::{Shelf, Absent, Run, Scene, Source, Wanted};
+use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
 use super::super::target::Target;
 use super::super::xml::request::Query;
 use super::super::xml::write::Writer;
@@ -56,10 +56,7 @@ impl Found {
     fn add(&mut self, name: &MemberName, book: CollectionView, names: Vec<MemberName>) {
         let at = self.books.len();
         self.books.push(Shelf::shown(name.clone(), book));
-        self.wanted.extend(names.into_iter().map(|name| Wanted {
-            echo: None,
-            at: Some((at, name)),
-        }));
+        self.wanted.extend(names.into_iter().map(|name| Wanted { echo: None, at: Some((at, name)) }));
     }
 }
 
@@ -74,30 +71,22 @@ async fn find(
     let mut found = Found::default();
     match (exchange.target, depth) {
         (Target::Book(owner, book), Depth::One | Depth::Infinity) => {
-            let matches = service
-                .query(caller, owner, book, asked.filter, asked.limit)
-                .await?;
+            let matches = service.query(caller, owner, book, asked.filter, asked.limit).await?;
             found.truncated = matches.truncated;
             found.add(book, matches.book, matches.names);
         }
         (Target::Card(owner, book, card), _) => {
-            let matches = service
-                .query(caller, owner, book, asked.filter, None)
-                .await?;
+            let matches = service.query(caller, owner, book, asked.filter, None).await?;
             let names = matches.names.into_iter().filter(|name| name == card);
             found.add(book, matches.book, names.collect());
         }
         (Target::Home(owner), Depth::Infinity) => {
             for view in service.home(caller, owner).await?.books {
                 let Some(book) = &view.name else { continue };
-                let left = asked
-                    .limit
-                    .map(|limit| limit.saturating_sub(found.wanted.len()));
+                let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
                 // With none left, one more match is looked for, only to know of it.
                 let limit = left.map(|left| left.max(1));
-                let matches = service
-                    .query(caller, owner, book, asked.filter.clone(), limit)
-                    .await?;
+                let matches = service.query(caller, owner, book, asked.filter.clone(), limit).await?;
                 match left {
                     Some(0) => found.truncated |= !matches.names.is_empty(),
                     _ => {

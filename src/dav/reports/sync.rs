@@ -8,7 +8,7 @@ use crate::service::view::{CardView, Changes, CollectionView};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::props::{Ask, Node};
-use super::super::run::{Shelf, Absent, Run, Scene, Source, Wanted};
+use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
 use super::super::target::{Href, Target};
 use super::super::xml::request::Sync;
 use super::super::xml::write::Writer;
@@ -20,21 +20,15 @@ pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
     if asked.limit == Some(0) {
         return Err(Refusal::BadLimit.into());
     }
-    let since = asked
-        .token
-        .as_deref()
-        .map(|token| SyncToken::parse(token).ok_or(Refusal::BadToken))
-        .transpose();
+    let since =
+        asked.token.as_deref().map(|token| SyncToken::parse(token).ok_or(Refusal::BadToken)).transpose();
     exchange.check().await?;
     match exchange.target {
         Target::Book(owner, book) => {
             let changes = match since {
                 Ok(since) => {
                     let limit = asked.limit;
-                    exchange
-                        .service
-                        .changes(exchange.caller, owner, book, since, limit)
-                        .await?
+                    exchange.service.changes(exchange.caller, owner, book, since, limit).await?
                 }
                 Err(refusal) => return unknown(exchange, refusal).await,
             };
@@ -44,10 +38,7 @@ pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
             let changes = match since {
                 Ok(since) => {
                     let limit = asked.limit;
-                    exchange
-                        .service
-                        .home_changes(exchange.caller, owner, since, limit)
-                        .await?
+                    exchange.service.home_changes(exchange.caller, owner, since, limit).await?
                 }
                 Err(refusal) => return unknown(exchange, refusal).await,
             };
@@ -89,22 +80,14 @@ async fn of_book(
             wanted: changes
                 .changed
                 .into_iter()
-                .map(|card| Wanted {
-                    echo: None,
-                    at: Some((0, card.name)),
-                })
+                .map(|card| Wanted { echo: None, at: Some((0, card.name)) })
                 .collect::<Vec<_>>()
                 .into_iter(),
             // It went after the snapshot: the next sync would say so, and this one may.
             absent: Absent::Told,
         },
     };
-    let run = Run {
-        scene,
-        out: Writer::document("D:multistatus", room),
-        source,
-        tail,
-    };
+    let run = Run { scene, out: Writer::document("D:multistatus", room), source, tail };
     run.answer().await
 }
 
@@ -122,13 +105,7 @@ async fn of_home(
         let node = Node::Book(book);
         match infinite {
             // What changes in a book is not told here: each book has its own tokens (SYNC-20).
-            true => verdict(
-                Some(node.href()),
-                None,
-                Verdict::NotTraversed,
-                &ask,
-                &mut out,
-            ),
+            true => verdict(Some(node.href()), None, Verdict::NotTraversed, &ask, &mut out),
             false => scene.plan().respond(&node, None, &ask, &mut out),
         }
     }
@@ -137,23 +114,12 @@ async fn of_home(
         verdict(Some(href), None, Verdict::Gone, &ask, &mut out);
     }
     end(exchange, &ask, changes.truncated, changes.token, &mut out);
-    let run = Run {
-        scene,
-        out,
-        source: Source::Done,
-        tail: Writer::default(),
-    };
+    let run = Run { scene, out, source: Source::Done, tail: Writer::default() };
     run.answer().await
 }
 
 /// The rest of the answer: that there is more (SYNC-17), and the one token (SYNC-12).
-fn end(
-    exchange: &Exchange<'_>,
-    ask: &Ask<'_>,
-    truncated: bool,
-    token: SyncToken,
-    out: &mut Writer,
-) {
+fn end(exchange: &Exchange<'_>, ask: &Ask<'_>, truncated: bool, token: SyncToken, out: &mut Writer) {
     if truncated {
         verdict(exchange.target.href(), None, Verdict::Truncated, ask, out);
     }

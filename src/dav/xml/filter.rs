@@ -2,8 +2,8 @@
 
 use crate::domain::collation::Collation;
 use crate::domain::filter::{
-    Filter, MatchKind, ParameterCondition, ParameterFilter, PropertyCondition, PropertyFilter,
-    Test, TextMatch,
+    Filter, MatchKind, ParameterCondition, ParameterFilter, PropertyCondition, PropertyFilter, Test,
+    TextMatch,
 };
 
 use super::name::Ns;
@@ -57,16 +57,9 @@ fn property(element: &Element, conditions: &mut usize) -> Result<PropertyFilter,
     let condition = match (undefined, texts.is_empty() && parameters.is_empty()) {
         (true, true) => PropertyCondition::NotDefined,
         (true, false) => return Err(BadXml::Unexpected.into()),
-        (false, _) => PropertyCondition::Defined {
-            test: test(element)?,
-            texts,
-            parameters,
-        },
+        (false, _) => PropertyCondition::Defined { test: test(element)?, texts, parameters },
     };
-    Ok(PropertyFilter {
-        name: name(element)?,
-        condition,
-    })
+    Ok(PropertyFilter { name: name(element)?, condition })
 }
 
 fn parameter(element: &Element) -> Result<ParameterFilter, BadFilter> {
@@ -77,10 +70,7 @@ fn parameter(element: &Element) -> Result<ParameterFilter, BadFilter> {
         (false, Some(child)) => ParameterCondition::Matches(text(child)?),
         (false, None) => ParameterCondition::Defined,
     };
-    Ok(ParameterFilter {
-        name: name(element)?,
-        condition,
-    })
+    Ok(ParameterFilter { name: name(element)?, condition })
 }
 
 fn text(element: &Element) -> Result<TextMatch, BadFilter> {
@@ -159,10 +149,7 @@ mod tests {
         .unwrap();
         assert_eq!(got.test, Test::AllOf);
         assert_eq!(got.properties[1].condition, PropertyCondition::NotDefined);
-        let PropertyCondition::Defined {
-            test, parameters, ..
-        } = &got.properties[0].condition
-        else {
+        let PropertyCondition::Defined { test, parameters, .. } = &got.properties[0].condition else {
             panic!("defined");
         };
         assert_eq!(*test, Test::AllOf);

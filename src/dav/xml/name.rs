@@ -70,19 +70,14 @@ impl Ns {
 
 /// The name of a property whose element is in `ns` and is called `local`.
 pub fn property_name(ns: &Ns, local: &str) -> PropertyName {
-    PropertyName {
-        namespace: ns.uri().to_owned(),
-        local: local.to_owned(),
-    }
+    PropertyName { namespace: ns.uri().to_owned(), local: local.to_owned() }
 }
 
 /// Whether `text` is an NCName, near enough that writing it can never break a document: XML 1.0's
 /// ASCII rules, and any character beyond ASCII.
 pub fn is_ncname(text: &str) -> bool {
     let mut chars = text.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii())
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii())
         && chars.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c) || !c.is_ascii())
 }
 
@@ -104,9 +99,7 @@ mod tests {
         for good in ["a", "_x", "address-data", "é", "a.1"] {
             assert!(is_ncname(good), "{good}");
         }
-        for bad in [
-            "", "1a", "-a", "a b", "a>b", "a\"", "a:b", "a/b", "a&", ".a",
-        ] {
+        for bad in ["", "1a", "-a", "a b", "a>b", "a\"", "a:b", "a/b", "a&", ".a"] {
             assert!(!is_ncname(bad), "{bad}");
         }
     }

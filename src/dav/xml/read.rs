@@ -127,10 +127,7 @@ impl Element {
 
     /// The value of its attribute of that name without a namespace.
     pub fn attribute(&self, local: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|a| a.ns == Ns::None && &*a.qname == local)
-            .map(|a| &*a.value)
+        self.attributes.iter().find(|a| a.ns == Ns::None && &*a.qname == local).map(|a| &*a.value)
     }
 }
 
@@ -153,9 +150,7 @@ fn decode(body: &[u8]) -> Result<Cow<'_, str>, BadXml> {
         None => (declared(body)?, 0),
     };
     let rest = body.get(mark..).unwrap_or_default();
-    encoding
-        .decode_without_bom_handling_and_without_replacement(rest)
-        .ok_or(BadXml::Malformed)
+    encoding.decode_without_bom_handling_and_without_replacement(rest).ok_or(BadXml::Malformed)
 }
 
 /// The encoding that the XML declaration names; UTF-8 without one.
@@ -168,10 +163,7 @@ fn declared(body: &[u8]) -> Result<&'static encoding_rs::Encoding, BadXml> {
     let Some(at) = memchr::memmem::find(declaration, b"encoding") else {
         return Ok(encoding_rs::UTF_8);
     };
-    let mut value = declaration
-        .get(at..)
-        .unwrap_or_default()
-        .split(|&b| b == b'"' || b == b'\'');
+    let mut value = declaration.get(at..).unwrap_or_default().split(|&b| b == b'"' || b == b'\'');
     let label = value.nth(1).unwrap_or_default();
     match encoding_rs::Encoding::for_label(label).ok_or(BadXml::Malformed)? {
         // UTF-16 must have a byte order mark (XML 1.0 §4.3.3), and a declaration that can be read
@@ -203,9 +195,7 @@ struct Builder {
 impl Builder {
     fn build(mut self, text: &str) -> Result<Element, BadXml> {
         let mut reader = NsReader::from_str(text);
-        reader
-            .resolver_mut()
-            .set_max_namespace_bindings(4 * MAX_ATTRIBUTES);
+        reader.resolver_mut().set_max_namespace_bindings(4 * MAX_ATTRIBUTES);
         reader.config_mut().check_comments = true;
         loop {
             match reader.read_event().map_err(|_| BadXml::Malformed)? {
@@ -226,17 +216,13 @@ impl Builder {
                 Event::CData(text) => self.text(&text.xml10_content())?,
                 Event::GeneralRef(reference) => {
                     let name: &str = &reference;
-                    match reference
-                        .resolve_char_ref()
-                        .map_err(|_| BadXml::Malformed)?
-                    {
+                    match reference.resolve_char_ref().map_err(|_| BadXml::Malformed)? {
                         Some(c) if is_xml_char(c) && !self.open.is_empty() => {
                             self.text(c.encode_utf8(&mut [0; 4]))?;
                         }
                         Some(_) => return Err(BadXml::Malformed),
                         None => {
-                            let text = quick_xml::escape::resolve_xml_entity(name)
-                                .ok_or(BadXml::Doctype)?;
+                            let text = quick_xml::escape::resolve_xml_entity(name).ok_or(BadXml::Doctype)?;
                             self.text(text)?;
                         }
                     }
@@ -252,11 +238,7 @@ impl Builder {
         }
     }
 
-    fn element(
-        &mut self,
-        reader: &NsReader<&[u8]>,
-        start: &BytesStart<'_>,
-    ) -> Result<Element, BadXml> {
+    fn element(&mut self, reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, BadXml> {
         self.elements += 1;
         if self.elements > MAX_ELEMENTS || self.open.len() >= MAX_DEPTH {
             return Err(BadXml::TooLarge);
@@ -272,9 +254,7 @@ impl Builder {
                 return Err(BadXml::TooLarge);
             }
             let qname = checked(attribute.key.0)?;
-            let value = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|_| BadXml::Malformed)?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|_| BadXml::Malformed)?;
             if !value.chars().all(is_xml_char) || attribute.value.contains('<') {
                 return Err(BadXml::Malformed);
             }
@@ -288,20 +268,11 @@ impl Builder {
             } else {
                 self.namespace(resolver.resolve_attribute(attribute.key).0)?
             };
-            attributes.push(Attribute {
-                ns,
-                qname,
-                value: value.into(),
-            });
+            attributes.push(Attribute { ns, qname, value: value.into() });
         }
         match self.declarations > MAX_DECLARATIONS {
             true => Err(BadXml::TooLarge),
-            false => Ok(Element {
-                ns,
-                qname,
-                attributes,
-                children: Vec::new(),
-            }),
+            false => Ok(Element { ns, qname, attributes, children: Vec::new() }),
         }
     }
 
@@ -310,9 +281,9 @@ impl Builder {
             ResolveResult::Unbound => return Ok(Ns::None),
             ResolveResult::Unknown(_) => return Err(BadXml::Malformed),
             // The resolver hands the declaration out as it was written.
-            ResolveResult::Bound(ns) => quick_xml::escape::unescape(ns.0)
-                .map_err(|_| BadXml::Malformed)?
-                .into_owned(),
+            ResolveResult::Bound(ns) => {
+                quick_xml::escape::unescape(ns.0).map_err(|_| BadXml::Malformed)?.into_owned()
+            }
         };
         let ns = Ns::of(&uri);
         if let Ns::Other(_) = ns {
@@ -372,8 +343,7 @@ mod tests {
             assert!(root.is(&Ns::Dav, "propfind"), "{body}");
             assert!(root.child(&Ns::Dav, "prop").is_some(), "{body}");
         }
-        let other =
-            parse(b"<prop xmlns='dav:' a='1&amp;2'>x&#x41;&lt;<![CDATA[<&]]></prop>").unwrap();
+        let other = parse(b"<prop xmlns='dav:' a='1&amp;2'>x&#x41;&lt;<![CDATA[<&]]></prop>").unwrap();
         assert_eq!(other.ns.uri(), "dav:");
         assert_eq!(other.attribute("a"), Some("1&2"));
         assert_eq!(other.text(), "xA<<&");
@@ -438,10 +408,7 @@ mod tests {
         let hrefs = format!("<a>{}</a>", "<b>/dav/x</b>".repeat(50_000));
         assert_eq!(parse(hrefs.as_bytes()).unwrap().elements().count(), 50_000);
         let wide: String = (0..40).map(|i| format!(" a{i}='1'")).collect();
-        assert_eq!(
-            parse(format!("<a{wide}/>").as_bytes()),
-            Err(BadXml::TooLarge)
-        );
+        assert_eq!(parse(format!("<a{wide}/>").as_bytes()), Err(BadXml::TooLarge));
     }
 
     proptest! {

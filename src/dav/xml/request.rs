@@ -40,11 +40,7 @@ pub struct Asked {
 impl Asked {
     /// All properties: what an empty PROPFIND asks (DAV-12).
     pub fn all() -> Self {
-        Self {
-            which: Which::All,
-            names: Vec::new(),
-            address_data: None,
-        }
+        Self { which: Which::All, names: Vec::new(), address_data: None }
     }
 }
 
@@ -152,10 +148,7 @@ pub fn propfind(body: &[u8]) -> Result<Asked, BadXml> {
         other => rooted(other?, &Ns::Dav, "propfind")?,
     };
     match asked(&root)? {
-        Asked {
-            which: Which::Unsaid,
-            ..
-        } => Err(BadXml::Unexpected),
+        Asked { which: Which::Unsaid, .. } => Err(BadXml::Unexpected),
         asked => Ok(asked),
     }
 }
@@ -217,10 +210,7 @@ pub fn multiget(root: &Element) -> Result<Multiget, BadXml> {
         .collect();
     match hrefs.is_empty() {
         true => Err(BadXml::Unexpected),
-        false => Ok(Multiget {
-            asked: asked(root)?,
-            hrefs,
-        }),
+        false => Ok(Multiget { asked: asked(root)?, hrefs }),
     }
 }
 
@@ -249,12 +239,7 @@ pub fn sync(root: &Element) -> Result<Sync, BadXml> {
         Some("infinite" | "infinity") => true,
         Some(_) => return Err(BadXml::Unexpected),
     };
-    Ok(Sync {
-        asked: asked(root)?,
-        token,
-        infinite,
-        limit: limit(root, &Ns::Dav)?,
-    })
+    Ok(Sync { asked: asked(root)?, token, infinite, limit: limit(root, &Ns::Dav)? })
 }
 
 /// `DAV:expand-property` (RFC 3253 §3.8).
@@ -281,10 +266,7 @@ pub fn expand(root: &Element) -> Result<Vec<Expand>, BadXml> {
 /// `match-type` (ACL-20).
 pub fn principal_search(root: &Element) -> Result<PrincipalSearch, BadXml> {
     let mut searches = Vec::new();
-    for search in root
-        .elements()
-        .filter(|e| e.is(&Ns::Dav, "property-search"))
-    {
+    for search in root.elements().filter(|e| e.is(&Ns::Dav, "property-search")) {
         let prop = search.child(&Ns::Dav, "prop").ok_or(BadXml::Unexpected)?;
         let text = search.child(&Ns::Dav, "match").ok_or(BadXml::Unexpected)?;
         searches.push(PropertySearch {
@@ -304,9 +286,7 @@ pub fn principal_search(root: &Element) -> Result<PrincipalSearch, BadXml> {
             asked: asked(root)?,
             any: root.attribute("test") == Some("anyof"),
             searches,
-            everywhere: root
-                .child(&Ns::Dav, "apply-to-principal-collection-set")
-                .is_some(),
+            everywhere: root.child(&Ns::Dav, "apply-to-principal-collection-set").is_some(),
             limit: limit(root, &Ns::Dav)?,
         }),
     }
@@ -322,10 +302,7 @@ pub fn principal_match(root: &Element) -> Result<PrincipalMatch, BadXml> {
         None if root.child(&Ns::Dav, "self").is_some() => None,
         None => return Err(BadXml::Unexpected),
     };
-    Ok(PrincipalMatch {
-        asked: asked(root)?,
-        property,
-    })
+    Ok(PrincipalMatch { asked: asked(root)?, property })
 }
 
 fn rooted(root: Element, ns: &Ns, local: &str) -> Result<Element, BadXml> {
@@ -358,9 +335,7 @@ fn asked(parent: &Element) -> Result<Asked, BadXml> {
     Ok(Asked {
         which,
         names: list.map(names).transpose()?.unwrap_or_default(),
-        address_data: list
-            .and_then(|list| list.child(&Ns::Card, "address-data"))
-            .map(address_data),
+        address_data: list.and_then(|list| list.child(&Ns::Card, "address-data")).map(address_data),
     })
 }
 
@@ -398,9 +373,7 @@ fn address_data(element: &Element) -> AddressData {
 
 /// `limit/nresults`; CardDAV and WebDAV each have their own.
 fn limit(root: &Element, ns: &Ns) -> Result<Option<usize>, BadXml> {
-    let limit = root
-        .child(ns, "limit")
-        .or_else(|| root.child(&Ns::Dav, "limit"));
+    let limit = root.child(ns, "limit").or_else(|| root.child(&Ns::Dav, "limit"));
     let Some(limit) = limit else { return Ok(None) };
     limit
         .elements()
@@ -415,10 +388,7 @@ mod tests {
     use super::*;
 
     fn name(namespace: &str, local: &str) -> PropertyName {
-        PropertyName {
-            namespace: namespace.into(),
-            local: local.into(),
-        }
+        PropertyName { namespace: namespace.into(), local: local.into() }
     }
 
     #[test]
@@ -449,10 +419,7 @@ mod tests {
         assert_eq!(steps[0], PropertyChange::Remove(name("DAV:", "a")));
         assert!(matches!(&steps[1], PropertyChange::Set(p) if p.name.local == "a"));
         assert_eq!(proppatch(b""), Err(BadXml::Empty));
-        assert_eq!(
-            proppatch(b"<propertyupdate xmlns='DAV:'/>"),
-            Err(BadXml::Unexpected)
-        );
+        assert_eq!(proppatch(b"<propertyupdate xmlns='DAV:'/>"), Err(BadXml::Unexpected));
     }
 
     #[test]
@@ -486,9 +453,6 @@ mod tests {
         assert_eq!(got.asked.names.len(), 2);
         let data = got.asked.address_data.unwrap();
         assert_eq!(data.version.as_deref(), Some("4.0"));
-        assert_eq!(
-            data.properties,
-            [("FN".to_owned(), false), ("NOTE".to_owned(), true)]
-        );
+        assert_eq!(data.properties, [("FN".to_owned(), false), ("NOTE".to_owned(), true)]);
     }
 }

@@ -15,34 +15,21 @@ pub fn property(element: &Element, lang: Option<&str>) -> Property {
         Some(lang) => Some(lang.to_owned()),
     };
     let plain = element.elements().next().is_none()
-        && element
-            .attributes
-            .iter()
-            .all(|a| a.declares().is_some() || is_language(a));
+        && element.attributes.iter().all(|a| a.declares().is_some() || is_language(a));
     let value = if plain {
-        PropertyValue::Text {
-            text: element.text().into_owned(),
-            lang,
-        }
+        PropertyValue::Text { text: element.text().into_owned(), lang }
     } else {
         let mut out = Writer::default();
         let inherited = own.is_none().then_some(lang.as_deref()).flatten();
         write(&mut out, element, &mut Vec::new(), inherited);
         PropertyValue::Xml(String::from_utf8_lossy(&out.take()).into_owned())
     };
-    Property {
-        name: property_name(&element.ns, element.local()),
-        value,
-    }
+    Property { name: property_name(&element.ns, element.local()), value }
 }
 
 /// The element's own `xml:lang`.
 pub fn language(element: &Element) -> Option<&str> {
-    element
-        .attributes
-        .iter()
-        .find(|a| is_language(a))
-        .map(|a| &*a.value)
+    element.attributes.iter().find(|a| is_language(a)).map(|a| &*a.value)
 }
 
 fn is_language(attribute: &Attribute) -> bool {
@@ -58,12 +45,7 @@ fn write<'e>(
     lang: Option<&str>,
 ) {
     let outer = scope.len();
-    scope.extend(
-        element
-            .attributes
-            .iter()
-            .filter_map(|a| a.declares().map(|prefix| (prefix, &*a.value))),
-    );
+    scope.extend(element.attributes.iter().filter_map(|a| a.declares().map(|prefix| (prefix, &*a.value))));
     bind(scope, prefix(&element.qname), &element.ns);
     for attribute in element.attributes.iter().filter(|a| a.ns != Ns::None) {
         bind(scope, prefix(&attribute.qname), &attribute.ns);
@@ -111,11 +93,7 @@ fn prefix(qname: &str) -> &str {
 
 /// Declares the prefix, unless it means that namespace already.
 fn bind<'e>(scope: &mut Vec<(&'e str, &'e str)>, prefix: &'e str, ns: &'e Ns) {
-    let bound = scope
-        .iter()
-        .rev()
-        .find(|(known, _)| *known == prefix)
-        .map_or("", |(_, uri)| uri);
+    let bound = scope.iter().rev().find(|(known, _)| *known == prefix).map_or("", |(_, uri)| uri);
     if bound != ns.uri() && *ns != Ns::Xml {
         scope.push((prefix, ns.uri()));
     }
@@ -140,18 +118,9 @@ mod tests {
             lang: lang.map(str::to_owned),
         };
         assert_eq!(stored("<a><b> x\n</b></a>"), text(" x\n", None));
-        assert_eq!(
-            stored("<a xml:lang='de'><b>x</b></a>"),
-            text("x", Some("de"))
-        );
-        assert_eq!(
-            stored("<a xml:lang='de'><b xml:lang='fr' xmlns:u='u'>x</b></a>"),
-            text("x", Some("fr"))
-        );
-        assert_eq!(
-            stored("<a xml:lang='de'><b xml:lang=''/></a>"),
-            text("", None)
-        );
+        assert_eq!(stored("<a xml:lang='de'><b>x</b></a>"), text("x", Some("de")));
+        assert_eq!(stored("<a xml:lang='de'><b xml:lang='fr' xmlns:u='u'>x</b></a>"), text("x", Some("fr")));
+        assert_eq!(stored("<a xml:lang='de'><b xml:lang=''/></a>"), text("", None));
     }
 
     #[test]

@@ -24,9 +24,7 @@ pub struct Writer {
 impl Writer {
     /// A document with that root (`D:multistatus`), still open.
     pub fn document(root: &'static str, room: usize) -> Self {
-        let mut writer = Self {
-            buffer: Vec::with_capacity(room + 200),
-        };
+        let mut writer = Self { buffer: Vec::with_capacity(room + 200) };
         writer.raw(PROLOGUE);
         writer.raw("<");
         writer.raw(root);
@@ -164,18 +162,9 @@ impl Tag {
         };
         let ns = Ns::of(&name.namespace);
         match (ns.prefix(), &ns) {
-            (Some(prefix), _) => Self {
-                name: format!("{prefix}:{local}").into(),
-                namespace: None,
-            },
-            (None, Ns::None) => Self {
-                name: local.into(),
-                namespace: None,
-            },
-            (None, _) => Self {
-                name: format!("x:{local}").into(),
-                namespace: Some(ns.uri().into()),
-            },
+            (Some(prefix), _) => Self { name: format!("{prefix}:{local}").into(), namespace: None },
+            (None, Ns::None) => Self { name: local.into(), namespace: None },
+            (None, _) => Self { name: format!("x:{local}").into(), namespace: Some(ns.uri().into()) },
         }
     }
 
@@ -235,11 +224,7 @@ mod tests {
     fn tags_declare_what_is_not_constant() {
         let mut out = Writer::default();
         for (namespace, local) in [("DAV:", "a"), ("", "b"), ("u:\"&", "c")] {
-            Tag::of(&PropertyName {
-                namespace: namespace.into(),
-                local: local.into(),
-            })
-            .empty(&mut out);
+            Tag::of(&PropertyName { namespace: namespace.into(), local: local.into() }).empty(&mut out);
         }
         assert_eq!(out.take(), "<D:a/><b/><x:c xmlns:x=\"u:&quot;&amp;\"/>");
     }

@@ -71,8 +71,11 @@ pub(super) fn join_labels(draft: &mut Draft) {
     }
     let mut free: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
     let mut in_order = VecDeque::new();
-    for (at, adr) in
-        draft.out.iter().enumerate().filter_map(|(at, line)| Some((at, line.property().filter(|p| is_free(p))?)))
+    for (at, adr) in draft
+        .out
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, line.property().filter(|p| is_free(p))?)))
     {
         free.entry(key(adr)).or_default().push_back(at);
         in_order.push_back(at);
@@ -115,7 +118,8 @@ fn label_text(label: &str) -> String {
 
 /// What an address and its label have in common: the types, in any order and case.
 fn key(property: &Property) -> String {
-    let mut types: Vec<String> = property.types().map(str::to_ascii_lowercase).filter(|t| t != "pref").collect();
+    let mut types: Vec<String> =
+        property.types().map(str::to_ascii_lowercase).filter(|t| t != "pref").collect();
     types.sort_unstable();
     types.dedup();
     types.join(",")

@@ -180,7 +180,8 @@ pub(super) fn parse(value: &str) -> Option<Date> {
         return None;
     }
     let mut date = calendar(day_part)?;
-    let possible = date.month.is_none_or(|m| (1..=12).contains(&m)) && date.day.is_none_or(|d| (1..=31).contains(&d));
+    let possible =
+        date.month.is_none_or(|m| (1..=12).contains(&m)) && date.day.is_none_or(|d| (1..=31).contains(&d));
     date.time = time;
     // A time belongs to a day: RFC 6350 §4.3.3.
     (possible && (date.time.is_none() || date.day.is_some())).then_some(date)
@@ -210,7 +211,9 @@ fn calendar(text: &str) -> Option<Date> {
     match rest.strip_prefix('-') {
         _ if rest.is_empty() => Some(Date { year, ..Date::default() }),
         Some(rest) => match rest.split_once('-') {
-            Some((month, day)) => Some(Date { year, month: Some(short(month)?), day: Some(short(day)?), time: None }),
+            Some((month, day)) => {
+                Some(Date { year, month: Some(short(month)?), day: Some(short(day)?), time: None })
+            }
             None => Some(Date { year, month: Some(two(rest)?), ..Date::default() }),
         },
         None => {
@@ -228,7 +231,8 @@ impl Date {
 
     /// `1985-04-12`; only for whole dates with a year.
     fn extended(&self) -> String {
-        let (year, month, day) = (self.year.unwrap_or(NO_YEAR), self.month.unwrap_or(1), self.day.unwrap_or(1));
+        let (year, month, day) =
+            (self.year.unwrap_or(NO_YEAR), self.month.unwrap_or(1), self.day.unwrap_or(1));
         format!("{year:04}-{month:02}-{day:02}")
     }
 
@@ -308,7 +312,9 @@ mod tests {
         ] {
             assert_eq!(parse(written).map(|d| d.basic()).as_deref(), Some(basic), "{written}");
         }
-        for text in ["", "circa 1800", "1985-13-01", "19851", "T10", "1985T10", "--", "2020-01-01Tx", "+985-01-01"] {
+        for text in
+            ["", "circa 1800", "1985-13-01", "19851", "T10", "1985T10", "--", "2020-01-01Tx", "+985-01-01"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -77,7 +77,8 @@ impl Draft {
             picks: BTreeMap::new(),
             next_item: 1,
         };
-        for (at, property) in source.iter().enumerate().filter_map(|(at, line)| Some((at, line.property()?))) {
+        for (at, property) in source.iter().enumerate().filter_map(|(at, line)| Some((at, line.property()?)))
+        {
             draft.note(at, property);
         }
         draft
@@ -211,7 +212,8 @@ fn fresh(next: &mut u32, groups: &BTreeMap<String, Group>) -> String {
 
 /// How preferred a property is: 1 to 100, less is more.
 fn rank(property: &Property) -> u8 {
-    let pref = property.parameter("PREF").and_then(|n| n.trim().parse().ok()).filter(|n| (1..=100).contains(n));
+    let pref =
+        property.parameter("PREF").and_then(|n| n.trim().parse().ok()).filter(|n| (1..=100).contains(n));
     let by_type = || if property.has_type("pref") { 1 } else { NOT_PREFERRED };
     pref.unwrap_or_else(by_type)
 }

@@ -37,7 +37,8 @@ pub(super) fn finish(draft: &mut Draft) {
 /// Leaves one of each property that a card has once; alternatives of N are no duplicates.
 fn keep_one(draft: &mut Draft) {
     for (name, last_counts) in SINGLE {
-        let is_one = |line: &Line| line.property().is_some_and(|p| p.is(name) && p.parameter("ALTID").is_none());
+        let is_one =
+            |line: &Line| line.property().is_some_and(|p| p.is(name) && p.parameter("ALTID").is_none());
         let mut left = draft.out.iter().filter(|line| is_one(line)).count();
         if left < 2 {
             continue;

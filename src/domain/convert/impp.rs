@@ -41,9 +41,11 @@ pub(super) fn impp(mut property: Property, draft: &mut Draft) {
             property.take(APPLE_SERVICE);
         }
     } else if property.parameter(APPLE_SERVICE).is_none() {
-        let by_scheme =
-            |scheme: &str| SERVICES.iter().find(|(_, s, _)| scheme.eq_ignore_ascii_case(s)).map(|(_, _, name)| *name);
-        let named = property.parameter("SERVICE-TYPE").or_else(|| scheme(&property.value).and_then(by_scheme));
+        let by_scheme = |scheme: &str| {
+            SERVICES.iter().find(|(_, s, _)| scheme.eq_ignore_ascii_case(s)).map(|(_, _, name)| *name)
+        };
+        let named =
+            property.parameter("SERVICE-TYPE").or_else(|| scheme(&property.value).and_then(by_scheme));
         if let Some(name) = named.map(str::to_owned) {
             property.set(APPLE_SERVICE, name);
         }

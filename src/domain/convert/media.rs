@@ -73,8 +73,9 @@ pub(super) fn to_v4(mut property: Property, draft: &mut Draft) {
         Medium::Inline(from_uri, data) => {
             clear(&mut property);
             let media = from_uri.or(named).or(property.take("MEDIATYPE")).or_else(|| sniff(&data));
-            let media =
-                media.filter(|media| is_media_type(media)).unwrap_or_else(|| "application/octet-stream".to_owned());
+            let media = media
+                .filter(|media| is_media_type(media))
+                .unwrap_or_else(|| "application/octet-stream".to_owned());
             property.value = ["data:", &media, ";base64,", &data].concat();
         }
         Medium::Uri(uri) => {
@@ -109,9 +110,11 @@ fn classify(property: &mut Property) -> Medium {
     if value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:")) {
         return data_uri(value).unwrap_or_else(|| Medium::Uri(clean_uri(value).into_owned()));
     }
-    let encoded =
-        property.parameter("ENCODING").is_some_and(|e| e.eq_ignore_ascii_case("b") || e.eq_ignore_ascii_case("BASE64"));
-    let claimed = encoded || property.value_is("binary") || property.value_is("uri") || property.value_is("url");
+    let encoded = property
+        .parameter("ENCODING")
+        .is_some_and(|e| e.eq_ignore_ascii_case("b") || e.eq_ignore_ascii_case("BASE64"));
+    let claimed =
+        encoded || property.value_is("binary") || property.value_is("uri") || property.value_is("url");
     if value.is_empty() || property.value_is("text") {
         return Medium::Text;
     }
@@ -161,7 +164,10 @@ pub(super) fn clean_uri(value: &str) -> Cow<'_, str> {
 /// The scheme of a URI: a letter, then letters, digits, `+`, `-`, `.`, then a colon. Apple escapes
 /// the colon.
 pub(super) fn scheme(value: &str) -> Option<&str> {
-    let end = value.bytes().take(64).position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))?;
+    let end = value
+        .bytes()
+        .take(64)
+        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))?;
     let (scheme, rest) = value.split_at_checked(end)?;
     let colon = rest.starts_with(':') || rest.starts_with("\\:");
     (colon && scheme.len() > 1 && scheme.starts_with(|c: char| c.is_ascii_alphabetic())).then_some(scheme)
@@ -169,7 +175,8 @@ pub(super) fn scheme(value: &str) -> Option<&str> {
 
 /// Whether nothing but base64 stands here.
 fn is_base64(value: &str) -> bool {
-    value.len() >= 4 && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b' '))
+    value.len() >= 4
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b' '))
 }
 
 /// Base64 without white space and without the line breaks that some clients escape inside it.
@@ -198,7 +205,8 @@ fn class(property: &Property) -> &'static str {
 
 /// The media type that a TYPE word names.
 fn media_of_word(word: &str, class: &str) -> String {
-    let known = TYPE_WORDS.iter().find(|(w, _)| word.eq_ignore_ascii_case(w)).map(|(_, media)| (*media).to_owned());
+    let known =
+        TYPE_WORDS.iter().find(|(w, _)| word.eq_ignore_ascii_case(w)).map(|(_, media)| (*media).to_owned());
     let word_is_media = || Some(word.to_ascii_lowercase()).filter(|w| w.contains('/'));
     known.or_else(word_is_media).unwrap_or_else(|| format!("{class}/{}", word.to_ascii_lowercase()))
 }
@@ -219,10 +227,14 @@ fn take_type_word(property: &mut Property) -> Option<String> {
 fn set_type_word(property: &mut Property, media: Option<String>) {
     let Some(media) = media else { return };
     let class = class(property);
-    let short =
-        TYPE_WORDS.iter().skip(1).find(|(_, m)| media.eq_ignore_ascii_case(m)).map(|(word, _)| (*word).to_owned());
+    let short = TYPE_WORDS
+        .iter()
+        .skip(1)
+        .find(|(_, m)| media.eq_ignore_ascii_case(m))
+        .map(|(word, _)| (*word).to_owned());
     let generic = || media.split_once('/').map(|(_, subtype)| subtype.to_ascii_uppercase());
-    let is_word = |word: &String| word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let is_word =
+        |word: &String| word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     let leads_back = |word: &String| media_of_word(word, class).eq_ignore_ascii_case(&media);
     let word = short.or_else(generic).filter(|word| is_word(word) && leads_back(word));
     match word {
@@ -233,6 +245,7 @@ fn set_type_word(property: &mut Property, media: Option<String>) {
 
 /// Whether it may stand in a data URI without breaking it.
 fn is_media_type(media: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+' | b'-' | b'.' | b'_' | b';' | b'=');
+    let fits =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+' | b'-' | b'.' | b'_' | b';' | b'=');
     media.contains('/') && media.len() <= 127 && media.bytes().all(fits)
 }

@@ -64,7 +64,9 @@ fn phonetic_to_v3(property: Property, draft: &mut Draft) {
         }
         let mut line = Property::new(name, component);
         for kept in ["PHONETIC", "SCRIPT", "LANGUAGE", "ALTID"] {
-            let value = property.parameter(kept).filter(|v| !(kept == "PHONETIC" && v.eq_ignore_ascii_case("script")));
+            let value = property
+                .parameter(kept)
+                .filter(|v| !(kept == "PHONETIC" && v.eq_ignore_ascii_case("script")));
             line.parameters.extend(value.map(|v| Parameter::new(kept, v)));
         }
         draft.push(line);
@@ -145,7 +147,9 @@ fn keep_one_fn(draft: &mut Draft) {
     let mut best: Option<(bool, usize)> = None;
     let mut count = 0;
     for (at, line) in draft.out.iter().enumerate() {
-        let Some(property) = line.property().filter(|p| p.is("FN") && !p.value.trim().is_empty()) else { continue };
+        let Some(property) = line.property().filter(|p| p.is("FN") && !p.value.trim().is_empty()) else {
+            continue;
+        };
         count += 1;
         let preferred = property.has_type("pref");
         if best.is_none_or(|(is, _)| preferred && !is) {
@@ -157,7 +161,9 @@ fn keep_one_fn(draft: &mut Draft) {
     }
     for (at, line) in std::mem::take(&mut draft.out).into_iter().enumerate() {
         match line {
-            Line::Property(p) if p.is("FN") && best.is_some_and(|(_, best)| best != at) => hidden::hide(p, draft),
+            Line::Property(p) if p.is("FN") && best.is_some_and(|(_, best)| best != at) => {
+                hidden::hide(p, draft)
+            }
             line => draft.out.push(line),
         }
     }
@@ -171,10 +177,16 @@ fn derived_fn(lines: &[Line]) -> String {
         let (family, given, middle) = (parts.next(), parts.next(), parts.next());
         let (prefix, suffix) = (parts.next(), parts.next());
         let words = [prefix, given, middle, family, suffix].into_iter().flatten();
-        words.flat_map(|part| text::split(part, ',')).filter(|w| !w.trim().is_empty()).collect::<Vec<_>>().join(" ")
+        words
+            .flat_map(|part| text::split(part, ','))
+            .filter(|w| !w.trim().is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
     });
     let first = |name, separator| {
-        value(name).and_then(|v: &str| text::split(v, separator).find(|p| !p.trim().is_empty())).map(str::to_owned)
+        value(name)
+            .and_then(|v: &str| text::split(v, separator).find(|p| !p.trim().is_empty()))
+            .map(str::to_owned)
     };
     from_n
         .filter(|name| !name.trim().is_empty())

@@ -74,7 +74,8 @@ fn quoted_printable(value: &str) -> String {
     let mut octets = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        let hex =
+            |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
         match (first, hex(tail.first()), hex(tail.get(1))) {
             (b'=', Some(high), Some(low)) => {
                 octets.push(high << 4 | low);
@@ -86,10 +87,14 @@ fn quoted_printable(value: &str) -> String {
             }
         }
     }
-    let decoded =
-        String::from_utf8(octets).unwrap_or_else(|bad| bad.as_bytes().iter().map(|b| char::from(*b)).collect());
+    let decoded = String::from_utf8(octets)
+        .unwrap_or_else(|bad| bad.as_bytes().iter().map(|b| char::from(*b)).collect());
     // Encoded line breaks are breaks of the text, and a line cannot hold one.
-    if decoded.contains(['\r', '\n']) { decoded.replace("\r\n", "\\n").replace(['\r', '\n'], "\\n") } else { decoded }
+    if decoded.contains(['\r', '\n']) {
+        decoded.replace("\r\n", "\\n").replace(['\r', '\n'], "\\n")
+    } else {
+        decoded
+    }
 }
 
 /// Sets TYPE and VALUE of a text value that must be well escaped.

@@ -39,7 +39,8 @@ fn date() -> impl Strategy<Value = (String, String)> {
 /// Lines that no rule knows.
 fn unknown() -> impl Strategy<Value = String> {
     prop_oneof![
-        ("[a-z]{1,5}", text()).prop_map(|(name, value)| format!("X-OWN-{name};P=\"a:b\";TYPE=x,y;PREF=3:{value}")),
+        ("[a-z]{1,5}", text())
+            .prop_map(|(name, value)| format!("X-OWN-{name};P=\"a:b\";TYPE=x,y;PREF=3:{value}")),
         ("item[1-3]", text()).prop_map(|(group, value)| format!("{group}.X-Thing:{value}")),
         "[a-z]{1,9} [a-z ]{0,90}[a-z]",
     ]
@@ -48,7 +49,8 @@ fn unknown() -> impl Strategy<Value = String> {
 /// A line in both versions; what is the same in both is written once.
 fn pair() -> impl Strategy<Value = (String, String)> {
     let same = |names: &'static [&'static str]| {
-        (prop::sample::select(names), parameters_of_types(), text()).prop_map(|(n, p, v)| format!("{n}{p}:{v}"))
+        (prop::sample::select(names), parameters_of_types(), text())
+            .prop_map(|(n, p, v)| format!("{n}{p}:{v}"))
     };
     prop_oneof![
         same(&["TEL", "NOTE", "TITLE", "ROLE", "BIRTHPLACE"]).prop_map(|l| (l.clone(), l)),
@@ -57,15 +59,19 @@ fn pair() -> impl Strategy<Value = (String, String)> {
             .prop_map(|(l, n)| (format!("g{n}.{l}"), format!("g{n}.{l}"))),
         (parameters_of_types(), "[a-z]{1,60}@example\\.org")
             .prop_map(|(p, v)| (format!("EMAIL{p};TYPE=INTERNET:{v}"), format!("EMAIL{p}:{v}"))),
-        (parameters_of_types(), text()).prop_map(|(p, v)| (format!("ADR{p}:;;{v};;;;"), format!("ADR{p}:;;{v};;;;"))),
+        (parameters_of_types(), text())
+            .prop_map(|(p, v)| (format!("ADR{p}:;;{v};;;;"), format!("ADR{p}:;;{v};;;;"))),
         prop::collection::vec(any::<[u8; 3]>(), 1..200).prop_map(|octets| {
             let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, octets.concat());
             (format!("PHOTO;ENCODING=b;TYPE=JPEG:{data}"), format!("PHOTO:data:image/jpeg;base64,{data}"))
         }),
-        (-90..=90_i32, -180..=180_i32).prop_map(|(a, b)| (format!("GEO:{a}.5;{b}"), format!("GEO:geo:{a}.5,{b}"))),
+        (-90..=90_i32, -180..=180_i32)
+            .prop_map(|(a, b)| (format!("GEO:{a}.5;{b}"), format!("GEO:geo:{a}.5,{b}"))),
         "[a-z]{1,20}".prop_map(|v| (format!("X-PRONOUNS:{v}"), format!("PRONOUNS:{v}"))),
-        "[a-f0-9-]{1,20}"
-            .prop_map(|v| (format!("X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:{v}"), format!("MEMBER:urn:uuid:{v}"))),
+        "[a-f0-9-]{1,20}".prop_map(|v| (
+            format!("X-ADDRESSBOOKSERVER-MEMBER:urn:uuid:{v}"),
+            format!("MEMBER:urn:uuid:{v}")
+        )),
     ]
 }
 
@@ -161,7 +167,8 @@ fn well_written(card: &[u8], to: Version) -> Result<(), TestCaseError> {
             .all(|line| line.len() <= 75 || line.contains(&";".repeat(20)) || line.contains(&":".repeat(20)))
     );
     prop_assert!(!text.contains("\r\n :") && !text.contains("\r\n ;"));
-    let has = |name: &str| lines(card).filter_map(|l| Line::parse(&l).property().cloned()).any(|p| p.is(name));
+    let has =
+        |name: &str| lines(card).filter_map(|l| Line::parse(&l).property().cloned()).any(|p| p.is(name));
     prop_assert!(has("FN"));
     prop_assert!(to == V4 || has("N"));
     Ok(())

@@ -29,7 +29,8 @@ pub(super) fn tel_to_v4(mut property: Property, draft: &mut Draft) {
 
 /// The number of a tel URI (RFC 3966) as people write it.
 fn number(value: &str) -> Option<String> {
-    let rest = value.get(..4).filter(|start| start.eq_ignore_ascii_case("tel:")).and_then(|_| value.get(4..))?;
+    let rest =
+        value.get(..4).filter(|start| start.eq_ignore_ascii_case("tel:")).and_then(|_| value.get(4..))?;
     let mut parts = rest.split(';').map(|part| part.trim_end_matches('\\'));
     let number = decode(parts.next().filter(|number| !number.is_empty())?);
     let is_ext = |part: &&str| part.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("ext="));

@@ -6,7 +6,9 @@ use std::cmp::Ordering;
 use super::super::vcard::Version;
 use super::super::vcard::property::{Line, Property};
 use super::draft::Draft;
-use super::{addresses, dates, groups, hidden, impp, media, names, parameters, places, reach, relations, texts};
+use super::{
+    addresses, dates, groups, hidden, impp, media, names, parameters, places, reach, relations, texts,
+};
 
 /// Takes a property of the source and writes what becomes of it.
 type Step = fn(Property, &mut Draft);

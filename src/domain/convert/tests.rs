@@ -130,7 +130,10 @@ fn vc_10_cards_in_3_0_always_have_n() {
 
 #[test]
 fn vc_13_duplicates_are_tolerated() {
-    let lines = whole("UID:a\nUID:b\nREV:20200101T000000Z\nREV:20210101T000000Z\nN:First;;;;\nN:Second;;;;\nFN:x", V4);
+    let lines = whole(
+        "UID:a\nUID:b\nREV:20200101T000000Z\nREV:20210101T000000Z\nN:First;;;;\nN:Second;;;;\nFN:x",
+        V4,
+    );
     assert!(lines.contains(&"UID:a".to_owned()) && !lines.contains(&"UID:b".to_owned()));
     assert!(lines.contains(&"REV:2021-01-01T00:00:00Z".to_owned()));
     assert_eq!(lines.iter().filter(|l| l.starts_with("REV") || l.starts_with("N:")).count(), 2);
@@ -145,7 +148,9 @@ fn vc_15_parameters_survive_quoting_and_circumflexes() {
 
 #[test]
 fn vc_16_every_spelling_of_type_is_understood_and_unknown_types_are_kept() {
-    for v3 in ["TEL;TYPE=home,PREF,x-y:1", "TEL;TYPE=\"home,pref,x-y\":1", "TEL;type=home;type=pref;TYPE=x-y:1"] {
+    for v3 in
+        ["TEL;TYPE=home,PREF,x-y:1", "TEL;TYPE=\"home,pref,x-y\":1", "TEL;type=home;type=pref;TYPE=x-y:1"]
+    {
         let v4 = to_v4(v3);
         let tel = Property::parse(&v4[0]).unwrap();
         assert_eq!(tel.types().collect::<Vec<_>>(), ["home", "x-y"], "{v3}");
@@ -156,8 +161,14 @@ fn vc_16_every_spelling_of_type_is_understood_and_unknown_types_are_kept() {
 
 #[test]
 fn vc_17_the_most_preferred_is_pref() {
-    assert_eq!(to_v3("TEL;PREF=50:1\nTEL;PREF=20;TYPE=cell:2\nTEL:3"), ["TEL:1", "TEL;TYPE=cell;TYPE=pref:2", "TEL:3"]);
-    both_ways("TEL;TYPE=cell;TYPE=pref:1\nTEL;TYPE=cell;TYPE=pref:2", "TEL;TYPE=cell;PREF=1:1\nTEL;TYPE=cell;PREF=1:2");
+    assert_eq!(
+        to_v3("TEL;PREF=50:1\nTEL;PREF=20;TYPE=cell:2\nTEL:3"),
+        ["TEL:1", "TEL;TYPE=cell;TYPE=pref:2", "TEL:3"]
+    );
+    both_ways(
+        "TEL;TYPE=cell;TYPE=pref:1\nTEL;TYPE=cell;TYPE=pref:2",
+        "TEL;TYPE=cell;PREF=1:1\nTEL;TYPE=cell;PREF=1:2",
+    );
     assert_eq!(to_v3("TEL;PREF=900:1\nTEL;PREF=x:2"), ["TEL:1", "TEL:2"]);
 }
 
@@ -169,8 +180,14 @@ fn vc_18_media_become_data_uris_and_back() {
     both_ways("LOGO;ENCODING=b;TYPE=SVG:PHN2", "LOGO:data:image/svg+xml;base64,PHN2");
     both_ways("LOGO;ENCODING=b;X-MEDIATYPE=application/pdf:PHN2", "LOGO:data:application/pdf;base64,PHN2");
     both_ways("LOGO;ENCODING=b;X-MEDIATYPE=\"image/png;a=b\":PHN2", "LOGO:data:image/png;a=b;base64,PHN2");
-    assert_eq!(to_v4("LOGO;ENCODING=b;X-MEDIATYPE=\"a/b,c\":PHN2"), ["LOGO:data:application/octet-stream;base64,PHN2"]);
-    both_ways("PHOTO;VALUE=uri;TYPE=GIF:http://e.org/a,b.gif", "PHOTO;MEDIATYPE=image/gif:http://e.org/a,b.gif");
+    assert_eq!(
+        to_v4("LOGO;ENCODING=b;X-MEDIATYPE=\"a/b,c\":PHN2"),
+        ["LOGO:data:application/octet-stream;base64,PHN2"]
+    );
+    both_ways(
+        "PHOTO;VALUE=uri;TYPE=GIF:http://e.org/a,b.gif",
+        "PHOTO;MEDIATYPE=image/gif:http://e.org/a,b.gif",
+    );
     both_ways("PHOTO;VALUE=uri:http://e.org/a", "PHOTO:http://e.org/a");
 }
 
@@ -244,7 +261,11 @@ fn vc_23_anniversaries_in_every_form() {
     both_ways("item1.X-ABDATE:2010-01-02\nitem1.X-ABLabel:_$!<Anniversary>!$_", "ANNIVERSARY:20100102");
     assert_eq!(
         to_v3("item1.TEL:1\nANNIVERSARY:--0102"),
-        ["item1.TEL:1", "item2.X-ABDATE;X-APPLE-OMIT-YEAR=1604:1604-01-02", "item2.X-ABLabel:_$!<Anniversary>!$_",]
+        [
+            "item1.TEL:1",
+            "item2.X-ABDATE;X-APPLE-OMIT-YEAR=1604:1604-01-02",
+            "item2.X-ABLabel:_$!<Anniversary>!$_",
+        ]
     );
     for name in ["X-ANNIVERSARY", "X-EVOLUTION-ANNIVERSARY", "ANNIVERSARY"] {
         assert_eq!(to_v4(&format!("{name}:2010-01-02")), ["ANNIVERSARY:20100102"]);
@@ -256,12 +277,18 @@ fn vc_23_anniversaries_in_every_form() {
     assert_eq!(twice, ["ANNIVERSARY:20100102", "X-ANNIVERSARY:2011-01-02"]);
     let own = "item1.X-ABDATE:2010-01-02\nitem1.X-ABLabel:Moved in";
     both_ways(own, own);
-    both_ways("item1.X-ANNIVERSARY:2010-01-02\nitem1.X-ABLabel:x", "item1.ANNIVERSARY:20100102\nitem1.X-ABLabel:x");
+    both_ways(
+        "item1.X-ANNIVERSARY:2010-01-02\nitem1.X-ABLabel:x",
+        "item1.ANNIVERSARY:20100102\nitem1.X-ABLabel:x",
+    );
 }
 
 #[test]
 fn vc_24_relations_in_every_form() {
-    both_ways("item1.X-ABRELATEDNAMES:Jane\nitem1.X-ABLabel:_$!<Spouse>!$_", "RELATED;TYPE=spouse;VALUE=text:Jane");
+    both_ways(
+        "item1.X-ABRELATEDNAMES:Jane\nitem1.X-ABLabel:_$!<Spouse>!$_",
+        "RELATED;TYPE=spouse;VALUE=text:Jane",
+    );
     both_ways("item1.X-ABRELATEDNAMES:Jane\nitem1.X-ABLabel:_$!<Other>!$_", "RELATED;VALUE=text:Jane");
     both_ways(
         "item1.X-ABRELATEDNAMES;TYPE=co-worker,met:Bob\nitem1.X-ABLabel:Co-worker",
@@ -273,7 +300,10 @@ fn vc_24_relations_in_every_form() {
     );
     both_ways("RELATED;TYPE=friend:urn:uuid:a", "RELATED;TYPE=friend:urn:uuid:a");
     both_ways("AGENT;VALUE=uri:mailto:a@example.org", "RELATED;TYPE=agent:mailto:a@example.org");
-    both_ways("AGENT:BEGIN:VCARD\\nFN:A\\nEND:VCARD", "RELATED;TYPE=agent;VALUE=text:BEGIN:VCARD\\nFN:A\\nEND:VCARD");
+    both_ways(
+        "AGENT:BEGIN:VCARD\\nFN:A\\nEND:VCARD",
+        "RELATED;TYPE=agent;VALUE=text:BEGIN:VCARD\\nFN:A\\nEND:VCARD",
+    );
     assert_eq!(to_v4("X-SPOUSE:Jane"), ["RELATED;TYPE=spouse;VALUE=text:Jane"]);
     assert_eq!(
         to_v4("X-MANAGER:Ed"),
@@ -338,7 +368,8 @@ fn vc_28_what_4_0_removed_is_carried() {
     assert_eq!(to_v4("X-GENDER:Female"), ["GENDER:F"]);
     assert_eq!(to_v4("X-GENDER:it's complicated"), ["GENDER:;it's complicated"]);
     // Nothing that a carried line names may change the shape of the card.
-    for carried in ["X-CARDKEEP-HIDDEN;X-NAME=END:VCARD", "X-CARDKEEP-HIDDEN;X-NAME=VERSION:2.1", "X-CARDKEEP-HIDDEN:x"]
+    for carried in
+        ["X-CARDKEEP-HIDDEN;X-NAME=END:VCARD", "X-CARDKEEP-HIDDEN;X-NAME=VERSION:2.1", "X-CARDKEEP-HIDDEN:x"]
     {
         both_ways(carried, carried);
     }
@@ -346,7 +377,10 @@ fn vc_28_what_4_0_removed_is_carried() {
 
 #[test]
 fn vc_29_numbers_and_addresses() {
-    assert_eq!(to_v3("TEL;VALUE=uri;TYPE=cell:tel:+1-555-0100;ext=102"), ["TEL;TYPE=cell:+1-555-0100 ext. 102"]);
+    assert_eq!(
+        to_v3("TEL;VALUE=uri;TYPE=cell:tel:+1-555-0100;ext=102"),
+        ["TEL;TYPE=cell:+1-555-0100 ext. 102"]
+    );
     assert_eq!(to_v3("TEL;VALUE=URI:tel:+1%20555"), ["TEL:+1 555"]);
     assert_eq!(to_v3("TEL;VALUE=uri:sip:a@b"), ["TEL;VALUE=uri:sip:a@b"]);
     assert_eq!(to_v4("TEL;VALUE=phone-number:+1 (555) 1"), ["TEL:+1 (555) 1"]);
@@ -402,9 +436,12 @@ fn vc_33_unknown_lines_stay_as_they_are() {
     }
     // A card inside the card is carried line by line.
     let nested =
-        convert(b"BEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nVERSION:2.1\nFN:b\nEND:VCARD\nEND:VCARD", V3, V4).unwrap();
+        convert(b"BEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nVERSION:2.1\nFN:b\nEND:VCARD\nEND:VCARD", V3, V4)
+            .unwrap();
     assert!(
-        String::from_utf8(nested).unwrap().contains("BEGIN:VCARD\r\nVERSION:2.1\r\nFN:b\r\nEND:VCARD\r\nEND:VCARD\r\n")
+        String::from_utf8(nested)
+            .unwrap()
+            .contains("BEGIN:VCARD\r\nVERSION:2.1\r\nFN:b\r\nEND:VCARD\r\nEND:VCARD\r\n")
     );
 }
 
@@ -442,7 +479,8 @@ fn vc_39_the_properties_of_rfc_9554_have_x_forms() {
 
 #[test]
 fn vc_40_the_parameters_of_rfc_9554_are_kept() {
-    let line = "NOTE;AUTHOR=\"urn:a\";AUTHOR-NAME=A;CREATED=20200101T000000Z;DERIVED=true;PROP-ID=n1;LANGUAGE=de:x";
+    let line =
+        "NOTE;AUTHOR=\"urn:a\";AUTHOR-NAME=A;CREATED=20200101T000000Z;DERIVED=true;PROP-ID=n1;LANGUAGE=de:x";
     both_ways(line, line);
 }
 
@@ -536,7 +574,8 @@ fn vc_33_the_corpus_survives_both_round_trips() {
         assert_eq!(once, twice, "{name}: converting what came back gives the same card");
         let (before, after) = (meaning(card), meaning(&back));
         for (property, values) in &before {
-            let normalised = NORMALISED.iter().any(|(card, names)| *card == name && names.contains(&property.as_str()));
+            let normalised =
+                NORMALISED.iter().any(|(card, names)| *card == name && names.contains(&property.as_str()));
             if normalised {
                 assert!(after.contains_key(property), "{name} {property}");
             } else {
@@ -562,7 +601,8 @@ const NORMALISED: [(&str, &[&str]); 9] = [
 /// FN, EMAIL and TEL as calcard reads them.
 fn seen_by_calcard(card: &[u8], name: &str) -> BTreeMap<String, Vec<String>> {
     use calcard::vcard::{VCard, VCardProperty};
-    let card = VCard::parse(std::str::from_utf8(card).unwrap()).unwrap_or_else(|_| panic!("calcard reads {name}"));
+    let card =
+        VCard::parse(std::str::from_utf8(card).unwrap()).unwrap_or_else(|_| panic!("calcard reads {name}"));
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in &card.entries {
         let key = match &entry.name {
@@ -607,7 +647,8 @@ fn cards_in_4_0_pass_the_strict_verdict() {
             convert(&convert(card, V4, V3).unwrap(), V3, V4).unwrap()
         };
         // Lines that are no properties stay, and no strict reader takes them.
-        let v4 = String::from_utf8(v4).unwrap().replace("\r\nbroken line", "").replace("\r\nno colon here", "");
+        let v4 =
+            String::from_utf8(v4).unwrap().replace("\r\nbroken line", "").replace("\r\nno colon here", "");
         let verdict = verdict(v4.as_bytes());
         assert!(matches!(verdict, Verdict::Passed | Verdict::Extension(_)), "{name}: {verdict:?}\n{v4}");
     }
@@ -633,7 +674,11 @@ fn hostile_cards_take_linear_time() {
     let v3 = convert(many.as_bytes(), V4, V3).unwrap();
     let v4 = convert(&v3, V3, V4).unwrap();
     assert!(v4.len() < many.len() * 4);
-    let line = format!("BEGIN:VCARD\nFN:x\nADR;TYPE={}:{}\nEND:VCARD\n", "\"a,".repeat(100_000), ";\\".repeat(500_000));
+    let line = format!(
+        "BEGIN:VCARD\nFN:x\nADR;TYPE={}:{}\nEND:VCARD\n",
+        "\"a,".repeat(100_000),
+        ";\\".repeat(500_000)
+    );
     convert(line.as_bytes(), V3, V4).unwrap();
     convert(line.as_bytes(), V4, V3).unwrap();
 }

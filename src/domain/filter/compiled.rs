@@ -61,7 +61,8 @@ impl Compiled {
         if self.conditions.is_empty() {
             return true;
         }
-        let mut seen: Vec<Seen> = self.conditions.iter().map(|c| Seen { any: c.always, holds: c.always }).collect();
+        let mut seen: Vec<Seen> =
+            self.conditions.iter().map(|c| Seen { any: c.always, holds: c.always }).collect();
         let mut present = vec![false; self.absences];
         for (place, line) in parts(card) {
             if place != Place::Own {
@@ -78,7 +79,9 @@ impl Compiled {
             let Some(view) = LineView::split(&unfolded) else { continue };
             let instance = Instance::new(view);
             for &index in self.asked(view.name) {
-                let (Some(condition), Some(seen)) = (self.conditions.get(index), seen.get_mut(index)) else { continue };
+                let (Some(condition), Some(seen)) = (self.conditions.get(index), seen.get_mut(index)) else {
+                    continue;
+                };
                 if condition.is_in(view.group) {
                     condition.look(&instance, seen, &mut present);
                     match (self.test, &condition.kind) {
@@ -89,7 +92,8 @@ impl Compiled {
                 }
             }
         }
-        let mut answers = self.conditions.iter().zip(&seen).map(|(condition, seen)| condition.answer(seen, &present));
+        let mut answers =
+            self.conditions.iter().zip(&seen).map(|(condition, seen)| condition.answer(seen, &present));
         match self.test {
             Test::AnyOf => answers.any(|answer| answer),
             Test::AllOf => answers.all(|answer| answer),
@@ -148,7 +152,9 @@ impl Condition {
     fn new(group: Option<&str>, name: &str, property: &PropertyFilter, absences: &mut usize) -> Self {
         let kind = match &property.condition {
             PropertyCondition::NotDefined => Kind::Missing,
-            PropertyCondition::Defined { texts, parameters, .. } if texts.is_empty() && parameters.is_empty() => {
+            PropertyCondition::Defined { texts, parameters, .. }
+                if texts.is_empty() && parameters.is_empty() =>
+            {
                 Kind::Exists
             }
             PropertyCondition::Defined { test, texts, parameters } => {
@@ -170,7 +176,8 @@ impl Condition {
                 Kind::Holds { test: *test, texts, parameters: asked, absent }
             }
         };
-        let always = group.is_none() && name.eq_ignore_ascii_case("FN") && !matches!(kind, Kind::Holds { .. });
+        let always =
+            group.is_none() && name.eq_ignore_ascii_case("FN") && !matches!(kind, Kind::Holds { .. });
         Self { group: group.map(|group| group.as_bytes().into()), always, kind }
     }
 
@@ -213,7 +220,8 @@ impl Condition {
             Kind::Missing => !seen.any,
             Kind::Exists => seen.any,
             Kind::Holds { test, absent, .. } => {
-                let mut missing = absent.iter().map(|(_, index)| !present.get(*index).copied().unwrap_or(false));
+                let mut missing =
+                    absent.iter().map(|(_, index)| !present.get(*index).copied().unwrap_or(false));
                 match test {
                     Test::AnyOf => seen.holds || (seen.any && missing.any(|answer| answer)),
                     Test::AllOf => seen.holds && missing.all(|answer| answer),
@@ -249,7 +257,8 @@ impl Text {
     /// none of them may match.
     fn holds_for(&self, instance: &Instance<'_>) -> bool {
         // What a piece contains, the whole contains too.
-        let in_pieces = || self.kind != MatchKind::Contains && instance.pieces().any(|piece| self.finds(piece.trim()));
+        let in_pieces =
+            || self.kind != MatchKind::Contains && instance.pieces().any(|piece| self.finds(piece.trim()));
         let found = self.finds(instance.text()) || in_pieces();
         found != self.negate
     }

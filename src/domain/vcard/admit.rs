@@ -17,7 +17,12 @@ pub(super) const MEDIA: [&str; 4] = ["PHOTO", "LOGO", "SOUND", "KEY"];
 /// Decides whether `submitted` may be stored under `name`, repairing what must be repaired: a
 /// missing UID (from the name when that is a UUID, else `fresh`; CARD-3) and octets that are not
 /// UTF-8 (VC-1). Everything else is kept byte for byte, however odd (D13).
-pub fn admit(submitted: &Bytes, name: &MemberName, fresh: Uuid, limits: &Limits) -> Result<Admitted, NotAdmitted> {
+pub fn admit(
+    submitted: &Bytes,
+    name: &MemberName,
+    fresh: Uuid,
+    limits: &Limits,
+) -> Result<Admitted, NotAdmitted> {
     if submitted.len() > limits.bytes {
         return Err(NotAdmitted::TooLarge);
     }
@@ -109,7 +114,8 @@ impl<'a> Survey<'a> {
 
     /// Notes VERSION and UID; `end` is the line's end in the text.
     fn note(&mut self, line: &RawLine<'a>, end: usize) {
-        let interesting = |name: &[u8]| name.eq_ignore_ascii_case(b"VERSION") || name.eq_ignore_ascii_case(b"UID");
+        let interesting =
+            |name: &[u8]| name.eq_ignore_ascii_case(b"VERSION") || name.eq_ignore_ascii_case(b"UID");
         if line.head().is_some_and(|(_, name)| !interesting(name)) {
             return;
         }

@@ -211,7 +211,8 @@ fn colon_outside_quotes(parameters: &[u8]) -> Option<usize> {
             return Some(at);
         }
         let opens = matches!(parameters.get(..at).and_then(<[u8]>::last), Some(b'=' | b','));
-        let closing = if opens { parameters.get(at + 1..).and_then(|quoted| memchr(b'"', quoted)) } else { None };
+        let closing =
+            if opens { parameters.get(at + 1..).and_then(|quoted| memchr(b'"', quoted)) } else { None };
         from = at + 1 + closing.map_or(0, |length| length + 1);
     }
 }
@@ -228,7 +229,8 @@ mod tests {
 
     fn split(line: &str) -> Option<(Option<&str>, &str, &str, &str)> {
         let text = |octets| std::str::from_utf8(octets).unwrap();
-        LineView::split(line.as_bytes()).map(|v| (v.group.map(text), text(v.name), text(v.parameters), text(v.value)))
+        LineView::split(line.as_bytes())
+            .map(|v| (v.group.map(text), text(v.name), text(v.parameters), text(v.value)))
     }
 
     /// VC-2: every line end, either blank, one blank only, and inside a character.
@@ -254,7 +256,10 @@ mod tests {
         assert_eq!(octets, [&b"A:1\r\n 2\r\n"[..], b"B:3"]);
         let ends: Vec<_> = raw_lines(card).map(|l| l.end()).collect();
         assert_eq!(ends, [&b"\r\n"[..], b""]);
-        assert_eq!(raw_lines(b"item1.TEL;X=1:\r\n 2").next().unwrap().head(), Some((Some(&b"item1"[..]), &b"TEL"[..])));
+        assert_eq!(
+            raw_lines(b"item1.TEL;X=1:\r\n 2").next().unwrap().head(),
+            Some((Some(&b"item1"[..]), &b"TEL"[..]))
+        );
         assert!(raw_lines(b"TE\r\n L:2").next().unwrap().head().is_none());
     }
 

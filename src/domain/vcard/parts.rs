@@ -83,7 +83,8 @@ fn mark(line: &RawLine<'_>) -> Option<Mark> {
         return None;
     }
     let text = line.unfold();
-    let starts = |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()));
+    let starts =
+        |name: &str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()));
     if !(starts("BEGIN") || starts("END") || starts("AGENT")) {
         return None;
     }
@@ -111,7 +112,9 @@ mod tests {
     fn nested_cards_belong_to_the_card_around_them() {
         use Place::*;
         assert_eq!(
-            places("x\nBEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nFN:b\nEND:VCARD\nTEL:1\nEND:VCARD\ny\nBEGIN:VCARD"),
+            places(
+                "x\nBEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nFN:b\nEND:VCARD\nTEL:1\nEND:VCARD\ny\nBEGIN:VCARD"
+            ),
             [Outside, Begin, Own, Own, Nested, Nested, Nested, Own, End, Outside, Begin]
         );
         assert_eq!(

@@ -76,7 +76,8 @@ impl Property {
         let name = std::str::from_utf8(view.name).ok()?;
         let parameters = std::str::from_utf8(view.parameters).ok()?;
         // `NAME:` has no parameters, `NAME;:` has an empty one: the colon's place tells.
-        let has_parameters = line.len() > view.value.len() + 1 + name.len() + group.map_or(0, |g| g.len() + 1);
+        let has_parameters =
+            line.len() > view.value.len() + 1 + name.len() + group.map_or(0, |g| g.len() + 1);
         let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let is_group = |group: &str| group.bytes().all(|b| is_name(b) || b == b'.');
         if name.is_empty() || !name.bytes().all(is_name) || !group.is_none_or(is_group) {
@@ -352,7 +353,9 @@ mod tests {
 
     #[test]
     fn vc_16_all_spellings_of_type_are_equal() {
-        for line in ["TEL;TYPE=a,b:1", "TEL;TYPE=\"a,b\":1", "TEL;type=a;TYPE=b:1", "TEL;a;b:1", "TEL;a;TYPE=b:1"] {
+        for line in
+            ["TEL;TYPE=a,b:1", "TEL;TYPE=\"a,b\":1", "TEL;type=a;TYPE=b:1", "TEL;a;b:1", "TEL;a;TYPE=b:1"]
+        {
             assert_eq!(parse(line).types().collect::<Vec<_>>(), ["a", "b"], "{line}");
         }
         assert_eq!(parse("PHOTO;JPEG;BASE64:x").types().collect::<Vec<_>>(), ["JPEG"]);

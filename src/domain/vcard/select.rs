@@ -107,8 +107,10 @@ mod tests {
                         item2.tel:3\r\nPHOTO:AAAA\r\nAGENT:\r\nBEGIN:VCARD\r\nTEL:4\r\nEND:VCARD\r\nno colon\r\nEND:VCARD\r\n \r\n";
 
     fn some(names: &[(&str, bool)]) -> String {
-        let properties =
-            names.iter().map(|&(name, novalue)| SelectedProperty { name: name.to_owned(), novalue }).collect();
+        let properties = names
+            .iter()
+            .map(|&(name, novalue)| SelectedProperty { name: name.to_owned(), novalue })
+            .collect();
         let card = select(CARD.as_bytes(), &Selection { all: false, properties });
         String::from_utf8(card).unwrap()
     }
@@ -121,14 +123,20 @@ mod tests {
     #[test]
     fn chosen_properties_in_the_cards_order() {
         assert_eq!(some(&[]), framed("version:3.0\r\n"));
-        assert_eq!(some(&[("fn", false), ("UID", false)]), framed("UID:1\r\nversion:3.0\r\nFN:Ja\r\n ne\r\n"));
+        assert_eq!(
+            some(&[("fn", false), ("UID", false)]),
+            framed("UID:1\r\nversion:3.0\r\nFN:Ja\r\n ne\r\n")
+        );
     }
 
     /// CARD-30, RFC 6352 §10.4.2.
     #[test]
     fn groups_and_novalue() {
         let home = "item1.TEL;TYPE=\r\n home:2\r\n";
-        assert_eq!(some(&[("TEL", false)]), framed(&format!("version:3.0\r\nTEL:1\r\n{home}item2.tel:3\r\n")));
+        assert_eq!(
+            some(&[("TEL", false)]),
+            framed(&format!("version:3.0\r\nTEL:1\r\n{home}item2.tel:3\r\n"))
+        );
         assert_eq!(some(&[("ITEM1.tel", false)]), framed(&format!("version:3.0\r\n{home}")));
         assert_eq!(some(&[("item1.TEL", true)]), framed("version:3.0\r\nitem1.TEL;TYPE=home:\r\n"));
         assert_eq!(
@@ -139,7 +147,10 @@ mod tests {
 
     #[test]
     fn a_nested_card_goes_with_its_agent() {
-        assert_eq!(some(&[("AGENT", false)]), framed("version:3.0\r\nAGENT:\r\nBEGIN:VCARD\r\nTEL:4\r\nEND:VCARD\r\n"));
+        assert_eq!(
+            some(&[("AGENT", false)]),
+            framed("version:3.0\r\nAGENT:\r\nBEGIN:VCARD\r\nTEL:4\r\nEND:VCARD\r\n")
+        );
     }
 
     proptest! {

@@ -125,7 +125,9 @@ impl Plain {
         let medium = MEDIA.iter().any(|name| view.is(name));
         self.size += view.name.len() + view.parameters.len() + if medium { 0 } else { view.value.len() };
         // The parser recurses once for every dot before the name, and RFC 6350 allows one.
-        let word = |octets: &[u8]| !octets.is_empty() && octets.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+        let word = |octets: &[u8]| {
+            !octets.is_empty() && octets.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        };
         self.refused |= !word(view.name) || !view.group.is_none_or(word);
         if self.refused || self.size > LARGEST {
             return;
@@ -201,8 +203,12 @@ mod tests {
 
     #[test]
     fn later_rfcs_are_named() {
-        let lines = "FN;PROP-ID=n:x\r\nPRONOUNS:they\r\nGRAMGENDER:feminine\r\nTEL;INDEX=1;SERVICE-TYPE=x:1\r\n";
-        assert_eq!(of(lines), Verdict::Extension(vec!["PROP-ID", "PRONOUNS", "GRAMGENDER", "INDEX", "SERVICE-TYPE"]));
+        let lines =
+            "FN;PROP-ID=n:x\r\nPRONOUNS:they\r\nGRAMGENDER:feminine\r\nTEL;INDEX=1;SERVICE-TYPE=x:1\r\n";
+        assert_eq!(
+            of(lines),
+            Verdict::Extension(vec!["PROP-ID", "PRONOUNS", "GRAMGENDER", "INDEX", "SERVICE-TYPE"])
+        );
     }
 
     #[test]
@@ -224,7 +230,10 @@ mod tests {
     /// The parser is never shown what would keep it busy or overflow its stack.
     #[test]
     fn large_cards_are_not_asked_about() {
-        assert_eq!(of(&format!("FN:x\r\nPHOTO:data:image/jpeg;base64,{}\r\n", "A".repeat(1 << 20))), Verdict::Passed);
+        assert_eq!(
+            of(&format!("FN:x\r\nPHOTO:data:image/jpeg;base64,{}\r\n", "A".repeat(1 << 20))),
+            Verdict::Passed
+        );
         assert_eq!(of(&format!("FN:x\r\nNOTE:{}\r\n", "A".repeat(LARGEST))), Verdict::TooLarge);
         assert_eq!(of(&"MEMBER:urn:uuid:x\r\n".repeat(MOST + 1)), Verdict::TooLarge);
         assert_eq!(of(&format!("FN:x\r\n{}X:1\r\n", "a.".repeat(30_000))), Verdict::Refused);

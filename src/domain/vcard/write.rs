@@ -72,7 +72,9 @@ fn fold(line: &str, out: &mut Vec<u8>) {
     let mut room = WIDTH;
     while rest.len() > room {
         let at = break_at(rest, room);
-        let Some((head, tail)) = rest.split_at_checked(at).filter(|(_, tail)| !tail.is_empty()) else { break };
+        let Some((head, tail)) = rest.split_at_checked(at).filter(|(_, tail)| !tail.is_empty()) else {
+            break;
+        };
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(b"\r\n ");
         rest = tail;
@@ -85,7 +87,8 @@ fn fold(line: &str, out: &mut Vec<u8>) {
 /// The last place in the first `room` octets where a continuation may begin, or else the first
 /// one after them.
 fn break_at(text: &str, room: usize) -> usize {
-    let may_start = |at: &usize| text.is_char_boundary(*at) && !matches!(text.as_bytes().get(*at), Some(b':' | b';'));
+    let may_start =
+        |at: &usize| text.is_char_boundary(*at) && !matches!(text.as_bytes().get(*at), Some(b':' | b';'));
     (1..=room).rev().find(may_start).or_else(|| (room + 1..text.len()).find(may_start)).unwrap_or(text.len())
 }
 

@@ -25,7 +25,8 @@ fn in_xml(character: char) -> bool {
 /// Whether the octets may hold such a character: a control, or 0xEF, with which U+FFFE and U+FFFF
 /// begin. Without an early exit inside a block, so that the compiler makes it wide.
 fn suspicious(octets: &[u8]) -> bool {
-    let odd = |octet: u8| (octet < 0x20) & (octet != b'\t') & (octet != b'\n') & (octet != b'\r') | (octet == 0xEF);
+    let odd =
+        |octet: u8| (octet < 0x20) & (octet != b'\t') & (octet != b'\n') & (octet != b'\r') | (octet == 0xEF);
     octets.chunks(256).any(|block| block.iter().fold(0, |found, &octet| found | u8::from(odd(octet))) != 0)
 }
 
@@ -37,7 +38,10 @@ mod tests {
 
     #[test]
     fn only_what_xml_cannot_hold_goes() {
-        assert!(matches!(xml_safe("FN:Jörg\r\n\t\u{7f}\u{85}".as_bytes()), Cow::Borrowed("FN:Jörg\r\n\t\u{7f}\u{85}")));
+        assert!(matches!(
+            xml_safe("FN:Jörg\r\n\t\u{7f}\u{85}".as_bytes()),
+            Cow::Borrowed("FN:Jörg\r\n\t\u{7f}\u{85}")
+        ));
         assert_eq!(
             xml_safe("\u{feff}a\0b\u{1f}c\u{b}\u{c}d\u{fffe}\u{ffff}\u{fffd}\u{ff21}\u{10ffff}".as_bytes()),
             "abcd\u{fffd}\u{ff21}\u{10ffff}"

@@ -56,7 +56,9 @@ impl Service {
         }
         let credentials = Credentials { user: DEMO.into(), password: DEMO.into() };
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        self.sign_in(credentials, here).await.map_err(|_| Fault("the demo's user cannot sign in".into()).into())
+        self.sign_in(credentials, here)
+            .await
+            .map_err(|_| Fault("the demo's user cannot sign in".into()).into())
     }
 
     async fn demo_cards(&self, caller: &Caller) -> Answer<()> {

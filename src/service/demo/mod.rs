@@ -34,45 +34,19 @@ pub struct DemoCard {
 /// All cards of the demo: the same octets at every call.
 pub fn cards() -> Vec<DemoCard> {
     let rows = rows();
-    rows.iter()
-        .map(|row| DemoCard {
-            name: row.name,
-            book: row.book,
-            card: row.card(&rows),
-        })
-        .collect()
+    rows.iter().map(|row| DemoCard { name: row.name, book: row.book, card: row.card(&rows) }).collect()
 }
 
 const TABLE: &str = include_str!("contacts.txt");
 
 /// The pictures that `PHOTO` rows name: file, media type, octets.
 const PICTURES: [(&str, &str, &[u8]); 8] = [
-    (
-        "person-1.jpg",
-        "JPEG",
-        include_bytes!("photos/person-1.jpg"),
-    ),
-    (
-        "person-2.jpg",
-        "JPEG",
-        include_bytes!("photos/person-2.jpg"),
-    ),
-    (
-        "person-3.jpg",
-        "JPEG",
-        include_bytes!("photos/person-3.jpg"),
-    ),
-    (
-        "person-4.jpg",
-        "JPEG",
-        include_bytes!("photos/person-4.jpg"),
-    ),
+    ("person-1.jpg", "JPEG", include_bytes!("photos/person-1.jpg")),
+    ("person-2.jpg", "JPEG", include_bytes!("photos/person-2.jpg")),
+    ("person-3.jpg", "JPEG", include_bytes!("photos/person-3.jpg")),
+    ("person-4.jpg", "JPEG", include_bytes!("photos/person-4.jpg")),
     ("person-5.png", "PNG", include_bytes!("photos/person-5.png")),
-    (
-        "person-6.jpg",
-        "JPEG",
-        include_bytes!("photos/person-6.jpg"),
-    ),
+    ("person-6.jpg", "JPEG", include_bytes!("photos/person-6.jpg")),
     ("logo-1.png", "PNG", include_bytes!("photos/logo-1.png")),
     ("logo-2.png", "PNG", include_bytes!("photos/logo-2.png")),
 ];
@@ -89,13 +63,8 @@ struct Row {
 /// Reads the table. A stanza's place gives its UID, so that a demo's UIDs stay the same.
 fn rows() -> Vec<Row> {
     let lines = |stanza: &'static str| stanza.lines().filter(|line| !line.starts_with('#'));
-    let stanzas = TABLE
-        .split("\n\n")
-        .filter(|stanza| lines(stanza).next().is_some());
-    stanzas
-        .enumerate()
-        .filter_map(|(index, stanza)| Row::read(index + 1, lines(stanza)))
-        .collect()
+    let stanzas = TABLE.split("\n\n").filter(|stanza| lines(stanza).next().is_some());
+    stanzas.enumerate().filter_map(|(index, stanza)| Row::read(index + 1, lines(stanza))).collect()
 }
 
 impl Row {
@@ -123,10 +92,7 @@ impl Row {
     }
 
     fn field(&self, wanted: &str) -> Option<&'static str> {
-        self.fields
-            .iter()
-            .find(|(name, _)| *name == wanted)
-            .map(|(_, value)| *value)
+        self.fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
     }
 
     /// FN as the table gives it, or else what the name or the organisation makes of it.
@@ -137,14 +103,9 @@ impl Row {
         if let Some(name) = self.field("N") {
             let mut parts = name.split(';');
             let mut part = || parts.next().unwrap_or_default();
-            let (family, given, additional, prefix, suffix) =
-                (part(), part(), part(), part(), part());
+            let (family, given, additional, prefix, suffix) = (part(), part(), part(), part(), part());
             let words = [prefix, given, additional, family, suffix];
-            return words
-                .into_iter()
-                .filter(|word| !word.is_empty())
-                .collect::<Vec<_>>()
-                .join(" ");
+            return words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
         }
         self.field("ORG").unwrap_or_default().to_owned()
     }
@@ -152,26 +113,14 @@ impl Row {
     fn card(&self, all: &[Row]) -> Vec<u8> {
         let v3 = self.version == Version::V3;
         let formatted = self.formatted();
-        let mut card = CardText {
-            v3,
-            writer: Writer::default(),
-            labels: 0,
-            preferred: Vec::new(),
-        };
+        let mut card = CardText { v3, writer: Writer::default(), labels: 0, preferred: Vec::new() };
         card.line("BEGIN", "VCARD");
         card.line("VERSION", if v3 { "3.0" } else { "4.0" });
-        card.line(
-            "UID",
-            &format!("{}{}", if v3 { "" } else { "urn:uuid:" }, self.uid),
-        );
+        card.line("UID", &format!("{}{}", if v3 { "" } else { "urn:uuid:" }, self.uid));
         card.line("FN", &escape(&formatted));
         // 3.0 demands N, and iOS hides cards without it (VC-10).
         if v3 && self.field("N").is_none() {
-            let whole = if self.field("KIND") == Some("company") {
-                ""
-            } else {
-                &formatted
-            };
+            let whole = if self.field("KIND") == Some("company") { "" } else { &formatted };
             card.line("N", &format!("{};;;;", escape(whole)));
         }
         for (name, value) in &self.fields {
@@ -182,23 +131,13 @@ impl Row {
                 _ => card.plain(name, value),
             }
         }
-        card.line(
-            "REV",
-            if v3 {
-                "2026-11-02T09:00:00Z"
-            } else {
-                "20261102T090000Z"
-            },
-        );
+        card.line("REV", if v3 { "2026-11-02T09:00:00Z" } else { "20261102T090000Z" });
         card.line("END", "VCARD");
         card.writer.finish()
     }
 
     fn typed_as(&self, wanted: &str) -> usize {
-        self.fields
-            .iter()
-            .filter(|(name, _)| *name == wanted)
-            .count()
+        self.fields.iter().filter(|(name, _)| *name == wanted).count()
     }
 }
 
@@ -236,11 +175,7 @@ impl CardText {
         }
         if !own_label && kind != "other" {
             head += ";TYPE=";
-            head += &if self.v3 {
-                kind.to_uppercase()
-            } else {
-                kind.to_owned()
-            };
+            head += &if self.v3 { kind.to_uppercase() } else { kind.to_owned() };
         }
         if several && first {
             head += if self.v3 { ";TYPE=PREF" } else { ";PREF=1" };
@@ -269,11 +204,7 @@ impl CardText {
 
     fn member(&mut self, row: Option<&Row>) {
         if let Some(row) = row {
-            let name = if self.v3 {
-                "X-ADDRESSBOOKSERVER-MEMBER"
-            } else {
-                "MEMBER"
-            };
+            let name = if self.v3 { "X-ADDRESSBOOKSERVER-MEMBER" } else { "MEMBER" };
             self.line(name, &format!("urn:uuid:{}", row.uid));
         }
     }
@@ -298,10 +229,7 @@ impl CardText {
             (true, Some(day)) => self.line("BDAY;X-APPLE-OMIT-YEAR=1604", &format!("1604-{day}")),
             (false, _) => {
                 let basic = date.strip_prefix("--").unwrap_or(date).replace('-', "");
-                self.line(
-                    "BDAY",
-                    &format!("{}{basic}", if date.starts_with("--") { "--" } else { "" }),
-                );
+                self.line("BDAY", &format!("{}{basic}", if date.starts_with("--") { "--" } else { "" }));
             }
         }
     }
@@ -314,10 +242,7 @@ impl CardText {
         if self.v3 {
             self.line(&format!("PHOTO;ENCODING=b;TYPE={kind}"), &text);
         } else {
-            self.line(
-                "PHOTO",
-                &format!("data:image/{};base64,{text}", kind.to_lowercase()),
-            );
+            self.line("PHOTO", &format!("data:image/{};base64,{text}", kind.to_lowercase()));
         }
     }
 }

@@ -16,16 +16,8 @@ impl Derivation<'_> {
                 if self.value(key.clone()).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
-                let home = CollectionRow {
-                    owner: row.id,
-                    home: None,
-                    created: row.created,
-                    default: false,
-                };
-                self.put(
-                    keys::collection(CollectionId::from_bytes(row.home)),
-                    rows::encode(&home),
-                );
+                let home = CollectionRow { owner: row.id, home: None, created: row.created, default: false };
+                self.put(keys::collection(CollectionId::from_bytes(row.home)), rows::encode(&home));
                 self.put(key, rows::encode(row));
                 Ok(())
             }
@@ -42,21 +34,14 @@ impl Derivation<'_> {
                 Ok(())
             }
             AccountOp::AddAppPassword(row) => {
-                if self
-                    .value(keys::account(&row.account_name))
-                    .await?
-                    .is_none()
-                {
+                if self.value(keys::account(&row.account_name)).await?.is_none() {
                     return Err(Halt::Unmet(Unmet::NoMember));
                 }
                 if self.value(keys::app_password(&row.secret)).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
                 self.put(keys::app_password(&row.secret), rows::encode(row));
-                self.put(
-                    keys::app_password_of(&row.account, &row.id),
-                    rows::encode(row),
-                );
+                self.put(keys::app_password_of(&row.account, &row.id), rows::encode(row));
                 Ok(())
             }
             AccountOp::RemoveAppPassword(row) => {
@@ -79,9 +64,7 @@ impl Derivation<'_> {
     fn account_key(&self, row: &AccountRow) -> Step<Vec<u8>> {
         match UserName::parse(&row.name) {
             Ok(name) => Ok(keys::account(&self.sealer.user(&name))),
-            Err(_) => Err(Halt::Failed(StoreError::Malformed(
-                "an account has no valid name",
-            ))),
+            Err(_) => Err(Halt::Failed(StoreError::Malformed("an account has no valid name"))),
         }
     }
 }

@@ -31,9 +31,7 @@ impl Derivation<'_> {
             wanted.extend(uid.map(|uid| keys::uid(book, &self.sealer.uid(book.as_bytes(), uid))));
         };
         match op {
-            CardOp::Put {
-                book, name, card, ..
-            } => want(*book, name, Some(&card.uid)),
+            CardOp::Put { book, name, card, .. } => want(*book, name, Some(&card.uid)),
             CardOp::Remove { book, name } => want(*book, name, None),
             CardOp::Transfer { from, to, .. } => {
                 want(from.0, &from.1, None);
@@ -44,12 +42,7 @@ impl Derivation<'_> {
 
     pub(super) async fn card(&mut self, op: &CardOp) -> Step<()> {
         match op {
-            CardOp::Put {
-                book,
-                name,
-                card,
-                fresh,
-            } => self.put_card(*book, name, card, *fresh).await,
+            CardOp::Put { book, name, card, fresh } => self.put_card(*book, name, card, *fresh).await,
             CardOp::Remove { book, name } => self.remove_card(*book, name).await,
             CardOp::Transfer { from, to, copy } => self.transfer_card(from, to, *copy).await,
         }
@@ -65,14 +58,11 @@ impl Derivation<'_> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let old = self.present(book, &member).await?;
-        self.claim_uid(book, &member, name, &card.uid, old.as_ref())
-            .await?;
+        self.claim_uid(book, &member, name, &card.uid, old.as_ref()).await?;
         let now = rows::micros(self.commit.at);
         let version = old.as_ref().map_or(1, |old| old.row.version + 1);
         let row = CardRow {
-            contact: old
-                .as_ref()
-                .map_or(*fresh.as_bytes(), |old| old.row.contact),
+            contact: old.as_ref().map_or(*fresh.as_bytes(), |old| old.row.contact),
             name: name.as_str().to_owned(),
             uid: card.uid.as_str().to_owned(),
             version,
@@ -91,23 +81,16 @@ impl Derivation<'_> {
             self.keep_history(book, &old.row).await?;
         }
         let contact = ContactId::from_bytes(row.contact);
-        self.put(
-            keys::body(book, contact),
-            rows::encode_body(&member, &card.body),
-        );
+        self.put(keys::body(book, contact), rows::encode_body(&member, &card.body));
         self.note(&row, old.is_none());
         let before = old.map(|old| old.revision);
-        self.log_changed(book, member, rows::encode_slotted(&row), before)
-            .await
+        self.log_changed(book, member, rows::encode_slotted(&row), before).await
     }
 
     async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
-        let old = self
-            .present(book, &member)
-            .await?
-            .ok_or(Halt::Unmet(Unmet::NoMember))?;
+        let old = self.present(book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
         self.forget(book, &old.row)?;
         self.log_removed(book, member, name, old.revision).await
     }
@@ -122,10 +105,7 @@ impl Derivation<'_> {
         self.need_collection(to.0).await?;
         let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
-        let source = self
-            .present(from.0, &source_member)
-            .await?
-            .ok_or(Halt::Unmet(Unmet::NoMember))?;
+        let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
         let body = self.body(from.0, &source.row).await?;
         let old = self.present(to.0, &member).await?;
         if copy.is_none() {
@@ -135,13 +115,9 @@ impl Derivation<'_> {
         if let Some(old) = &old {
             self.forget(to.0, &old.row)?;
         }
-        self.claim_transferred_uid(from, to, &source.row, copy.is_some(), old.as_ref())
-            .await?;
+        self.claim_transferred_uid(from, to, &source.row, copy.is_some(), old.as_ref()).await?;
         let now = rows::micros(self.commit.at);
-        let mut row = CardRow {
-            name: to.1.as_str().to_owned(),
-            ..source.row
-        };
+        let mut row = CardRow { name: to.1.as_str().to_owned(), ..source.row };
         if let Some(fresh) = copy {
             let original = row.contact;
             row = CardRow { contact: *fresh.as_bytes(), version: 1, created: now, ..row };
@@ -149,14 +125,10 @@ impl Derivation<'_> {
             row.etag = self.sealer.etag(row.version, &body).0;
         }
         row.modified = now;
-        self.put(
-            keys::body(to.0, ContactId::from_bytes(row.contact)),
-            rows::encode_body(&member, &body),
-        );
+        self.put(keys::body(to.0, ContactId::from_bytes(row.contact)), rows::encode_body(&member, &body));
         self.note(&row, old.is_none());
         let before = old.map(|old| old.revision);
-        self.log_changed(to.0, member, rows::encode_slotted(&row), before)
-            .await
+        self.log_changed(to.0, member, rows::encode_slotted(&row), before).await
     }
 
     /// Gives a copy what clients wrote on the original (RFC 4918 §9.8.2).
@@ -170,19 +142,10 @@ impl Derivation<'_> {
     }
 
     /// Takes a moved card out of where it was; history and properties follow the contact.
-    async fn leave(
-        &mut self,
-        from: &(CollectionId, MemberName),
-        member: Hash,
-        source: &Present,
-    ) -> Step<()> {
-        self.delete(keys::body(
-            from.0,
-            ContactId::from_bytes(source.row.contact),
-        ));
+    async fn leave(&mut self, from: &(CollectionId, MemberName), member: Hash, source: &Present) -> Step<()> {
+        self.delete(keys::body(from.0, ContactId::from_bytes(source.row.contact)));
         self.delete(self.uid_key(from.0, &source.row.uid)?);
-        self.log_removed(from.0, member, &from.1, source.revision)
-            .await
+        self.log_removed(from.0, member, &from.1, source.revision).await
     }
 
     async fn present(&mut self, book: CollectionId, member: &Hash) -> Step<Option<Present>> {
@@ -197,18 +160,14 @@ impl Derivation<'_> {
 
     async fn body(&mut self, book: CollectionId, row: &CardRow) -> Step<Bytes> {
         // The member's row is a guard, and no body changes without it.
-        match self
-            .unguarded(keys::body(book, ContactId::from_bytes(row.contact)))
-            .await?
-        {
+        match self.unguarded(keys::body(book, ContactId::from_bytes(row.contact))).await? {
             Some(value) => Ok(rows::body_bytes(&value)?),
             None => Err(Halt::Failed(StoreError::Damaged("a card has no body"))),
         }
     }
 
     fn uid_key(&self, book: CollectionId, uid: &str) -> Step<Vec<u8>> {
-        let uid =
-            Uid::new(uid).ok_or(Halt::Failed(StoreError::Damaged("a card has an empty UID")))?;
+        let uid = Uid::new(uid).ok_or(Halt::Failed(StoreError::Damaged("a card has an empty UID")))?;
         Ok(keys::uid(book, &self.sealer.uid(book.as_bytes(), &uid)))
     }
 
@@ -226,9 +185,7 @@ impl Derivation<'_> {
         match self.uid_holder(&key).await? {
             Some(holder) if holder == *member => return Ok(()),
             Some(holder) => {
-                return Err(Halt::Unmet(Unmet::UidTaken(
-                    self.name_of(book, &holder).await?,
-                )));
+                return Err(Halt::Unmet(Unmet::UidTaken(self.name_of(book, &holder).await?)));
             }
             None => {}
         }
@@ -256,9 +213,7 @@ impl Derivation<'_> {
         if let Some(holder) = self.uid_holder(&key).await?
             && !freed
         {
-            return Err(Halt::Unmet(Unmet::UidTaken(
-                self.name_of(to.0, &holder).await?,
-            )));
+            return Err(Halt::Unmet(Unmet::UidTaken(self.name_of(to.0, &holder).await?)));
         }
         self.put(key, rows::encode(&UidRow { member }));
         Ok(())
@@ -273,10 +228,7 @@ impl Derivation<'_> {
 
     async fn name_of(&self, book: CollectionId, member: &Hash) -> Step<MemberName> {
         const LOST: Halt = Halt::Failed(StoreError::Damaged("a UID belongs to no card"));
-        let value = self
-            .unguarded(keys::member(book, member))
-            .await?
-            .ok_or(LOST)?;
+        let value = self.unguarded(keys::member(book, member)).await?.ok_or(LOST)?;
         let (_, row) = rows::decode_slotted::<CardRow>(&value)?;
         MemberName::parse(&row.name).map_err(|_| LOST)
     }

@@ -53,10 +53,7 @@ impl Derivation<'_> {
                 self.log_link(*home, to, id, before).await
             }
             CollectionOp::Remove { home, name } => {
-                let (revision, id) = self
-                    .link(*home, name)
-                    .await?
-                    .ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let (revision, id) = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 let member = self.sealer.member(home.as_bytes(), name);
                 self.condemn(id, false);
                 self.log_removed(*home, member, name, revision).await
@@ -66,7 +63,12 @@ impl Derivation<'_> {
 
     /// Makes room for a book: what is there goes when it may be replaced. Answers the revision that
     /// the place was logged at.
-    async fn clear_place(&mut self, home: CollectionId, name: &MemberName, replace: bool) -> Step<Option<u64>> {
+    async fn clear_place(
+        &mut self,
+        home: CollectionId,
+        name: &MemberName,
+        replace: bool,
+    ) -> Step<Option<u64>> {
         match self.link(home, name).await? {
             None => Ok(None),
             Some(_) if !replace => Err(Halt::Unmet(Unmet::Taken)),
@@ -107,11 +109,7 @@ impl Derivation<'_> {
         before: Option<u64>,
     ) -> Step<()> {
         let member: Hash = self.sealer.member(home.as_bytes(), name);
-        let row = LinkRow {
-            name: name.as_str().to_owned(),
-            collection: *id.as_bytes(),
-        };
-        self.log_changed(home, member, rows::encode_slotted(&row), before)
-            .await
+        let row = LinkRow { name: name.as_str().to_owned(), collection: *id.as_bytes() };
+        self.log_changed(home, member, rows::encode_slotted(&row), before).await
     }
 }

@@ -88,11 +88,8 @@ impl<'a> Derivation<'a> {
                 Op::Account(op) => this.account(op).await?,
             }
         }
-        this.batch.guards = this
-            .read
-            .into_iter()
-            .map(|(key, value)| (key, value.map_or(Guard::Absent, Guard::Is)))
-            .collect();
+        this.batch.guards =
+            this.read.into_iter().map(|(key, value)| (key, value.map_or(Guard::Absent, Guard::Is))).collect();
         Ok((this.batch, this.committed))
     }
 
@@ -192,11 +189,7 @@ impl<'a> Derivation<'a> {
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.batch.writes.push(Write::Put {
-            key,
-            value,
-            stamp: None,
-        });
+        self.batch.writes.push(Write::Put { key, value, stamp: None });
     }
 
     fn delete(&mut self, key: Vec<u8>) {
@@ -213,16 +206,8 @@ impl<'a> Derivation<'a> {
         before: Option<u64>,
     ) -> Step<()> {
         let counter = self.log(collection, member, false, before).await?;
-        let stamp = Some(Stamp {
-            counter,
-            in_key: false,
-            in_value: Some(0),
-        });
-        self.batch.writes.push(Write::Put {
-            key: keys::member(collection, &member),
-            value: row,
-            stamp,
-        });
+        let stamp = Some(Stamp { counter, in_key: false, in_value: Some(0) });
+        self.batch.writes.push(Write::Put { key: keys::member(collection, &member), value: row, stamp });
         Ok(())
     }
 
@@ -236,19 +221,9 @@ impl<'a> Derivation<'a> {
     ) -> Step<()> {
         let counter = self.log(collection, member, true, Some(before)).await?;
         self.delete(keys::member(collection, &member));
-        let row = TombstoneRow {
-            name: name.as_str().to_owned(),
-            at: rows::micros(self.commit.at),
-        };
-        let (key, value) = (
-            keys::tombstone(collection, &member),
-            rows::encode_slotted(&row),
-        );
-        let stamp = Some(Stamp {
-            counter,
-            in_key: false,
-            in_value: Some(0),
-        });
+        let row = TombstoneRow { name: name.as_str().to_owned(), at: rows::micros(self.commit.at) };
+        let (key, value) = (keys::tombstone(collection, &member), rows::encode_slotted(&row));
+        let stamp = Some(Stamp { counter, in_key: false, in_value: Some(0) });
         self.batch.writes.push(Write::Put { key, value, stamp });
         Ok(())
     }
@@ -261,9 +236,7 @@ impl<'a> Derivation<'a> {
         before: Option<u64>,
     ) -> Step<usize> {
         if !self.logged.insert((collection, member)) {
-            return Err(Halt::Failed(StoreError::Malformed(
-                "a member is touched twice",
-            )));
+            return Err(Halt::Failed(StoreError::Malformed("a member is touched twice")));
         }
         let tombstone = keys::tombstone(collection, &member);
         if let Some(value) = self.value(tombstone.clone()).await? {
@@ -277,16 +250,8 @@ impl<'a> Derivation<'a> {
         let counter = self.batch.counters.len();
         self.batch.counters.push(keys::revision(collection));
         let value = rows::encode(&ChangeRow { member, removed });
-        let stamp = Some(Stamp {
-            counter,
-            in_key: true,
-            in_value: None,
-        });
-        self.batch.writes.push(Write::Put {
-            key: keys::change_stem(collection),
-            value,
-            stamp,
-        });
+        let stamp = Some(Stamp { counter, in_key: true, in_value: None });
+        self.batch.writes.push(Write::Put { key: keys::change_stem(collection), value, stamp });
         Ok(counter)
     }
 }

@@ -16,10 +16,7 @@ impl Derivation<'_> {
                 *id.as_bytes()
             }
             Described::Book { home, name } => {
-                let (revision, id) = self
-                    .link(*home, name)
-                    .await?
-                    .ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let (revision, id) = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 self.log_link(*home, name, id, Some(revision)).await?;
                 *id.as_bytes()
             }
@@ -31,8 +28,7 @@ impl Derivation<'_> {
                 let (revision, mut row) = rows::decode_slotted::<CardRow>(&value)?;
                 row.described = !op.properties.is_empty();
                 let contact = row.contact;
-                self.log_changed(*book, member, rows::encode_slotted(&row), Some(revision))
-                    .await?;
+                self.log_changed(*book, member, rows::encode_slotted(&row), Some(revision)).await?;
                 contact
             }
         };
@@ -47,12 +43,7 @@ impl Derivation<'_> {
         if op.properties.is_empty() {
             self.delete(key);
         } else {
-            self.put(
-                key,
-                rows::encode(&PropertiesRow {
-                    properties: op.properties.clone(),
-                }),
-            );
+            self.put(key, rows::encode(&PropertiesRow { properties: op.properties.clone() }));
         }
         Ok(())
     }

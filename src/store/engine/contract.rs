@@ -23,26 +23,17 @@ struct Subject {
 
 fn memory() -> Subject {
     let engine = Arc::new(MemoryEngine::new());
-    Subject {
-        engine,
-        _directory: None,
-    }
+    Subject { engine, _directory: None }
 }
 
 fn redb() -> Subject {
     let directory = TempDir::new().unwrap();
     let engine = RedbEngine::open(&directory.path().join("store.redb"), 4 << 20).unwrap();
-    Subject {
-        engine: Arc::new(engine),
-        _directory: Some(directory),
-    }
+    Subject { engine: Arc::new(engine), _directory: Some(directory) }
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap()
 }
 
 /// Runs each named function of this module over every engine.
@@ -77,41 +68,24 @@ contract!(
 
 fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Write {
     let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
-    Write::Put {
-        key,
-        value,
-        stamp: None,
-    }
+    Write::Put { key, value, stamp: None }
 }
 
 fn stamped(key: &[u8], value: &[u8], stamp: Stamp) -> Write {
     let (key, value) = (key.to_vec(), value.to_vec());
-    Write::Put {
-        key,
-        value,
-        stamp: Some(stamp),
-    }
+    Write::Put { key, value, stamp: Some(stamp) }
 }
 
 fn delete(key: impl AsRef<[u8]>) -> Write {
-    Write::Delete {
-        key: key.as_ref().to_vec(),
-    }
+    Write::Delete { key: key.as_ref().to_vec() }
 }
 
 fn writes(writes: Vec<Write>) -> Batch {
-    Batch {
-        writes,
-        ..Batch::default()
-    }
+    Batch { writes, ..Batch::default() }
 }
 
 fn guarded(key: &[u8], guard: Guard, then: Vec<Write>) -> Batch {
-    Batch {
-        guards: vec![(key.to_vec(), guard)],
-        writes: then,
-        ..Batch::default()
-    }
+    Batch { guards: vec![(key.to_vec(), guard)], writes: then, ..Batch::default() }
 }
 
 fn is(value: &'static [u8]) -> Guard {
@@ -139,10 +113,7 @@ type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 async fn range(snapshot: &dyn Snapshot, start: &[u8], end: &[u8], extent: Extent) -> Rows {
     let found = Arc::new(Mutex::new(Rows::new()));
     let rows = Arc::clone(&found);
-    let range = KeyRange {
-        start: start.to_vec(),
-        end: end.to_vec(),
-    };
+    let range = KeyRange { start: start.to_vec(), end: end.to_vec() };
     let visit = move |key: &[u8], value: &[u8]| {
         rows.lock().unwrap().push((key.to_vec(), value.to_vec()));
         ControlFlow::Continue(())
@@ -165,18 +136,10 @@ async fn guards_decide(subject: Subject) {
     assert_eq!(commit(engine, change.clone()).await, applied(&[]));
     assert_eq!(commit(engine, change).await, Outcome::Moved);
     let other = guarded(b"b", is(b""), vec![put(b"b", b"2")]);
-    assert_eq!(
-        commit(engine, other).await,
-        Outcome::Moved,
-        "absent is not empty"
-    );
+    assert_eq!(commit(engine, other).await, Outcome::Moved, "absent is not empty");
     let mut two = guarded(b"a", is(b"2"), vec![delete(b"a")]);
     two.guards.push((b"a".to_vec(), Guard::Absent));
-    assert_eq!(
-        commit(engine, two).await,
-        Outcome::Moved,
-        "every guard counts"
-    );
+    assert_eq!(commit(engine, two).await, Outcome::Moved, "every guard counts");
     let gone = guarded(b"a", is(b"2"), vec![delete(b"a"), delete(b"never")]);
     assert_eq!(commit(engine, gone).await, applied(&[]));
     assert_eq!(commit(engine, create()).await, applied(&[]));
@@ -186,11 +149,7 @@ async fn a_moved_batch_leaves_no_trace(subject: Subject) {
     let engine = &subject.engine;
     commit(engine, writes(vec![put(b"a", b"1"), put(b"b", b"1")])).await;
     let before = everything(engine).await;
-    let stamp = Stamp {
-        counter: 0,
-        in_key: true,
-        in_value: None,
-    };
+    let stamp = Stamp { counter: 0, in_key: true, in_value: None };
     let batch = Batch {
         guards: vec![(b"a".to_vec(), is(b"1")), (b"b".to_vec(), is(b"2"))],
         counters: vec![b"n".to_vec()],
@@ -198,18 +157,13 @@ async fn a_moved_batch_leaves_no_trace(subject: Subject) {
     };
     assert_eq!(commit(engine, batch.clone()).await, Outcome::Moved);
     assert_eq!(everything(engine).await, before);
-    let holding = Batch {
-        guards: vec![(b"b".to_vec(), is(b"1"))],
-        ..batch
-    };
+    let holding = Batch { guards: vec![(b"b".to_vec(), is(b"1"))], ..batch };
     assert_eq!(commit(engine, holding).await, applied(&[1]));
 }
 
 async fn a_batch_is_applied_as_a_whole(subject: Subject) {
     let engine = &subject.engine;
-    let rows: Rows = (0..300u32)
-        .map(|n| (n.to_be_bytes().into(), vec![7; 50]))
-        .collect();
+    let rows: Rows = (0..300u32).map(|n| (n.to_be_bytes().into(), vec![7; 50])).collect();
     let all = rows.iter().map(|(key, value)| put(key, value)).collect();
     assert_eq!(commit(engine, writes(all)).await, applied(&[]));
     assert_eq!(everything(engine).await, rows);
@@ -218,65 +172,35 @@ async fn a_batch_is_applied_as_a_whole(subject: Subject) {
 
 async fn writes_happen_in_order(subject: Subject) {
     let engine = &subject.engine;
-    let order = vec![
-        put(b"a", b"1"),
-        delete(b"a"),
-        put(b"b", b"1"),
-        put(b"b", b"2"),
-        delete(b"c"),
-        put(b"c", b"3"),
-    ];
+    let order =
+        vec![put(b"a", b"1"), delete(b"a"), put(b"b", b"1"), put(b"b", b"2"), delete(b"c"), put(b"c", b"3")];
     commit(engine, writes(order)).await;
-    let expected = vec![
-        (b"b".to_vec(), b"2".to_vec()),
-        (b"c".to_vec(), b"3".to_vec()),
-    ];
+    let expected = vec![(b"b".to_vec(), b"2".to_vec()), (b"c".to_vec(), b"3".to_vec())];
     assert_eq!(everything(engine).await, expected);
 }
 
 async fn scans_keep_order_and_ends(subject: Subject) {
     let engine = &subject.engine;
     let keys = ["b", "a", "ab", "c", "bb", "b\0"];
-    commit(
-        engine,
-        writes(keys.iter().map(|key| put(key, b"")).collect()),
-    )
-    .await;
+    commit(engine, writes(keys.iter().map(|key| put(key, b"")).collect())).await;
     let snapshot = engine.snapshot().await.unwrap();
     for extent in [Extent::Few, Extent::Many] {
         let names = async |start: &str, end: &str| -> Vec<String> {
             let rows = range(&*snapshot, start.as_bytes(), end.as_bytes(), extent).await;
-            rows.into_iter()
-                .map(|(key, _)| String::from_utf8(key).unwrap())
-                .collect()
+            rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
         };
         assert_eq!(names("", "d").await, ["a", "ab", "b", "b\0", "bb", "c"]);
-        assert_eq!(
-            names("ab", "bb").await,
-            ["ab", "b", "b\0"],
-            "start counts, end does not"
-        );
+        assert_eq!(names("ab", "bb").await, ["ab", "b", "b\0"], "start counts, end does not");
         assert_eq!(names("b", "b").await, [""; 0]);
-        assert_eq!(
-            names("c", "a").await,
-            [""; 0],
-            "ends in the wrong order are an empty range"
-        );
+        assert_eq!(names("c", "a").await, [""; 0], "ends in the wrong order are an empty range");
         assert_eq!(names("x", "z").await, [""; 0]);
         let seen = Arc::new(Mutex::new(0));
         let count = Arc::clone(&seen);
         let visit = move |_: &[u8], _: &[u8]| {
             *count.lock().unwrap() += 1;
-            if *count.lock().unwrap() == 2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if *count.lock().unwrap() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let all = KeyRange {
-            start: vec![],
-            end: b"z".to_vec(),
-        };
+        let all = KeyRange { start: vec![], end: b"z".to_vec() };
         snapshot.scan(all, extent, Box::new(visit)).await.unwrap();
         assert_eq!(*seen.lock().unwrap(), 2, "a break ends the scan");
     }
@@ -284,18 +208,14 @@ async fn scans_keep_order_and_ends(subject: Subject) {
 
 async fn many_keys_are_read_in_the_order_asked(subject: Subject) {
     let engine = &subject.engine;
-    let rows = (0..200u32)
-        .map(|n| put(n.to_be_bytes(), n.to_le_bytes()))
-        .collect();
+    let rows = (0..200u32).map(|n| put(n.to_be_bytes(), n.to_le_bytes())).collect();
     commit(engine, writes(rows)).await;
     let snapshot = engine.snapshot().await.unwrap();
     for count in [0, 1, 64, 65, 250u32] {
         let asked: Vec<u32> = (0..count).rev().collect();
         let keys = asked.iter().map(|n| n.to_be_bytes().to_vec()).collect();
-        let expected: Vec<_> = asked
-            .iter()
-            .map(|n| (*n < 200).then(|| Bytes::copy_from_slice(&n.to_le_bytes())))
-            .collect();
+        let expected: Vec<_> =
+            asked.iter().map(|n| (*n < 200).then(|| Bytes::copy_from_slice(&n.to_le_bytes()))).collect();
         assert_eq!(snapshot.get(keys).await.unwrap(), expected);
     }
 }
@@ -308,103 +228,37 @@ async fn counters_start_at_zero(subject: Subject) {
     };
     assert_eq!(commit(engine, bump(&[b"x"])).await, applied(&[1]));
     assert_eq!(commit(engine, bump(&[b"y", b"x"])).await, applied(&[1, 2]));
-    assert_eq!(
-        commit(engine, bump(&[b"x", b"y", b"x"])).await,
-        applied(&[3, 2, 4])
-    );
-    assert_eq!(
-        now(engine, b"x").await.unwrap().as_ref(),
-        4u64.to_be_bytes()
-    );
+    assert_eq!(commit(engine, bump(&[b"x", b"y", b"x"])).await, applied(&[3, 2, 4]));
+    assert_eq!(now(engine, b"x").await.unwrap().as_ref(), 4u64.to_be_bytes());
 }
 
 async fn stamps_complete_keys_and_values(subject: Subject) {
     let engine = &subject.engine;
-    commit(
-        engine,
-        Batch {
-            counters: vec![b"n".to_vec()],
-            ..Batch::default()
-        },
-    )
-    .await;
+    commit(engine, Batch { counters: vec![b"n".to_vec()], ..Batch::default() }).await;
     let batch = Batch {
         counters: vec![b"n".to_vec(), b"m".to_vec()],
         writes: vec![
-            stamped(
-                b"k/",
-                b"0123456789",
-                Stamp {
-                    counter: 0,
-                    in_key: true,
-                    in_value: Some(1),
-                },
-            ),
-            stamped(
-                b"k/",
-                b"01234567",
-                Stamp {
-                    counter: 1,
-                    in_key: true,
-                    in_value: Some(0),
-                },
-            ),
-            stamped(
-                b"v",
-                b"0123456789",
-                Stamp {
-                    counter: 0,
-                    in_key: false,
-                    in_value: Some(2),
-                },
-            ),
-            stamped(
-                b"w",
-                b"plain",
-                Stamp {
-                    counter: 1,
-                    in_key: false,
-                    in_value: None,
-                },
-            ),
+            stamped(b"k/", b"0123456789", Stamp { counter: 0, in_key: true, in_value: Some(1) }),
+            stamped(b"k/", b"01234567", Stamp { counter: 1, in_key: true, in_value: Some(0) }),
+            stamped(b"v", b"0123456789", Stamp { counter: 0, in_key: false, in_value: Some(2) }),
+            stamped(b"w", b"plain", Stamp { counter: 1, in_key: false, in_value: None }),
         ],
         ..Batch::default()
     };
     assert_eq!(commit(engine, batch).await, applied(&[2, 1]));
     let key = |n: u64| [b"k/".as_slice(), &n.to_be_bytes()].concat();
-    assert_eq!(
-        now(engine, &key(2)).await.unwrap().as_ref(),
-        b"0\0\0\0\0\0\0\0\x029"
-    );
-    assert_eq!(
-        now(engine, &key(1)).await.unwrap().as_ref(),
-        1u64.to_be_bytes()
-    );
-    assert_eq!(
-        now(engine, b"v").await.unwrap().as_ref(),
-        b"01\0\0\0\0\0\0\0\x02"
-    );
+    assert_eq!(now(engine, &key(2)).await.unwrap().as_ref(), b"0\0\0\0\0\0\0\0\x029");
+    assert_eq!(now(engine, &key(1)).await.unwrap().as_ref(), 1u64.to_be_bytes());
+    assert_eq!(now(engine, b"v").await.unwrap().as_ref(), b"01\0\0\0\0\0\0\0\x02");
     assert_eq!(now(engine, b"w").await.unwrap().as_ref(), b"plain");
 }
 
 async fn a_stamp_that_does_not_fit_fails_before_anything(subject: Subject) {
     let engine = &subject.engine;
     let misfits = [
-        Stamp {
-            counter: 0,
-            in_key: false,
-            in_value: Some(1),
-        },
-        Stamp {
-            counter: 0,
-            in_key: false,
-            in_value: Some(usize::MAX),
-        },
-        Stamp {
-            counter: 1,
-            in_key: true,
-            in_value: None,
-        },
+        Stamp { counter: 0, in_key: false, in_value: Some(1) },
+        Stamp { counter: 0, in_key: false, in_value: Some(usize::MAX) },
+        Stamp { counter: 1, in_key: true, in_value: None },
     ];
     for stamp in misfits {
         let batch = Batch {
@@ -420,21 +274,14 @@ async fn a_stamp_that_does_not_fit_fails_before_anything(subject: Subject) {
 
 async fn a_damaged_or_spent_counter_fails_its_batch_alone(subject: Subject) {
     let engine = &subject.engine;
-    commit(
-        engine,
-        writes(vec![put(b"short", b"1"), put(b"spent", [0xff; 8])]),
-    )
-    .await;
+    commit(engine, writes(vec![put(b"short", b"1"), put(b"spent", [0xff; 8])])).await;
     for counter in [b"short", b"spent"] {
         let batch = Batch {
             counters: vec![b"good".to_vec(), counter.to_vec()],
             writes: vec![put(b"a", b"1")],
             ..Batch::default()
         };
-        let (bad, good) = tokio::join!(
-            engine.commit(batch),
-            engine.commit(writes(vec![put(b"b", b"1")]))
-        );
+        let (bad, good) = tokio::join!(engine.commit(batch), engine.commit(writes(vec![put(b"b", b"1")])));
         assert!(matches!(bad, Err(EngineError::Failed(_))), "{bad:?}");
         assert_eq!(good.unwrap(), applied(&[]));
     }
@@ -447,17 +294,9 @@ async fn snapshots_never_change(subject: Subject) {
     let engine = &subject.engine;
     commit(engine, writes(vec![put(b"a", b"1"), put(b"b", b"1")])).await;
     let old = engine.snapshot().await.unwrap();
-    commit(
-        engine,
-        writes(vec![put(b"a", b"2"), delete(b"b"), put(b"c", b"2")]),
-    )
-    .await;
+    commit(engine, writes(vec![put(b"a", b"2"), delete(b"b"), put(b"c", b"2")])).await;
     let middle = engine.snapshot().await.unwrap();
-    commit(
-        engine,
-        writes(vec![delete(b"a"), put(b"b", b"3"), delete(b"c")]),
-    )
-    .await;
+    commit(engine, writes(vec![delete(b"a"), put(b"b", b"3"), delete(b"c")])).await;
     let view = async |snapshot: &dyn Snapshot| -> String {
         let rows = range(snapshot, b"", b"z", Extent::Few).await;
         let shown = rows.into_iter().map(|(key, value)| [key, value].concat());
@@ -481,11 +320,7 @@ async fn one_of_eight_writers_wins(subject: Subject) {
     let tasks: Vec<_> = (0..8u8)
         .map(|writer| {
             let engine = Arc::clone(engine);
-            let batch = guarded(
-                b"row",
-                is(b"old"),
-                vec![put(b"row", [writer]), put([writer], b"")],
-            );
+            let batch = guarded(b"row", is(b"old"), vec![put(b"row", [writer]), put([writer], b"")]);
             tokio::spawn(async move { (writer, engine.commit(batch).await.unwrap()) })
         })
         .collect();
@@ -511,11 +346,7 @@ async fn concurrent_batches_lose_nothing(subject: Subject) {
                 writes: vec![stamped(
                     b"row/",
                     &n.to_be_bytes(),
-                    Stamp {
-                        counter: 0,
-                        in_key: true,
-                        in_value: None,
-                    },
+                    Stamp { counter: 0, in_key: true, in_value: None },
                 )],
                 ..Batch::default()
             };
@@ -524,15 +355,9 @@ async fn concurrent_batches_lose_nothing(subject: Subject) {
         .collect();
     let mut expected = BTreeMap::new();
     for task in tasks {
-        let (n, Outcome::Applied(counters)) = task.await.unwrap() else {
-            panic!("moved")
-        };
+        let (n, Outcome::Applied(counters)) = task.await.unwrap() else { panic!("moved") };
         let key = [b"row/".as_slice(), &counters[0].to_be_bytes()].concat();
-        assert_eq!(
-            expected.insert(key, n.to_be_bytes().to_vec()),
-            None,
-            "a number given twice"
-        );
+        assert_eq!(expected.insert(key, n.to_be_bytes().to_vec()), None, "a number given twice");
     }
     let last = [b"row/".as_slice(), &200u64.to_be_bytes()].concat();
     assert_eq!(*expected.last_key_value().unwrap().0, last);
@@ -545,23 +370,11 @@ async fn odd_keys_and_large_values(subject: Subject) {
     let engine = &subject.engine;
     let large = vec![0x5a; 3 << 20];
     let long = vec![0x61; 60_000];
-    commit(
-        engine,
-        writes(vec![
-            put(b"", b""),
-            put([0], [0]),
-            put(&long, &large),
-            put([0xff; 9], b"x"),
-        ]),
-    )
-    .await;
+    commit(engine, writes(vec![put(b"", b""), put([0], [0]), put(&long, &large), put([0xff; 9], b"x")]))
+        .await;
     assert_eq!(now(engine, b"").await.unwrap(), "");
     assert_eq!(now(engine, &long).await.unwrap(), large);
-    let keys: Vec<_> = everything(engine)
-        .await
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
+    let keys: Vec<_> = everything(engine).await.into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, [vec![], vec![0], long, vec![0xff; 9]]);
     let too_long = engine.commit(writes(vec![put(vec![0; 70_000], b"")])).await;
     assert!(matches!(too_long, Err(EngineError::Failed(_))));
@@ -579,19 +392,10 @@ async fn a_closed_engine_says_so(subject: Subject) {
     engine.close().await.unwrap();
     for task in queued {
         let answer = task.await.unwrap();
-        assert!(
-            matches!(answer, Ok(Outcome::Applied(_)) | Err(EngineError::Closed)),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Ok(Outcome::Applied(_)) | Err(EngineError::Closed)), "{answer:?}");
     }
-    assert!(matches!(
-        engine.snapshot().await.err(),
-        Some(EngineError::Closed)
-    ));
-    assert!(matches!(
-        engine.commit(Batch::default()).await,
-        Err(EngineError::Closed)
-    ));
+    assert!(matches!(engine.snapshot().await.err(), Some(EngineError::Closed)));
+    assert!(matches!(engine.commit(Batch::default()).await, Err(EngineError::Closed)));
     assert!(matches!(engine.verify().await, Err(EngineError::Closed)));
     assert!(matches!(engine.close().await, Err(EngineError::Closed)));
 }
@@ -604,14 +408,8 @@ fn a_file_keeps_its_rows_and_belongs_to_one_process() {
         let engine: Arc<dyn Engine> = Arc::new(RedbEngine::open(&path, 1 << 20).unwrap());
         let held = engine.snapshot().await.unwrap();
         commit(&engine, writes(vec![put(b"a", b"1")])).await;
-        assert!(matches!(
-            RedbEngine::open(&path, 1 << 20).err(),
-            Some(EngineError::InUse)
-        ));
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert!(matches!(RedbEngine::open(&path, 1 << 20).err(), Some(EngineError::InUse)));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         engine.close().await.unwrap();
         assert!(matches!(
             held.get(vec![b"never read before".to_vec()]).await,
@@ -633,10 +431,7 @@ fn an_interrupted_creation_is_started_afresh() {
     std::fs::write(&unfinished, [0; 9000]).unwrap();
     let held = std::fs::File::open(&unfinished).unwrap();
     held.lock().unwrap();
-    assert!(matches!(
-        RedbEngine::open(&path, 1 << 20).err(),
-        Some(EngineError::InUse)
-    ));
+    assert!(matches!(RedbEngine::open(&path, 1 << 20).err(), Some(EngineError::InUse)));
     held.unlock().unwrap();
     drop(RedbEngine::open(&path, 1 << 20).unwrap());
     assert!(path.exists() && !unfinished.exists());
@@ -647,15 +442,9 @@ fn what_is_no_store_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store.redb");
     std::fs::write(&path, [b'x'; 9000]).unwrap();
-    assert!(matches!(
-        RedbEngine::open(&path, 1 << 20).err(),
-        Some(EngineError::Failed(_))
-    ));
+    assert!(matches!(RedbEngine::open(&path, 1 << 20).err(), Some(EngineError::Failed(_))));
     let missing = directory.path().join("no such directory/store.redb");
-    assert!(matches!(
-        RedbEngine::open(&missing, 1 << 20).err(),
-        Some(EngineError::Failed(_))
-    ));
+    assert!(matches!(RedbEngine::open(&missing, 1 << 20).err(), Some(EngineError::Failed(_))));
 }
 
 /// What a batch does, once more and as plainly as possible.
@@ -671,9 +460,7 @@ fn model(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) -> Outcome {
     }
     let mut numbers = Vec::new();
     for key in &batch.counters {
-        let before = rows
-            .get(key)
-            .map_or(0, |v| u64::from_be_bytes(v.as_slice().try_into().unwrap()));
+        let before = rows.get(key).map_or(0, |v| u64::from_be_bytes(v.as_slice().try_into().unwrap()));
         numbers.push(before + 1);
         rows.insert(key.clone(), (before + 1).to_be_bytes().to_vec());
     }
@@ -712,12 +499,7 @@ fn some_value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn some_write(counters: usize) -> impl Strategy<Value = Write> {
-    let stamp = (
-        any::<bool>(),
-        any::<prop::sample::Index>(),
-        any::<bool>(),
-        any::<prop::sample::Index>(),
-    );
+    let stamp = (any::<bool>(), any::<prop::sample::Index>(), any::<bool>(), any::<prop::sample::Index>());
     prop_oneof![
         1 => some_key().prop_map(|key| Write::Delete { key }),
         3 => (some_key(), some_value(), stamp).prop_map(move |(key, value, stamp)| {
@@ -743,11 +525,7 @@ fn some_batch() -> impl Strategy<Value = Batch> {
     let guards = proptest::collection::vec((some_key(), guard), 0..2);
     (guards, counters).prop_flat_map(|(guards, counters)| {
         let writes = proptest::collection::vec(some_write(counters.len()), 0..5);
-        writes.prop_map(move |writes| Batch {
-            guards: guards.clone(),
-            counters: counters.clone(),
-            writes,
-        })
+        writes.prop_map(move |writes| Batch { guards: guards.clone(), counters: counters.clone(), writes })
     })
 }
 

@@ -53,9 +53,7 @@ impl Changes {
 /// run it on their own thread, before they queue.
 pub(super) fn check_shape(batch: &Batch) -> Result<(), EngineError> {
     let guarded = batch.guards.iter().map(|(key, _)| key);
-    let mut keys = guarded
-        .chain(&batch.counters)
-        .chain(batch.writes.iter().map(key_of));
+    let mut keys = guarded.chain(&batch.counters).chain(batch.writes.iter().map(key_of));
     if keys.any(|key| key.len() > KEY_MAX - COUNTER_WIDTH) {
         return Err(EngineError::Failed("a key is too long".into()));
     }
@@ -67,11 +65,9 @@ pub(super) fn check_shape(batch: &Batch) -> Result<(), EngineError> {
             return Err(EngineError::Failed("a value is too long".into()));
         }
         let Some(stamp) = stamp else { continue };
-        let fits = stamp.in_value.is_none_or(|offset| {
-            offset
-                .checked_add(COUNTER_WIDTH)
-                .is_some_and(|end| end <= value.len())
-        });
+        let fits = stamp
+            .in_value
+            .is_none_or(|offset| offset.checked_add(COUNTER_WIDTH).is_some_and(|end| end <= value.len()));
         if !fits || stamp.counter >= batch.counters.len() {
             return Err(EngineError::Failed("a stamp does not fit".into()));
         }
@@ -141,11 +137,7 @@ fn changes(batch: Batch, counters: Vec<u64>) -> Changes {
     }
     for write in batch.writes {
         match write {
-            Write::Put {
-                mut key,
-                mut value,
-                stamp,
-            } => {
+            Write::Put { mut key, mut value, stamp } => {
                 if let Some(stamp) = stamp {
                     apply_stamp(stamp, &counters, &mut key, &mut value);
                 }
@@ -166,9 +158,7 @@ fn apply_stamp(stamp: Stamp, counters: &[u64], key: &mut Vec<u8>, value: &mut [u
     if stamp.in_key {
         key.extend_from_slice(&bytes);
     }
-    let slot = stamp
-        .in_value
-        .and_then(|offset| value.get_mut(offset..)?.get_mut(..COUNTER_WIDTH));
+    let slot = stamp.in_value.and_then(|offset| value.get_mut(offset..)?.get_mut(..COUNTER_WIDTH));
     if let Some(slot) = slot {
         slot.copy_from_slice(&bytes);
     }

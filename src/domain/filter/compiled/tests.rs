@@ -1,3 +1,5 @@
+//! What filters must answer: a test an id of the CARD group, and the matrix of rcmcarddav.
+
 use proptest::prelude::*;
 
 use super::super::ParameterFilter;
@@ -10,7 +12,12 @@ fn card(lines: &str) -> String {
 }
 
 fn contains(text: &str) -> TextMatch {
-    TextMatch { text: text.into(), collation: Collation::UnicodeCasemap, kind: MatchKind::Contains, negate: false }
+    TextMatch {
+        text: text.into(),
+        collation: Collation::UnicodeCasemap,
+        kind: MatchKind::Contains,
+        negate: false,
+    }
 }
 
 fn kind(kind: MatchKind, text: &str) -> TextMatch {
@@ -123,7 +130,9 @@ fn values_are_read_before_they_are_matched() {
     let doe = card(
         "N:Doe;Jane\\;x;Mary,Ann;;\r\nADR:;;1 Main St\\, 2;Town;;;\r\nORG:Acme\\; Inc;Sales\r\nCATEGORIES:Work, Family\r\n",
     );
-    for (name, value) in [("N", "doe"), ("N", "jane;x"), ("N", "mary,ann"), ("ADR", "1 main st, 2"), ("ADR", "town")] {
+    for (name, value) in
+        [("N", "doe"), ("N", "jane;x"), ("N", "mary,ann"), ("ADR", "1 main st, 2"), ("ADR", "town")]
+    {
         assert!(asks(name, text(kind(MatchKind::Equals, value)), &doe), "{name} {value}");
     }
     assert!(asks("N", text(contains("doe;jane")), &doe));
@@ -146,7 +155,9 @@ fn negation_asks_each_instance_and_never_a_missing_one() {
 #[test]
 fn parameters_are_read_value_by_value() {
     let is = |value: &str| parameter("type", ParameterCondition::Matches(kind(MatchKind::Equals, value)));
-    for line in ["TYPE=home,CELL", "TYPE=\"home,CELL\"", "TYPE=home;type=CELL", "HOME;cell", "X=\"a;b:c\";TYPE=cell"] {
+    for line in
+        ["TYPE=home,CELL", "TYPE=\"home,CELL\"", "TYPE=home;type=CELL", "HOME;cell", "X=\"a;b:c\";TYPE=cell"]
+    {
         assert!(asks("TEL", is("cell"), &card(&format!("TEL;{line}:1\r\n"))), "{line}");
     }
     assert!(!asks("TEL", is("home,cell"), &card("TEL;TYPE=home,cell:home\r\n")));
@@ -156,7 +167,11 @@ fn parameters_are_read_value_by_value() {
     assert!(asks("PHOTO", encoding, &card("PHOTO;JPEG;BASE64:x\r\n")));
     let label = parameter("LABEL", ParameterCondition::Matches(contains("\"a\"\nb^")));
     assert!(asks("ADR", label, &card("ADR;LABEL=\"^'A^'^nB^^\":x\r\n")));
-    assert!(!asks("TEL", parameter("TYPE", ParameterCondition::Defined), &card("TEL;PREF=1:1\r\nEMAIL;TYPE=a:x\r\n")));
+    assert!(!asks(
+        "TEL",
+        parameter("TYPE", ParameterCondition::Defined),
+        &card("TEL;PREF=1:1\r\nEMAIL;TYPE=a:x\r\n")
+    ));
     assert!(asks("TEL", parameter("pref", ParameterCondition::Defined), &card("TEL;PREF=1:1\r\n")));
 }
 
@@ -168,7 +183,9 @@ fn the_rcmcarddav_matrix() {
         card(
             "EMAIL;TYPE=WORK:doe@big.corp\r\nEMAIL;TYPE=HOME:johndoe@example.com\r\nX-CUSTOMPROP;X-CUSTOMPARAM=WORK:foobar\r\n",
         ),
-        card("EMAIL:maxmu@abcd.com\r\nX-CUSTOMPROP;X-CUSTOMPARAM=HOME,WORK;X-SPACEPARAM=\"HELLO, WORLD\":foobar\r\n"),
+        card(
+            "EMAIL:maxmu@abcd.com\r\nX-CUSTOMPROP;X-CUSTOMPARAM=HOME,WORK;X-SPACEPARAM=\"HELLO, WORLD\":foobar\r\n",
+        ),
         card("TEL;TYPE=HOME:12345\r\nTEL:555\r\n"),
         card(
             "item1.EMAIL:foo@ex.com\r\nitem1.X-ABLABEL:CustomLabel\r\nIMPP;X-SERVICE-TYPE=Jabber;TYPE=HOME:xmpp:foo@example.com\r\n",
@@ -223,12 +240,14 @@ fn naive(filter: &Filter, card: &[u8]) -> bool {
         }
     };
     let answer = |property: &PropertyFilter| {
-        let name = property.name.rsplit_once('.').map_or((None, property.name.as_str()), |(g, n)| (Some(g), n));
+        let name =
+            property.name.rsplit_once('.').map_or((None, property.name.as_str()), |(g, n)| (Some(g), n));
         let instances: Vec<_> = views
             .iter()
             .filter(|view| view.is(name.1))
             .filter(|view| {
-                name.0.is_none_or(|g| view.group.is_some_and(|other| g.as_bytes().eq_ignore_ascii_case(other)))
+                name.0
+                    .is_none_or(|g| view.group.is_some_and(|other| g.as_bytes().eq_ignore_ascii_case(other)))
             })
             .collect();
         let always = name.0.is_none() && name.1.eq_ignore_ascii_case("FN");
@@ -262,8 +281,9 @@ fn tests() -> impl Strategy<Value = Test> {
 
 fn text_matches() -> impl Strategy<Value = TextMatch> {
     let kinds = vec![MatchKind::Equals, MatchKind::Contains, MatchKind::StartsWith, MatchKind::EndsWith];
-    ("[abAé;,]{0,2}", 0usize..3, prop::sample::select(kinds), any::<bool>())
-        .prop_map(|(text, which, kind, negate)| TextMatch { text, collation: Collation::ALL[which], kind, negate })
+    ("[abAé;,]{0,2}", 0usize..3, prop::sample::select(kinds), any::<bool>()).prop_map(
+        |(text, which, kind, negate)| TextMatch { text, collation: Collation::ALL[which], kind, negate },
+    )
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
@@ -272,8 +292,10 @@ fn filters() -> impl Strategy<Value = Filter> {
         4 => (tests(), prop::collection::vec(text_matches(), 0..3))
             .prop_map(|(test, texts)| PropertyCondition::Defined { test, texts, parameters: Vec::new() }),
     ];
-    let property = ("(i\\.)?(FN|N|tel|X)", condition).prop_map(|(name, condition)| PropertyFilter { name, condition });
-    (tests(), prop::collection::vec(property, 0..4)).prop_map(|(test, properties)| Filter { test, properties })
+    let property =
+        ("(i\\.)?(FN|N|tel|X)", condition).prop_map(|(name, condition)| PropertyFilter { name, condition });
+    (tests(), prop::collection::vec(property, 0..4))
+        .prop_map(|(test, properties)| Filter { test, properties })
 }
 
 proptest! {

@@ -1,3 +1,5 @@
+//! What a PUT may bring and what is made of it: a test an id, and octets of every kind.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -39,9 +41,14 @@ fn one_card_and_nothing_else() {
     assert_eq!(refused(&format!("{one}\r\n\r\nBEGIN:VCARD\r\n")), NotAdmitted::Several);
     assert_eq!(refused(&format!("{one}garbage\r\n")), NotAdmitted::NotACard);
     assert_eq!(refused(&format!("garbage\r\n{one}")), NotAdmitted::NotACard);
-    for nothing in
-        ["", "\r\n", "BEGIN:VCARD\r\nVERSION:3.0\r\n", "BEGIN:VCALENDAR\nEND:VCALENDAR\n", "END:VCARD", "<html>"]
-    {
+    for nothing in [
+        "",
+        "\r\n",
+        "BEGIN:VCARD\r\nVERSION:3.0\r\n",
+        "BEGIN:VCALENDAR\nEND:VCALENDAR\n",
+        "END:VCARD",
+        "<html>",
+    ] {
         assert_eq!(refused(nothing), NotAdmitted::NotACard, "{nothing:?}");
     }
     assert!(put(&format!("\r\n{one} \r\n\t\r\n")).is_ok());
@@ -90,18 +97,23 @@ fn a_missing_uid_is_added() {
     }
     let bare = put("BEGIN:VCARD\nUID: \nFN:x\nEND:VCARD").unwrap();
     assert_eq!(bare.bytes, format!("BEGIN:VCARD\nUID:{FRESH_TEXT}\nFN:x\nEND:VCARD").as_bytes());
-    assert_eq!(put("BEGIN:VCARD\nEND:VCARD").unwrap().bytes, format!("BEGIN:VCARD\nUID:{FRESH_TEXT}\nEND:VCARD"));
+    assert_eq!(
+        put("BEGIN:VCARD\nEND:VCARD").unwrap().bytes,
+        format!("BEGIN:VCARD\nUID:{FRESH_TEXT}\nEND:VCARD")
+    );
 }
 
 /// CARD-3: the name gives the UID where it is one, as it is spelled.
 #[test]
 fn a_uuid_name_is_the_uid() {
-    let uid = |name: &str| put_as(name, b"BEGIN:VCARD\nVERSION:3.0\nEND:VCARD").unwrap().uid.as_str().to_owned();
+    let uid =
+        |name: &str| put_as(name, b"BEGIN:VCARD\nVERSION:3.0\nEND:VCARD").unwrap().uid.as_str().to_owned();
     let spelled = "6BA7B810-9dad-11d1-80b4-00c04fd430c8";
     assert_eq!(uid(&format!("{spelled}.vcf")), spelled);
     assert_eq!(uid(&format!("{spelled}.VCF")), spelled);
     assert_eq!(uid(spelled), spelled);
-    for name in ["jane.vcf", ".vcf", "vcf", "ü.vcf", "€€", &format!("{{{spelled}}}.vcf"), &format!("{spelled}.txt")]
+    for name in
+        ["jane.vcf", ".vcf", "vcf", "ü.vcf", "€€", &format!("{{{spelled}}}.vcf"), &format!("{spelled}.txt")]
     {
         assert_eq!(uid(name), FRESH_TEXT, "{name}");
     }

@@ -20,10 +20,7 @@ const TASKS: u64 = 4;
 const BATCHES: u64 = 10;
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 /// The value that a task's batch writes: large enough that some rows fill pages of their own.
@@ -42,38 +39,17 @@ fn step_key(task: u64, step: u64) -> Vec<u8> {
 /// One step of one task: numbers itself, leaves a row in the log and one of its own, and removes
 /// the one of the step before.
 fn batch(task: u64, step: u64) -> Batch {
-    let stamp = Stamp {
-        counter: 0,
-        in_key: true,
-        in_value: Some(0),
-    };
+    let stamp = Stamp { counter: 0, in_key: true, in_value: Some(0) };
     let mut writes = vec![
-        Write::Put {
-            key: b"log".to_vec(),
-            value: filling(task, step),
-            stamp: Some(stamp),
-        },
-        Write::Put {
-            key: step_key(task, step),
-            value: filling(task, step),
-            stamp: None,
-        },
+        Write::Put { key: b"log".to_vec(), value: filling(task, step), stamp: Some(stamp) },
+        Write::Put { key: step_key(task, step), value: filling(task, step), stamp: None },
     ];
     let mut guards = vec![(step_key(task, step), Guard::Absent)];
     if let Some(before) = step.checked_sub(1) {
-        guards.push((
-            step_key(task, before),
-            Guard::Is(filling(task, before).into()),
-        ));
-        writes.push(Write::Delete {
-            key: step_key(task, before),
-        });
+        guards.push((step_key(task, before), Guard::Is(filling(task, before).into())));
+        writes.push(Write::Delete { key: step_key(task, before) });
     }
-    Batch {
-        guards,
-        counters: vec![b"count".to_vec()],
-        writes,
-    }
+    Batch { guards, counters: vec![b"count".to_vec()], writes }
 }
 
 /// Runs all tasks until the power fails; the numbers of the acknowledged steps, by task.
@@ -112,15 +88,9 @@ async fn rows(engine: &RedbEngine) -> Rows {
         rows.lock().unwrap().insert(key.to_vec(), value.to_vec());
         ControlFlow::Continue(())
     };
-    let all = KeyRange {
-        start: vec![],
-        end: vec![0xff],
-    };
+    let all = KeyRange { start: vec![], end: vec![0xff] };
     let snapshot = engine.snapshot().await.unwrap();
-    snapshot
-        .scan(all, Extent::Few, Box::new(visit))
-        .await
-        .unwrap();
+    snapshot.scan(all, Extent::Few, Box::new(visit)).await.unwrap();
     std::mem::take(&mut *found.lock().unwrap())
 }
 
@@ -131,14 +101,10 @@ fn check(rows: &Rows, acknowledged: &[Vec<u64>], place: &str) -> Vec<u64> {
     let mut numbers: Vec<Vec<u64>> = vec![Vec::new(); TASKS as usize];
     let mut expected = Rows::new();
     let count = rows.get(b"count".as_slice());
-    let count = count.map_or(0, |value| {
-        u64::from_be_bytes(value.as_slice().try_into().unwrap())
-    });
+    let count = count.map_or(0, |value| u64::from_be_bytes(value.as_slice().try_into().unwrap()));
     for number in 1..=count {
         let key = [b"log".as_slice(), &number.to_be_bytes()].concat();
-        let value = rows
-            .get(&key)
-            .unwrap_or_else(|| panic!("{place}: number {number} is lost"));
+        let value = rows.get(&key).unwrap_or_else(|| panic!("{place}: number {number} is lost"));
         let task = u64::from_be_bytes(value[8..16].try_into().unwrap());
         let step = u64::from_be_bytes(value[16..24].try_into().unwrap());
         assert_eq!(step, done[task as usize], "{place}: a step is missing");
@@ -158,14 +124,8 @@ fn check(rows: &Rows, acknowledged: &[Vec<u64>], place: &str) -> Vec<u64> {
     }
     assert!(*rows == expected, "{place}: a batch is there in part");
     for (numbers, acknowledged) in numbers.iter().zip(acknowledged) {
-        assert!(
-            numbers.starts_with(acknowledged),
-            "{place}: an acknowledged batch is lost"
-        );
-        assert!(
-            numbers.len() <= acknowledged.len() + 1,
-            "{place}: more than was sent"
-        );
+        assert!(numbers.starts_with(acknowledged), "{place}: an acknowledged batch is lost");
+        assert!(numbers.len() <= acknowledged.len() + 1, "{place}: more than was sent");
     }
     done
 }
@@ -198,10 +158,7 @@ async fn crash(at: u64, seed: u64) -> bool {
     assert!(engine.verify().await.unwrap(), "{place}");
     let done = check(&rows(&engine).await, &acknowledged, &place);
     let more = work(Arc::clone(&engine), done.clone()).await;
-    assert!(
-        more.iter().all(|steps| steps.len() == BATCHES as usize),
-        "{place}"
-    );
+    assert!(more.iter().all(|steps| steps.len() == BATCHES as usize), "{place}");
     engine.close().await.unwrap();
     failed
 }
@@ -248,15 +205,8 @@ impl Medium for Again {
 }
 
 fn one_row(key: &[u8], length: usize) -> Batch {
-    let write = Write::Put {
-        key: key.to_vec(),
-        value: vec![7; length],
-        stamp: None,
-    };
-    Batch {
-        writes: vec![write],
-        ..Batch::default()
-    }
+    let write = Write::Put { key: key.to_vec(), value: vec![7; length], stamp: None };
+    Batch { writes: vec![write], ..Batch::default() }
 }
 
 async fn length(engine: &RedbEngine, key: &[u8]) -> Option<usize> {
@@ -288,9 +238,7 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
 
 /// Answers, or says that an answer did not come.
 async fn soon<T>(answer: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), answer)
-        .await
-        .expect("an answer")
+    tokio::time::timeout(Duration::from_secs(20), answer).await.expect("an answer")
 }
 
 #[test]
@@ -307,10 +255,7 @@ fn a_panic_while_writing_answers_everybody() {
         assert!(engine.snapshot().await.is_err());
         let closed = soon(engine.close()).await;
         assert!(matches!(closed, Err(EngineError::Failed(_))), "{closed:?}");
-        assert!(matches!(
-            engine.snapshot().await.err(),
-            Some(EngineError::Closed)
-        ));
+        assert!(matches!(engine.snapshot().await.err(), Some(EngineError::Closed)));
     });
 }
 

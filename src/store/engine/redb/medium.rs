@@ -10,8 +10,8 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use ::redb::backends::FileBackend;
 use ::redb::{
-    Builder, CommitError, Database, DatabaseError, SetDurabilityError, StorageBackend,
-    StorageError, TableError, TransactionError,
+    Builder, CommitError, Database, DatabaseError, SetDurabilityError, StorageBackend, StorageError,
+    TableError, TransactionError,
 };
 
 use tracing::warn;
@@ -93,10 +93,7 @@ impl FileMedium {
 
     fn open_existing(&self) -> Result<Option<Database>, Trouble> {
         match Self::file(&self.path, false) {
-            Ok(file) => Ok(Some(open_database(
-                FileBackend::new(file)?,
-                self.cache_bytes,
-            )?)),
+            Ok(file) => Ok(Some(open_database(FileBackend::new(file)?, self.cache_bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -144,10 +141,7 @@ pub(super) struct OnceMedium<B> {
 impl<B> OnceMedium<B> {
     pub(super) fn new(backend: B, cache_bytes: usize) -> Self {
         let backend = Mutex::new(Some(backend));
-        Self {
-            backend,
-            cache_bytes,
-        }
+        Self { backend, cache_bytes }
     }
 }
 
@@ -171,10 +165,7 @@ impl<B: StorageBackend> Medium for OnceMedium<B> {
 
 /// Opens a database and makes sure that the table is there. redb may panic on a file that was
 /// altered behind its back; that is reported as a failure.
-pub(super) fn open_database(
-    backend: impl StorageBackend,
-    cache_bytes: usize,
-) -> Result<Database, Trouble> {
+pub(super) fn open_database(backend: impl StorageBackend, cache_bytes: usize) -> Result<Database, Trouble> {
     let open = || -> Result<Database, Trouble> {
         let mut builder = Builder::new();
         builder.set_cache_size(cache_bytes);
@@ -226,9 +217,7 @@ impl Trouble {
             Error::Io(error) => return Self::from_io(&error),
             Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => (EngineError::InUse, false),
             Error::DatabaseClosed => (EngineError::Closed, false),
-            Error::PreviousIo | Error::LockPoisoned(_) => {
-                (EngineError::Failed(error.to_string()), true)
-            }
+            Error::PreviousIo | Error::LockPoisoned(_) => (EngineError::Failed(error.to_string()), true),
             error => (EngineError::Failed(error.to_string()), false),
         };
         Self { error, lasts }
@@ -237,10 +226,7 @@ impl Trouble {
 
 impl From<EngineError> for Trouble {
     fn from(error: EngineError) -> Self {
-        Self {
-            error,
-            lasts: false,
-        }
+        Self { error, lasts: false }
     }
 }
 
@@ -260,11 +246,4 @@ macro_rules! from_redb {
     )*};
 }
 
-from_redb!(
-    CommitError,
-    DatabaseError,
-    SetDurabilityError,
-    StorageError,
-    TableError,
-    TransactionError
-);
+from_redb!(CommitError, DatabaseError, SetDurabilityError, StorageError, TableError, TransactionError);

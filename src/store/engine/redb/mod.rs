@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::thread::JoinHandle;
 
 use ::redb::{
-    Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageBackend,
-    TableDefinition,
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -71,19 +70,14 @@ impl RedbEngine {
     /// backend, the engine cannot open it again: after an I/O error every call fails. A backend on
     /// which the power failed before this call first answered cannot be opened any more (`open`
     /// makes a new file under another name for that reason).
-    pub fn with_backend(
-        backend: impl StorageBackend,
-        cache_bytes: usize,
-    ) -> Result<Self, EngineError> {
+    pub fn with_backend(backend: impl StorageBackend, cache_bytes: usize) -> Result<Self, EngineError> {
         Self::with_medium(Box::new(OnceMedium::new(backend, cache_bytes)))
     }
 
     fn with_medium(medium: Box<dyn Medium>) -> Result<Self, EngineError> {
         let database = medium.open().map_err(|trouble| trouble.error)?;
-        let shared = Arc::new(Shared {
-            held: RwLock::new(Held::Open(database)),
-            failing: AtomicBool::new(false),
-        });
+        let shared =
+            Arc::new(Shared { held: RwLock::new(Held::Open(database)), failing: AtomicBool::new(false) });
         let (queue, orders) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&shared), orders, medium);
         let thread = std::thread::Builder::new()
@@ -122,16 +116,8 @@ impl RedbEngine {
     /// Stops taking orders and hands back the thread to wait for; `None` when that was done before.
     fn shut(&self) -> Option<JoinHandle<Result<(), EngineError>>> {
         self.room.close();
-        drop(
-            self.queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        self.thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -149,12 +135,7 @@ impl Engine for RedbEngine {
             let room = Arc::clone(&self.room).acquire_many_owned(places).await;
             let room = room.map_err(|_| EngineError::Closed)?;
             let (answer, answered) = oneshot::channel();
-            self.send(Order::Commit(Job {
-                batch,
-                weight,
-                answer,
-                room,
-            }))?;
+            self.send(Order::Commit(Job { batch, weight, answer, room }))?;
             answered.await.unwrap_or_else(|_| Err(writer_stopped()))
         })
     }

@@ -62,19 +62,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        orders: Receiver<Order>,
-        medium: Box<dyn Medium>,
-    ) -> Self {
-        Self {
-            shared,
-            orders,
-            medium,
-            unmarked: true,
-            full: false,
-            missed: None,
-        }
+    pub(super) fn new(shared: Arc<Shared>, orders: Receiver<Order>, medium: Box<dyn Medium>) -> Self {
+        Self { shared, orders, medium, unmarked: true, full: false, missed: None }
     }
 
     /// Works until the queue is closed and empty, then closes the store.
@@ -203,10 +192,7 @@ impl Writer {
     fn recover(&mut self, trouble: &Trouble) {
         self.full |= matches!(trouble.error, EngineError::Full);
         if trouble.lasts {
-            warn!(
-                "the store is opened again, after an error: {}",
-                trouble.error
-            );
+            warn!("the store is opened again, after an error: {}", trouble.error);
             let lost = self.shared.replace(Held::Away);
             // Dropping the database closes the file; it must be closed before it is opened.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(lost)));
