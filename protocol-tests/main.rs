@@ -13,12 +13,15 @@
 mod access;
 mod crash;
 mod http;
+mod judge;
+mod limits;
 mod model;
 mod privacy;
 mod race;
 mod runner;
 mod server;
 mod short;
+mod sources;
 mod template;
 mod tidy;
 mod transcript;
