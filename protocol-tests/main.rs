@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod commands;
 mod crash;
 mod http;
 mod judge;

@@ -1,12 +1,11 @@
 //! What needs raw sockets: requests that are chunked, old, pipelined, multiplexed, forwarded or not
 //! quite HTTP (RFC 9110, RFC 9112, RFC 9113). Knows the wire, little of WebDAV.
 
-use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Read as _;
 
 use crate::http::{Connection, Request, Response};
 use crate::judge::shape;
-use crate::server::{Account, PROGRAM, Server, room, shared, unique};
+use crate::server::{Account, Server, shared, unique};
 use crate::short;
 use crate::xml;
 
@@ -372,52 +371,4 @@ fn http_23_without_a_proxy_forwarded_headers_count_for_nothing() {
     );
     assert_eq!(found.status, 207);
     assert!(!found.text().contains("evil"), "{}", found.text());
-}
-
-/// A program that ends with its value, for tests that look at how it ends.
-struct Direct(std::process::Child);
-
-impl Drop for Direct {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn sigterm_finishes_requests_in_flight_and_exits_0() {
-    let room = room();
-    let data = room.path().join("data");
-    let mut child = Direct(
-        Command::new(PROGRAM)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(child.0.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    let address: std::net::SocketAddr =
-        line.split("http://").nth(1).unwrap().trim().trim_end_matches('/').parse().unwrap();
-    crate::server::run(&data, &["user", "add", "term", "--password-stdin"], "secret pass phrase\n");
-    let card = short::card("3.0", "late", "late");
-    let mut connection = Connection::open(address).unwrap();
-    let head = format!(
-        "PUT /dav/addressbooks/term/contacts/late.vcf HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: text/vcard\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        crate::http::basic("term", "secret pass phrase"),
-        card.len()
-    );
-    connection.send(head.as_bytes()).unwrap();
-    // The interim answer shows that the request has begun.
-    let mut interim = [0u8; 25];
-    connection.stream().read_exact(&mut interim).unwrap();
-    let pid = child.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    connection.stream().write_all(card.as_bytes()).unwrap();
-    assert_eq!(connection.receive(false).unwrap().status, 201);
-    let status = child.0.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{status}");
 }
