@@ -105,14 +105,6 @@ impl Uid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The UID without a leading `urn:uuid:` (any case): equal for group membership (VC-11).
-    pub fn member_form(&self) -> &str {
-        match self.0.get(..9) {
-            Some(head) if head.eq_ignore_ascii_case("urn:uuid:") => self.0.get(9..).unwrap_or(""),
-            _ => &self.0,
-        }
-    }
 }
 
 impl fmt::Debug for Uid {
@@ -233,11 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn uids_are_text_and_equal_for_membership_without_their_urn() {
-        let urn = Uid::new("URN:UUID:abc").unwrap();
-        assert_ne!(urn, Uid::new("abc").unwrap());
-        assert_eq!(urn.member_form(), "abc");
-        assert_eq!(Uid::new("ü").unwrap().member_form(), "ü");
+    fn uids_are_text_as_it_is() {
+        assert_ne!(Uid::new("URN:UUID:abc"), Uid::new("abc"));
+        assert_eq!(Uid::new(""), None);
+        assert_eq!(format!("{:?}", Uid::new("a").unwrap()), "Uid(…)");
     }
 
     #[test]
