@@ -36,7 +36,7 @@ pub struct Server {
     pub data: PathBuf,
     /// A reverse proxy stands in front: its forwarded headers are believed.
     pub behind_proxy: bool,
-    /// How clients reach the server, where that is not what it can see itself.
+    /// How clients reach the server, where the proxy in front does not say it.
     pub public_url: Option<PublicUrl>,
     /// What `/metrics` asks for from elsewhere than this machine.
     pub metrics_token: Option<String>,
@@ -44,7 +44,7 @@ pub struct Server {
     pub request_timeout: Duration,
     /// The longest that a request's head may take to arrive.
     pub header_timeout: Duration,
-    /// How long a connection without requests is kept.
+    /// How long a connection is kept that has no requests, or whose client takes nothing of its answer.
     pub idle_timeout: Duration,
     /// How long requests in flight may take to finish when the server stops.
     pub drain_timeout: Duration,
@@ -85,7 +85,7 @@ pub struct Limits {
     pub login_attempts: u32,
     /// Bytes of request bodies held in memory at once, over all requests.
     pub body_memory: usize,
-    /// How long a body may pause before it is given up.
+    /// How far a body may lag behind the pace that is asked of it before it is given up.
     pub body_timeout: Duration,
     /// Bytes of a refused body that are read and thrown away.
     pub discard_bytes: usize,

@@ -68,7 +68,7 @@ pub static KEYS: &[Key] = &[
         section: "server",
         name: "public_url",
         default: Shown::Unset("\"https://contacts.example.org/\""),
-        doc: "How clients reach this server, where a proxy does not say it.",
+        doc: "How clients reach this server, where the proxy does not say it. Counts with behind_proxy only.",
         set: |c, v| public_url(v).map(|v| c.server.public_url = Some(v)),
     },
     Key {
