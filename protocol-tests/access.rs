@@ -2,7 +2,7 @@
 //! an app password leaves out, accounts that end (RFC 7617, RFC 3744).
 
 use crate::http::{Request, Response, basic};
-use crate::runner::status_of;
+use crate::judge::status_of;
 use crate::server::{Account, Server, shared, unique};
 use crate::short;
 use crate::xml;

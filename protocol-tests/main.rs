@@ -11,14 +11,18 @@
 )]
 
 mod access;
+mod commands;
 mod crash;
 mod http;
+mod judge;
+mod limits;
 mod model;
 mod privacy;
 mod race;
 mod runner;
 mod server;
 mod short;
+mod sources;
 mod template;
 mod tidy;
 mod transcript;

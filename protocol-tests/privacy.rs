@@ -17,8 +17,13 @@ const SECRETS: [&str; 7] = [
 
 #[test]
 fn logs_metrics_and_errors_hold_no_personal_data() {
-    let server = Server::fresh(&[("CARDKEEP_LOG__LEVEL", "debug")]);
+    let server = Server::fresh(&[("CARDKEEP_LOG__LEVEL", "trace")]);
     let who = server.account("logged");
+    let add = ["user", "add", "zed", "--display-name", "Zebediah", "--email", "z@quillfeather.example"];
+    server.run(&[&add[..], &["--password-stdin"]].concat(), "mistyped-password\n");
+    server.run(&["user", "passwd", "zed", "--password-stdin"], "mistyped-password 2\n");
+    server.run(&["token", "create", "--user", "zed", "--kind", "app", "--label", "Quillfeather"], "");
+    server.run(&["user", "remove", "zed"], "");
     let book = "/dav/addressbooks/logged/contacts/";
     let path = format!("{book}zebediah-member.vcf");
     let ask = |method: &str, path: &str, body: String| -> Response {

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::http::{Client, Request, Response};
-use crate::runner::status_of;
+use crate::judge::status_of;
 use crate::server::{Account, shared, unique};
 use crate::short;
 use crate::xml::{self, Element};

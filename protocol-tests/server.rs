@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -164,6 +164,18 @@ impl Drop for Server {
 
 /// Runs a command of the program on a data directory; its standard output.
 pub fn run(data: &Path, arguments: &[&str], stdin: &str) -> String {
+    let output = attempt(data, arguments, stdin);
+    assert!(
+        output.status.success(),
+        "cardkeep {arguments:?} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command of the program on a data directory, however it ends.
+pub fn attempt(data: &Path, arguments: &[&str], stdin: &str) -> Output {
     let mut child = Command::new(PROGRAM)
         .args(arguments)
         .arg("--data")
@@ -174,14 +186,7 @@ pub fn run(data: &Path, arguments: &[&str], stdin: &str) -> String {
         .spawn()
         .unwrap();
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "cardkeep {arguments:?} ended with {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    child.wait_with_output().unwrap()
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

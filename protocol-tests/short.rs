@@ -51,7 +51,14 @@ pub fn propfind(words: &[&str]) -> String {
     document("D:propfind", &inner)
 }
 
-fn proppatch(line: &str) -> Result<String, String> {
+/// A `propertyupdate`, one line a property.
+fn proppatch(first: &str, rest: &[&str]) -> Result<String, String> {
+    let lines = std::iter::once(&first).chain(rest).map(|line| line.trim());
+    let inner: Result<String, String> = lines.filter(|line| !line.is_empty()).map(update).collect();
+    Ok(document("D:propertyupdate", &inner?))
+}
+
+fn update(line: &str) -> Result<String, String> {
     if let Some(name) = line.strip_prefix('-') {
         return Ok(format!("<D:remove><D:prop><{}/></D:prop></D:remove>", name.trim()));
     }
@@ -60,6 +67,17 @@ fn proppatch(line: &str) -> Result<String, String> {
     let name = name.trim();
     let value = escape(value);
     Ok(format!("<D:set><D:prop><{name}>{value}</{name}></D:prop></D:set>"))
+}
+
+/// A `mkcol` of an address book, one line a property.
+fn mkcol(first: &str, rest: &[&str]) -> String {
+    let mut inner = "<D:resourcetype><D:collection/><C:addressbook/></D:resourcetype>".to_owned();
+    for line in std::iter::once(&first).chain(rest) {
+        if let Some((name, value)) = line.trim().split_once('=') {
+            inner.push_str(&format!("<{name}>{}</{name}>", escape(value)));
+        }
+    }
+    document("D:mkcol", &format!("<D:set><D:prop>{inner}</D:prop></D:set>"))
 }
 
 /// The bytes of a body: a short form made long, line ends as the format says.
@@ -76,36 +94,13 @@ pub fn body(lines: &[&str]) -> Result<Option<Vec<u8>>, String> {
             card(version, name, arguments.get(1).unwrap_or(name))
         }
         "@propfind" => propfind(arguments),
-        "@proppatch" => {
-            let one = first.trim_start_matches("@proppatch").trim();
-            let mut inner = String::new();
-            for line in std::iter::once(&one).chain(rest) {
-                if !line.trim().is_empty() {
-                    inner.push_str(&proppatch(line.trim())?);
-                }
-            }
-            document("D:propertyupdate", &inner)
-        }
-        "@mkcol" => {
-            let one = first.trim_start_matches("@mkcol").trim();
-            let mut inner = "<D:resourcetype><D:collection/><C:addressbook/></D:resourcetype>".to_owned();
-            for line in std::iter::once(&one).chain(rest) {
-                if let Some((name, value)) = line.trim().split_once('=') {
-                    inner.push_str(&format!("<{name}>{}</{name}>", escape(value)));
-                }
-            }
-            document("D:mkcol", &format!("<D:set><D:prop>{inner}</D:prop></D:set>"))
-        }
+        "@proppatch" => proppatch(first.trim_start_matches("@proppatch"), rest)?,
+        "@mkcol" => mkcol(first.trim_start_matches("@mkcol"), rest),
         "@sync" => {
-            let (token, mut names) = arguments.split_first().ok_or("@sync wants a token or -")?;
-            let mut limit = None;
-            if let Some((first, rest)) = names.split_first()
-                && let Some(number) = first.strip_prefix("limit=")
-            {
-                limit = number.parse().ok();
-                names = rest;
-            }
-            sync(if *token == "-" { "" } else { token }, limit, names)
+            let (token, names) = arguments.split_first().ok_or("@sync wants a token or -")?;
+            let limit = names.first().and_then(|first| first.strip_prefix("limit="));
+            let names = names.get(usize::from(limit.is_some())..).unwrap_or_default();
+            sync(if *token == "-" { "" } else { token }, limit.and_then(|n| n.parse().ok()), names)
         }
         "@multiget" => {
             let hrefs: String = rest

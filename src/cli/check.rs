@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::config::Config;
+use crate::server::boot;
 use crate::service::admin::{AdminAnswer, AdminRequest};
 
 use super::ask::ask;
@@ -12,14 +13,19 @@ use super::show;
 /// Check every record, index and sync log
 #[derive(Args)]
 pub struct Check {
-    /// Make indexes and sync logs anew where they are wrong
-    #[arg(long)]
+    /// Taken, so that scripts may say it, and not shown: this version repairs nothing
+    #[arg(long, hide = true)]
     repair: bool,
 }
 
 impl Check {
     /// Does it; any fault is a failure.
     pub async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let data = &config.server.data;
+        // Opening would make an empty store, and find it sound.
+        if !boot::holds_a_store(data) {
+            bail!("there is nothing to check in {}; name the data directory with --data", data.display());
+        }
         let AdminAnswer::Checked(report) = ask(config, AdminRequest::Check).await? else {
             bail!("the server answered something else; is it another version?");
         };
@@ -35,10 +41,11 @@ impl Check {
             report.strict, report.lenient
         ))?;
         match report.faults.len() {
+            0 if self.repair => show::print("nothing needs repair, which this version could not do\n"),
             0 => Ok(()),
-            faults if self.repair => {
-                bail!("{faults} faults found that cannot be repaired from what is stored; restore a backup")
-            }
+            faults if self.repair => bail!(
+                "{faults} faults found, listed on standard output; this version repairs none, restore a backup"
+            ),
             faults => bail!("{faults} faults found, listed on standard output"),
         }
     }

@@ -84,8 +84,6 @@ pub fn main() -> ExitCode {
     };
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("{error:#}"));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
@@ -136,8 +134,13 @@ fn complain(what: &str) {
     let _ = writeln!(std::io::stderr(), "cardkeep: {line}");
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// A text that people and programs show on a line: nothing in it may steer a terminal, and XML can
+/// hold all of it (XML 1.0 §2.2).
+fn line(text: &str) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        return Err("it holds control characters".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -149,6 +152,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_people_are_shown_is_one_line_of_text() {
+        assert_eq!(line("Zoë <&> 密").as_deref(), Ok("Zoë <&> 密"));
+        for bad in ["a\u{1}", "a\nb", "\u{1b}[2J", "\u{ffff}", "\u{85}"] {
+            assert!(line(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -2,13 +2,17 @@
 
 use std::io::Write as _;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 /// Prints a text as it is.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever read our output has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("standard output cannot be written"),
+    }
 }
 
 /// Prints a list as JSON, or as a table with these column heads.

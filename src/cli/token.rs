@@ -46,7 +46,7 @@ pub struct Create {
     #[arg(long, value_name = "DATE", value_parser = moment)]
     expires: Option<String>,
     /// What it is called in lists
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", value_parser = super::line)]
     label: Option<String>,
 }
 

@@ -52,10 +52,10 @@ pub struct Add {
     /// The user's name
     name: String,
     /// The user's e-mail address
-    #[arg(long, value_name = "A")]
+    #[arg(long, value_name = "A", value_parser = super::line)]
     email: Option<String>,
     /// How people call the user
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::line)]
     display_name: Option<String>,
     /// May administer the server
     #[arg(long)]

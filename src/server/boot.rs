@@ -41,6 +41,14 @@ impl From<Fault> for BootError {
     }
 }
 
+/// The store's file in the data directory.
+const STORE: &str = "cardkeep.redb";
+
+/// Whether a store was ever made in this data directory.
+pub fn holds_a_store(data: &Path) -> bool {
+    data.join(STORE).exists()
+}
+
 /// An open data directory.
 pub struct Opened {
     /// What can be done with it.
@@ -52,7 +60,7 @@ impl Opened {
     pub async fn open(config: &Config) -> Result<Self, BootError> {
         let data = &config.server.data;
         make_directory(data)?;
-        let path = data.join("cardkeep.redb");
+        let path = data.join(STORE);
         let cache = config.store.cache;
         let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await;
         let engine: Arc<dyn Engine> = match opened {
@@ -111,12 +119,12 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
         ids: trace::Ids::new(boot_number()?),
         service: opened.service.clone(),
         metrics: measured,
-        stop: stopped.clone(),
+        stop: stopped,
         config,
     });
     announce(&listener, certificates.is_some(), ends)?;
     let mut helpers = JoinSet::new();
-    helpers.spawn(control.run(opened.service.clone(), stopped));
+    helpers.spawn(control.run(opened.service.clone()));
     helpers.spawn(purge(opened.service.clone()));
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::service::Service;
@@ -54,15 +54,12 @@ impl Control {
         Ok(Self { listener, path, owner })
     }
 
-    /// Answers until the server stops.
-    pub async fn run(self, service: Arc<Service>, mut stop: watch::Receiver<bool>) {
+    /// Answers for as long as the task lives: while requests are being finished too, since until then
+    /// no command can open the store itself.
+    pub async fn run(self, service: Arc<Service>) {
         let slots = Arc::new(Semaphore::new(AT_ONCE));
         loop {
-            let accepted = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            let Ok((socket, _)) = accepted else {
+            let Ok((socket, _)) = self.listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
