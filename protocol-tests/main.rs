@@ -12,8 +12,10 @@
 
 mod access;
 mod crash;
+mod faulty;
 mod http;
 mod model;
+mod power;
 mod privacy;
 mod race;
 mod runner;
