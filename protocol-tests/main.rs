@@ -13,10 +13,12 @@
 mod access;
 mod commands;
 mod crash;
+mod faulty;
 mod http;
 mod judge;
 mod limits;
 mod model;
+mod power;
 mod privacy;
 mod race;
 mod runner;

@@ -146,7 +146,7 @@ impl Default for Config {
                 discard_timeout: Duration::from_secs(10),
             },
             log: Log { format: LogFormat::Json, level: tracing::Level::INFO, store_calls: false },
-            store: Store { cache: 64 << 20 },
+            store: Store { cache: 24 << 20 },
         }
     }
 }

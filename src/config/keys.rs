@@ -211,7 +211,7 @@ pub static KEYS: &[Key] = &[
     Key {
         section: "store",
         name: "cache",
-        default: Shown::Is("67108864"),
+        default: Shown::Is("25165824"),
         doc: "Bytes of the store that are kept in memory.",
         set: |c, v| number(v, 1 << 20, 1 << 40).map(|v| c.store.cache = v),
     },

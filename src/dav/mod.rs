@@ -176,7 +176,12 @@ impl Exchange<'_> {
 
     /// What getters may know.
     fn ask(&self) -> Ask<'_> {
-        Ask { caller: self.caller, limits: self.service.card_limits(), front: self.front }
+        Ask {
+            caller: self.caller,
+            limits: self.service.card_limits(),
+            front: self.front,
+            conversions: self.service.conversions(),
+        }
     }
 
     /// What must hold for a write to `place` to be done.

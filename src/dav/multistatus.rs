@@ -160,7 +160,7 @@ impl Plan {
                 Item::Written(name, _) => node.stored().iter().find(|p| p.name == *name).map(Value::Stored),
                 Item::AddressData => match (node, &self.form) {
                     (Node::Card(_, card), Some(form)) => {
-                        let text = card_text(card, form)?;
+                        let text = card_text(card, form, ask.conversions)?;
                         out.raw("<C:address-data>");
                         out.text(&xml_safe(&text));
                         out.raw("</C:address-data>");
@@ -261,13 +261,17 @@ mod tests {
     use super::super::xml::name::Ns;
     use super::super::xml::read::{Element, parse};
     use super::super::xml::request::propfind;
+    use crate::service::conversions::Conversions;
+
     use super::*;
     use crate::domain::vcard::Limits;
     use crate::service::view::{Property, PropertyValue};
 
     fn answer(plan: &Plan, node: &Node<'_>) -> Element {
         let (caller, front) = (caller(), front());
-        let ask = Ask { caller: &caller, limits: Limits::default(), front: &front };
+        let conversions = Conversions::new(0);
+        let ask =
+            Ask { caller: &caller, limits: Limits::default(), front: &front, conversions: &conversions };
         let mut out = Writer::document("D:multistatus", 0);
         plan.respond(node, None, &ask, &mut out);
         out.raw("</D:multistatus>");

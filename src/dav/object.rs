@@ -9,7 +9,6 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 
-use crate::domain::convert::convert;
 use crate::domain::id::{MemberName, UserName};
 use crate::domain::vcard::Version;
 use crate::service::place::Place;
@@ -148,17 +147,13 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
 
 /// The octets in the form that the request asks for, 3.0 unless it asks otherwise (D9, CARD-34).
 fn represent(exchange: &Exchange<'_>, card: &CardView) -> Result<Bytes, Trouble> {
-    let stored = card.body.clone().unwrap_or_default();
     let not_acceptable =
         || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);
     let usual = if exchange.takes_stored_form() { card.version } else { Version::V3 };
     let choice = choose(exchange.headers.get_all(ACCEPT).iter(), usual).ok_or_else(not_acceptable)?;
-    if choice.version() == card.version {
-        return Ok(stored);
-    }
-    match (convert(&stored, card.version, choice.version()), choice) {
-        (Ok(converted), _) => Ok(converted.into()),
-        (Err(_), Choice::Usual(_)) => Ok(stored),
+    match (exchange.service.conversions().of(card, choice.version()), choice) {
+        (Ok(form), _) => Ok(form),
+        (Err(_), Choice::Usual(_)) => Ok(card.body.clone().unwrap_or_default()),
         (Err(_), Choice::Asked(_)) => Err(not_acceptable()),
     }
 }

@@ -65,7 +65,12 @@ impl Scene {
 
     /// What getters may know.
     pub fn ask(&self) -> Ask<'_> {
-        Ask { caller: &self.caller, limits: self.service.card_limits(), front: &self.front }
+        Ask {
+            caller: &self.caller,
+            limits: self.service.card_limits(),
+            front: &self.front,
+            conversions: self.service.conversions(),
+        }
     }
 }
 

@@ -178,7 +178,8 @@ pub struct Etag(pub [u8; 16]);
 
 impl fmt::Display for Etag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        // Every member of every listing has one, so it is written at once and not byte by byte.
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

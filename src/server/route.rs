@@ -1,8 +1,12 @@
 //! From a request to its answer, step by step: how it came, where it goes, who asks, what it
 //! brings, what the protocol room says. A plain list of steps; each is in a file of its own.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,7 +105,7 @@ async fn steps(
         Route::Health => probe(&head.method, true),
         Route::Ready => probe(&head.method, !shared.stopping() && shared.service.ready().await),
         Route::Metrics => measures(shared, head, &came),
-        Route::Dav { path, .. } => dav(shared, head, body, came.with_path(path), line).await,
+        Route::Dav { path, .. } => Box::pin(dav(shared, head, body, came.with_path(path), line)).await,
         Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
@@ -205,8 +209,9 @@ async fn dav(
     answer
 }
 
-/// Runs the protocol room on a task of its own: what began is finished even when the client has
-/// gone, a panic ends one request and not its connection, and nothing runs for ever.
+/// Runs the protocol room: a panic ends one request and not its connection, nothing runs for ever,
+/// and a change that began is finished on a task of its own even when the client has gone. Futures
+/// are boxed where they would be moved about: they are as large as all that they may call.
 async fn handle(
     shared: &Arc<Shared>,
     caller: Caller,
@@ -219,15 +224,17 @@ async fn handle(
     };
     let service = shared.service.clone();
     let hold_back = shared.config.log.store_calls;
-    let work = async move {
+    let reads = matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT");
+    let work = Box::pin(async move {
         let _turn = turn;
         let answer = dav::handle(&service, &caller, &front, request).await?;
         if hold_back { respond::whole(answer).await } else { Ok(answer) }
-    };
+    });
     let limited = timeout(shared.config.server.request_timeout, work);
     let span = tracing::info_span!("request", request = line.request);
-    let task = tokio::spawn(counted(limited).instrument(span));
-    let Ok((outcome, calls)) = task.await else {
+    let task = counted(limited).instrument(span);
+    let done = if reads { unwinding(task).await } else { tokio::spawn(task).await.ok() };
+    let Some((outcome, calls)) = done else {
         metrics::panicked();
         return respond::broken(&line.request);
     };
@@ -244,6 +251,16 @@ async fn handle(
         respond::set(&mut answer, respond::STORE_CALLS, &calls.to_string());
     }
     answer
+}
+
+/// What the future comes to, or `None` where it panicked. It is not polled again after that.
+async fn unwinding<F: Future>(work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    })
+    .await
 }
 
 fn target(path: &str, uri: &Uri) -> Option<Uri> {
@@ -372,6 +389,16 @@ mod tests {
             Route::Dav { path, template } => (path, template),
             other => (String::new(), other.template()),
         }
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_request_and_no_more() {
+        assert_eq!(unwinding(async { 1 }).await, Some(1));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("a defect")
+        };
+        assert_eq!(unwinding::<_>(panics).await, None::<()>);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod access;
 pub mod admin;
 mod books;
 mod contacts;
+pub mod conversions;
 pub mod demo;
 pub mod place;
 mod principals;
@@ -74,6 +75,7 @@ pub struct Service {
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     sign_in: sign_in::SignIn,
+    conversions: conversions::Conversions,
     purge: tokio::sync::Notify,
 }
 
@@ -89,12 +91,18 @@ impl Service {
         entropy.fill(&mut secret)?;
         let store = Store::open(engine, secret).await.map_err(fault)?;
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
-        Ok(Self { store, clock, entropy, settings, sign_in, purge: tokio::sync::Notify::new() })
+        let conversions = conversions::Conversions::new(conversions::REMEMBERED);
+        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge: tokio::sync::Notify::new() })
     }
 
     /// How large and involved a card may be.
     pub fn card_limits(&self) -> Limits {
         self.settings.card
+    }
+
+    /// Cards in the version that they are not stored in.
+    pub fn conversions(&self) -> &conversions::Conversions {
+        &self.conversions
     }
 
     /// Finishes what was taken and closes the store.

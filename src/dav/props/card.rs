@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::domain::collation::Collation;
-use crate::domain::convert::{CannotConvert, convert};
+use crate::domain::convert::CannotConvert;
 use crate::domain::vcard::{SelectedProperty, Selection, Version, select};
+use crate::service::conversions::Conversions;
 use crate::service::view::CardView;
 
 use super::super::target::{Href, Kind, Kinds};
@@ -117,19 +120,18 @@ pub fn is_thunderbird(user_agent: &str) -> bool {
 
 /// The card in that form. One that cannot be converted stays as it is stored, unless the request
 /// insisted (CARD-33, VC-32).
-pub fn card_text<'a>(card: &'a CardView, form: &AddressDataForm) -> Result<Cow<'a, [u8]>, CannotConvert> {
-    let stored = card.body.as_deref().unwrap_or_default();
-    let whole = match form.version {
-        Some(version) if version != card.version => match convert(stored, card.version, version) {
-            Ok(converted) => Cow::Owned(converted),
-            Err(CannotConvert) if form.insisted => return Err(CannotConvert),
-            Err(CannotConvert) => Cow::Borrowed(stored),
-        },
-        _ => Cow::Borrowed(stored),
+pub fn card_text(
+    card: &CardView,
+    form: &AddressDataForm,
+    conversions: &Conversions,
+) -> Result<Bytes, CannotConvert> {
+    let whole = match conversions.of(card, form.version.unwrap_or(card.version)) {
+        Err(CannotConvert) if !form.insisted => card.body.clone().unwrap_or_default(),
+        form => form?,
     };
     Ok(match &form.selection {
         None => whole,
-        Some(selection) => Cow::Owned(select(&whole, selection)),
+        Some(selection) => select(&whole, selection).into(),
     })
 }
 

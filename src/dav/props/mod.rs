@@ -15,6 +15,7 @@ use crate::domain::id::Etag;
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
+use crate::service::conversions::Conversions;
 use crate::service::view::{CardView, CollectionView, PrincipalView, Property, PropertyName};
 
 use super::Front;
@@ -114,7 +115,7 @@ impl<'a> Node<'a> {
 }
 
 /// Who asks, and what the server is set to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Ask<'a> {
     /// Who.
     pub caller: &'a Caller,
@@ -122,6 +123,8 @@ pub struct Ask<'a> {
     pub limits: Limits,
     /// What hrefs begin with.
     pub front: &'a Front,
+    /// Cards in the version that they are not stored in.
+    pub conversions: &'a Conversions,
 }
 
 /// What a live property holds.
@@ -394,7 +397,9 @@ pub(super) mod tests {
     #[test]
     fn what_clients_need_is_there_and_well_formed() {
         let (caller, front) = (caller(), front());
-        let ask = Ask { caller: &caller, limits: Limits::default(), front: &front };
+        let conversions = Conversions::new(0);
+        let ask =
+            Ask { caller: &caller, limits: Limits::default(), front: &front, conversions: &conversions };
         let (principal, home, book, card) =
             (principal(), collection(None), collection(Some("contacts")), card());
         let everywhere = "D:resourcetype D:current-user-principal D:principal-collection-set \
