@@ -23,6 +23,11 @@ pub const SCOPES: [&str; 6] = [
     "dav:documents:read",
 ];
 
+/// How often a command is tried again when the account moved meanwhile, and when it is worth another
+/// try after that.
+const ROUNDS: usize = 16;
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A command. Passwords are in clear here: it never leaves the machine, and is never logged.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
@@ -170,7 +175,7 @@ impl Service {
             }
             AdminRequest::UserPasswd { name, password } => {
                 let hash = Some(self.hashed(password).await?);
-                self.change(&name, move |row| row.password = hash).await?;
+                self.change(&name, move |row| row.password.clone_from(&hash)).await?;
             }
             AdminRequest::UserEnable { name, enabled } => {
                 self.change(&name, move |row| row.enabled = enabled).await?;
@@ -235,25 +240,43 @@ impl Service {
         account.ok_or_else(|| conflict(format!("there is no user '{name}'; 'cardkeep user list' shows them")))
     }
 
-    async fn change(&self, name: &str, change: impl FnOnce(&mut AccountRow)) -> Answer<()> {
-        let before = self.account(name).await?;
-        let mut after = before.clone();
-        change(&mut after);
-        // Verdicts on the old password, or on an account that could sign in, end here.
-        after.epoch += 1;
-        let op = Op::Account(AccountOp::Update { before, after });
-        self.commit(None, Vec::new(), vec![op]).await?;
-        Ok(())
+    async fn change(&self, name: &str, change: impl Fn(&mut AccountRow)) -> Answer<()> {
+        for _ in 0..ROUNDS {
+            let before = self.account(name).await?;
+            let mut after = before.clone();
+            change(&mut after);
+            // Verdicts on the old password, or on an account that could sign in, end here.
+            after.epoch += 1;
+            let op = Op::Account(AccountOp::Update { before, after });
+            match self.commit(None, Vec::new(), vec![op]).await {
+                // The account has moved (its first sign-in, another command) or is gone.
+                Err(Stop::Refused(Refusal::NotFound)) => continue,
+                done => return done.map(|_| ()),
+            }
+        }
+        Err(Refusal::Busy { retry_after: RETRY }.into())
     }
 
     async fn remove_user(&self, name: &str) -> Answer<()> {
-        let account = self.account(name).await?;
-        let tokens = self.store.read().await?.app_passwords(Some(&account.id)).await?;
-        let mut ops = vec![Op::Account(AccountOp::Remove(account))];
-        ops.extend(tokens.into_iter().map(|token| Op::Account(AccountOp::RemoveAppPassword(token))));
-        self.commit(None, Vec::new(), ops).await?;
-        self.purge_soon();
-        Ok(())
+        for _ in 0..ROUNDS {
+            let account = self.account(name).await?;
+            let id = account.id;
+            let tokens = self.store.read().await?.app_passwords(Some(&id)).await?;
+            let mut ops = vec![Op::Account(AccountOp::Remove(account))];
+            ops.extend(tokens.into_iter().map(removal));
+            match self.commit(None, Vec::new(), ops).await {
+                Err(Stop::Refused(Refusal::NotFound)) => continue,
+                done => drop(done?),
+            }
+            self.purge_soon();
+            // One may have been made since the tokens were read; none can be any more.
+            let late = self.store.read().await?.app_passwords(Some(&id)).await?;
+            if !late.is_empty() {
+                self.commit(None, Vec::new(), late.into_iter().map(removal).collect()).await?;
+            }
+            return Ok(());
+        }
+        Err(Refusal::Busy { retry_after: RETRY }.into())
     }
 
     async fn create_token(
@@ -314,9 +337,13 @@ impl Service {
         let token = tokens.into_iter().find(|token| Some(token.id) == wanted);
         let token = token
             .ok_or_else(|| conflict(format!("there is no token '{id}'; 'cardkeep token list' shows them")))?;
-        self.commit(None, Vec::new(), vec![Op::Account(AccountOp::RemoveAppPassword(token))]).await?;
+        self.commit(None, Vec::new(), vec![removal(token)]).await?;
         Ok(())
     }
+}
+
+fn removal(token: AppPasswordRow) -> Op {
+    Op::Account(AccountOp::RemoveAppPassword(token))
 }
 
 /// What an admin says of a new user.

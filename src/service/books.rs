@@ -154,7 +154,7 @@ impl Service {
         let account: AccountId = caller.account;
         Ok(match place {
             Place::Principal(_) => {
-                (Described::Account(account), reader.properties(account.as_bytes()).await?)
+                (Described::Account { id: account, home }, reader.properties(account.as_bytes()).await?)
             }
             Place::Home(_) => (Described::Home(home), reader.properties(home.as_bytes()).await?),
             Place::Book(_, name) => {

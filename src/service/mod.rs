@@ -68,6 +68,9 @@ impl Default for Settings {
     }
 }
 
+/// How long the clearing of deleted books rests when the store could not write.
+const PURGE_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// The use cases over one store.
 pub struct Service {
     store: Store,
@@ -119,13 +122,20 @@ impl Service {
     }
 
     /// Clears what deleted books left, now and whenever one is deleted; runs until dropped.
-    /// Answers only when the store fails.
+    /// Answers only when trying again is of no use.
     pub async fn purge(&self) -> Fault {
         loop {
-            if let Err(error) = self.purge_all().await {
-                return fault(error);
+            match self.purge_all().await {
+                Ok(()) => self.purge.notified().await,
+                // A full disk gets room again, also by what is cleared.
+                Err(StoreError::Engine(EngineError::Full | EngineError::Failed(_))) => {
+                    tokio::select! {
+                        () = self.purge.notified() => {}
+                        () = tokio::time::sleep(PURGE_AGAIN) => {}
+                    }
+                }
+                Err(error) => return fault(error),
             }
-            self.purge.notified().await;
         }
     }
 

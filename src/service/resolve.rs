@@ -61,11 +61,9 @@ impl Service {
     async fn fact(&self, reader: &Reader, caller: &Caller, require: &Require) -> Answer<Fact> {
         let at = match &require.place {
             Some(Place::Home(owner)) => self.readable_home(caller, owner).ok().map(At::Collection),
-            Some(Place::Book(owner, book)) => match (self.readable_home(caller, owner), &require.state) {
-                (Ok(home), State::Token(_)) => reader.link(home, book).await?.map(At::Collection),
-                (Ok(home), _) => Some(At::Link(home, book.clone())),
-                (Err(_), _) => None,
-            },
+            Some(Place::Book(owner, book)) => {
+                self.readable_home(caller, owner).ok().map(|home| At::Link(home, book.clone()))
+            }
             Some(Place::Card(owner, book, card)) => match self.readable_home(caller, owner) {
                 Ok(home) => reader.link(home, book).await?.map(|book| At::Card(book, card.clone())),
                 Err(_) => None,

@@ -91,7 +91,7 @@ pub(super) struct SignIn {
     key: [u8; 32],
     verdicts: Cache<Credential, Verdict>,
     checking: Mutex<HashMap<Credential, Arc<tokio::sync::Mutex<()>>>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     waiting: Semaphore,
     guesses: Guesses,
     argon2: Argon2<'static>,
@@ -112,7 +112,7 @@ impl SignIn {
             key,
             verdicts: Cache::builder().max_capacity(VERDICTS).time_to_idle(REMEMBERED).build(),
             checking: Mutex::new(HashMap::new()),
-            turns: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
             waiting: Semaphore::new(WAITING),
             guesses: Guesses::new(settings.login_attempts),
             argon2,
@@ -150,18 +150,12 @@ impl SignIn {
         let busy = NotSignedIn::Busy { retry_after: QUEUE_FULL };
         let Ok(_place) = self.waiting.try_acquire() else { return Err(busy) };
         let gate = self.lock_checking().entry(credential).or_default().clone();
-        let guard = gate.lock().await;
-        let verdict = match self.remembered(&credential, account) {
+        let place = Checking { sign_in: self, credential, gate };
+        let _guard = place.gate.lock().await;
+        match self.remembered(&credential, account) {
             Some(right) => Ok(right),
             None => self.verify(credential, account, password).await,
-        };
-        drop(guard);
-        let mut checking = self.lock_checking();
-        // This map and this request hold the gate; nobody else waits for it.
-        if Arc::strong_count(&gate) <= 2 {
-            checking.remove(&credential);
         }
-        verdict
     }
 
     async fn verify(
@@ -171,14 +165,20 @@ impl SignIn {
         password: String,
     ) -> Result<bool, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
-        let Ok(_turn) = self.turns.acquire().await else { return Err(failed("sign-in is closed")) };
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| failed("sign-in is closed"))?;
         let known = account.and_then(|account| account.password.clone());
         let possible = known.is_some();
         let stored = known.unwrap_or_else(|| self.nobody.clone());
         let argon2 = self.argon2.clone();
-        let work = move || match PasswordHash::new(&stored) {
-            Ok(hash) => argon2.verify_password(password.as_bytes(), &hash).is_ok(),
-            Err(_) => false,
+        let work = move || {
+            // The turn ends with the work, not with the request: a client that hangs up at once
+            // would else start one costly check after another.
+            let _turn = turn;
+            match PasswordHash::new(&stored) {
+                Ok(hash) => argon2.verify_password(password.as_bytes(), &hash).is_ok(),
+                Err(_) => false,
+            }
         };
         let matches = tokio::task::spawn_blocking(work).await;
         let right = matches.map_err(|_| failed("checking a password failed"))? && possible;
@@ -189,6 +189,23 @@ impl SignIn {
 
     fn lock_checking(&self) -> std::sync::MutexGuard<'_, HashMap<Credential, Arc<tokio::sync::Mutex<()>>>> {
         self.checking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request's place among those that check one credential; left even when the client hangs up.
+struct Checking<'a> {
+    sign_in: &'a SignIn,
+    credential: Credential,
+    gate: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        let mut checking = self.sign_in.lock_checking();
+        // The map and this request hold the gate; nobody else waits for it.
+        if Arc::strong_count(&self.gate) <= 2 {
+            checking.remove(&self.credential);
+        }
     }
 }
 
@@ -316,5 +333,39 @@ fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<String, Fau
     match argon2.hash_password_with_salt(password, salt) {
         Ok(hash) => Ok(hash.to_string()),
         Err(_) => Err(Fault("hashing a password failed".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    struct Zeros;
+
+    impl Entropy for Zeros {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+            bytes.fill(0);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_leaves_no_trace_and_keeps_its_turn() {
+        // Some tenths of a second, so that the check outlives the request.
+        let argon2 = Argon2Cost { memory_kib: 64 << 10, passes: 4 };
+        let sign_in = SignIn::new(&Settings { argon2, ..Settings::default() }, &Zeros).unwrap();
+        let turns = sign_in.turns.available_permits();
+        tokio::select! {
+            biased;
+            _ = sign_in.check([1; 32], None, "guess".into()) => panic!("a check takes longer"),
+            () = ready(()) => {}
+        }
+        assert_eq!(sign_in.turns.available_permits(), turns - 1);
+        assert!(sign_in.lock_checking().is_empty());
+        assert_eq!(sign_in.waiting.available_permits(), WAITING);
+        // The turn comes back once the work is done.
+        let _all = sign_in.turns.acquire_many(u32::try_from(turns).unwrap()).await.unwrap();
     }
 }

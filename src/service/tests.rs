@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -11,6 +13,8 @@ use crate::domain::filter::Filter;
 use crate::domain::id::{Etag, MemberName, UserName};
 use crate::domain::token::SyncToken;
 use crate::store::engine::memory::MemoryEngine;
+use crate::store::engine::{Batch, Outcome, Pending, Snapshot};
+use crate::store::keys::Table;
 
 use super::access::{Caller, Reach};
 use super::admin::{AdminAnswer, AdminRequest};
@@ -44,6 +48,10 @@ impl Entropy for Counting {
 }
 
 async fn service() -> Arc<Service> {
+    service_over(Arc::new(MemoryEngine::new())).await
+}
+
+async fn service_over(engine: Arc<dyn Engine>) -> Arc<Service> {
     let settings = Settings {
         argon2: Argon2Cost { memory_kib: 8, passes: 1 },
         login_attempts: 3,
@@ -51,7 +59,55 @@ async fn service() -> Arc<Service> {
     };
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
-    Arc::new(Service::open(Arc::new(MemoryEngine::new()), clock, entropy, settings).await.unwrap())
+    Arc::new(Service::open(engine, clock, entropy, settings).await.unwrap())
+}
+
+/// An engine on which something happens just before the next commit, as if another request had been
+/// quicker, and which can be full.
+#[derive(Default)]
+struct Meddled {
+    inner: MemoryEngine,
+    next: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    full: AtomicBool,
+}
+
+impl Meddled {
+    fn before_commit(&self, work: impl Future<Output = ()> + Send + 'static) {
+        *self.next.lock().unwrap() = Some(Box::pin(work));
+    }
+}
+
+impl Engine for Meddled {
+    fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>> {
+        self.inner.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> Pending<'_, Outcome> {
+        Box::pin(async move {
+            let work = self.next.lock().unwrap().take();
+            if let Some(work) = work {
+                work.await;
+            }
+            if self.full.load(Ordering::Relaxed) {
+                return Err(EngineError::Full);
+            }
+            self.inner.commit(batch).await
+        })
+    }
+
+    fn verify(&self) -> Pending<'_, bool> {
+        self.inner.verify()
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        self.inner.close()
+    }
+}
+
+async fn meddled() -> (Arc<Meddled>, Arc<Service>) {
+    let engine = Arc::new(Meddled::default());
+    let service = service_over(engine.clone()).await;
+    (engine, service)
 }
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -269,7 +325,6 @@ async fn a_deleted_default_book_stays_deleted_and_leaves_nothing() {
     service.purge_all().await.unwrap();
     service.assert_sound().await;
     let left = |table| service.store.count(table);
-    use crate::store::keys::Table;
     for table in [Table::Body, Table::Uid, Table::History, Table::Change, Table::Purge] {
         let expected = if table == Table::Change { 1 } else { 0 };
         assert_eq!(left(table).await.unwrap(), expected, "{table:?}");
@@ -374,4 +429,148 @@ async fn properties_are_patched_all_or_none_and_bounded() {
     let remove = vec![PropertyChange::Remove(name.clone()), PropertyChange::Remove(name)];
     service.patch(&caller, &home, remove, Vec::new()).await.unwrap();
     assert!(service.home(&caller, &caller.name).await.unwrap().home.properties.is_empty());
+}
+
+fn token_for_alice() -> AdminRequest {
+    AdminRequest::TokenCreate { user: "alice".into(), scopes: Vec::new(), expires: None, label: None }
+}
+
+fn without_alice() -> AdminRequest {
+    AdminRequest::UserRemove { name: "alice".into() }
+}
+
+async fn add_alice(service: &Service) {
+    let profile = admin::Profile { email: None, display_name: None, admin: false };
+    service.add_user(&UserName::parse("alice").unwrap(), profile, Some("secret".into())).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_app_password_goes_with_its_account_however_late_it_came() {
+    let (engine, service) = meddled().await;
+    alice(&service).await;
+    let other = service.clone();
+    engine.before_commit(async move {
+        assert!(matches!(other.admin(token_for_alice()).await, AdminAnswer::Secret { .. }));
+    });
+    assert!(matches!(service.admin(without_alice()).await, AdminAnswer::Done));
+    assert_eq!(service.store.count(Table::AppPassword).await.unwrap(), 0);
+    assert_eq!(service.store.count(Table::AppPasswordOf).await.unwrap(), 0);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_app_password_is_not_made_for_an_account_that_another_has_followed() {
+    let (engine, service) = meddled().await;
+    alice(&service).await;
+    let other = service.clone();
+    engine.before_commit(async move {
+        other.admin(without_alice()).await;
+        add_alice(&other).await;
+    });
+    assert!(matches!(service.admin(token_for_alice()).await, AdminAnswer::Refused(_)));
+    assert_eq!(service.store.count(Table::AppPassword).await.unwrap(), 0);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_account_that_moves_meanwhile_is_changed_and_removed_all_the_same() {
+    let (engine, service) = meddled().await;
+    for removed in [false, true] {
+        add_alice(&service).await;
+        let other = service.clone();
+        // The first sign-in marks the account.
+        engine.before_commit(async move { drop(sign_in(&other, "alice", "secret").await.unwrap()) });
+        let request = match removed {
+            true => without_alice(),
+            false => AdminRequest::UserPasswd { name: "alice".into(), password: "new".into() },
+        };
+        assert!(matches!(service.admin(request).await, AdminAnswer::Done));
+        assert!(sign_in(&service, "alice", "secret").await.is_err());
+        assert_eq!(sign_in(&service, "alice", "new").await.is_ok(), !removed);
+        service.admin(without_alice()).await;
+    }
+    service.purge_all().await.unwrap();
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_on_a_principal_that_is_gone() {
+    let (engine, service) = meddled().await;
+    let caller = alice(&service).await;
+    let other = service.clone();
+    engine.before_commit(async move { drop(other.admin(without_alice()).await) });
+    let name = PropertyName { namespace: "x".into(), local: "a".into() };
+    let value = PropertyValue::Text { text: "1".into(), lang: None };
+    let set = PropertyChange::Set(Property { name, value });
+    let place = Place::Principal(caller.name.clone());
+    assert!(service.patch(&caller, &place, vec![set], Vec::new()).await.is_err());
+    service.purge_all().await.unwrap();
+    assert_eq!(service.store.count(Table::Properties).await.unwrap(), 0);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn sync_24_a_token_holds_for_the_book_that_is_there_at_the_commit() {
+    let (engine, service) = meddled().await;
+    let caller = alice(&service).await;
+    service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
+    let book = |text: &str| Place::Book(caller.name.clone(), name(text));
+    let token = service.home(&caller, &caller.name).await.unwrap().books[0].token();
+    let (other, them) = (service.clone(), caller.clone());
+    let swap = [(book("contacts"), book("away")), (book("other"), book("contacts"))];
+    engine.before_commit(async move {
+        for (from, to) in swap {
+            let manner = Manner { verb: Verb::Move, overwrite: false, shallow: false };
+            other.transfer(&them, manner, &from, &to, Vec::new()).await.unwrap();
+        }
+    });
+    let when = vec![Precondition::one(book("contacts"), State::Token(token), false)];
+    assert_eq!(refused(service.delete(&caller, &book("contacts"), when).await), Refusal::Unmet);
+    assert_eq!(service.home(&caller, &caller.name).await.unwrap().books.len(), 2);
+    // And where nothing moves, it holds.
+    let when = vec![Precondition::one(book("away"), State::Token(token), false)];
+    service.delete(&caller, &book("away"), when).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_book_that_goes_before_it_is_copied_leaves_no_empty_copy() {
+    let (engine, service) = meddled().await;
+    let caller = alice(&service).await;
+    service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
+    let book = |text: &str| Place::Book(caller.name.clone(), name(text));
+    let (other, them, source) = (service.clone(), caller.clone(), book("contacts"));
+    engine.before_commit(async move { other.delete(&them, &source, Vec::new()).await.unwrap() });
+    let manner = Manner { verb: Verb::Copy, overwrite: true, shallow: false };
+    let copied = service.transfer(&caller, manner, &book("contacts"), &book("copy"), Vec::new()).await;
+    assert_eq!(refused(copied), Refusal::NotFound);
+    assert!(service.home(&caller, &caller.name).await.unwrap().books.is_empty());
+}
+
+#[tokio::test]
+async fn clearing_goes_on_when_a_full_store_has_room_again() {
+    let (engine, service) = meddled().await;
+    let caller = alice(&service).await;
+    service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
+    let book = Place::Book(caller.name.clone(), name("contacts"));
+    service.delete(&caller, &book, Vec::new()).await.unwrap();
+    engine.full.store(true, Ordering::Relaxed);
+    let mut clearing = Box::pin(service.purge());
+    let mut poll = async || {
+        tokio::select! {
+            biased;
+            _ = &mut clearing => false,
+            () = std::future::ready(()) => true,
+        }
+    };
+    // Over the memory engine, one poll goes as far as there is something to do.
+    for _ in 0..8 {
+        assert!(poll().await, "clearing ended");
+    }
+    assert_eq!(service.store.count(Table::Purge).await.unwrap(), 1);
+    engine.full.store(false, Ordering::Relaxed);
+    service.purge_soon();
+    for _ in 0..8 {
+        assert!(poll().await, "clearing ended");
+    }
+    assert_eq!(service.store.count(Table::Purge).await.unwrap(), 0);
 }

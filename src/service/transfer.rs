@@ -2,7 +2,7 @@
 
 use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
-use crate::store::query::Reader;
+use crate::store::query::Card;
 
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
@@ -11,8 +11,9 @@ use super::resolve::book_id;
 use super::view::{Transferred, Verb};
 use super::{Answer, Service};
 
-/// How many cards of a copied book go into one commit.
+/// How many cards of a copied book go into one commit, and about how many bytes of them.
 const CHUNK: usize = 128;
+const CHUNK_BYTES: u64 = 4 << 20;
 
 /// How a COPY or MOVE is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,12 +122,19 @@ impl Service {
             expect.push(free(At::Link(home, to.clone())));
         }
         let id = CollectionId::new(self.fresh()?);
+        let mut cards = Vec::new();
         let op = match manner.verb {
             Verb::Move => {
                 CollectionOp::Rename { home, from: from.clone(), to: to.clone(), replace: manner.overwrite }
             }
             Verb::Copy => {
                 let original = reader.collections(&[source]).await?.pop().flatten();
+                if !manner.shallow {
+                    cards = reader.all_cards(source, false).await?;
+                }
+                let there =
+                    Fact { at: Some(At::Collection(source)), state: FactState::Exists, negate: false };
+                expect.push(Expect(vec![vec![there]]));
                 CollectionOp::Create {
                     home,
                     name: to.clone(),
@@ -138,30 +146,37 @@ impl Service {
                 }
             }
         };
-        self.commit(Some(caller), expect, vec![Op::Collection(op)]).await?;
-        if manner.verb == Verb::Copy && !manner.shallow {
-            self.copy_cards(caller, &reader, source, id).await?;
+        drop(reader);
+        match self.commit(Some(caller), expect, vec![Op::Collection(op)]).await {
+            // Of the things that must hold, one is that there is something to copy.
+            Err(Stop::Refused(Refusal::Unmet)) => {
+                book_id(&self.store.read().await?, home, from).await?;
+                return Err(Refusal::Unmet.into());
+            }
+            done => drop(done?),
         }
-        if replaced {
+        if manner.overwrite {
             self.purge_soon();
         }
+        self.copy_cards(caller, &cards, source, id).await?;
         Ok(if replaced { Transferred::Replaced } else { Transferred::Created })
     }
 
-    /// Copies the cards that `reader` shows, some in each commit. What is gone meanwhile is left
-    /// out, as if it had gone before the copy.
+    /// Copies cards, some in each commit. What is gone meanwhile is left out, as if it had gone
+    /// before the copy.
     async fn copy_cards(
         &self,
         caller: &Caller,
-        reader: &Reader,
+        mut cards: &[Card],
         source: CollectionId,
         target: CollectionId,
     ) -> Answer<()> {
-        let cards = reader.all_cards(source, false).await?;
-        let names = cards.iter().map(|card| MemberName::parse(&card.row.name));
-        let names: Vec<_> = names.collect::<Result<_, _>>().map_err(|_| Fault("a card's name".into()))?;
-        for chunk in names.chunks(CHUNK) {
-            let copies = self.copies(source, target, chunk)?;
+        while !cards.is_empty() {
+            let (chunk, rest) = cards.split_at(chunk(cards));
+            cards = rest;
+            let names = chunk.iter().map(|card| MemberName::parse(&card.row.name));
+            let names: Vec<_> = names.collect::<Result<_, _>>().map_err(|_| Fault("a card's name".into()))?;
+            let copies = self.copies(source, target, &names)?;
             match self.commit(Some(caller), Vec::new(), copies.clone()).await {
                 Err(Stop::Refused(Refusal::NotFound)) => {
                     for copy in copies {
@@ -194,6 +209,16 @@ impl Service {
     }
 }
 
+/// How many of the cards, at least one, go into the next commit: their bodies are all in memory.
+fn chunk(cards: &[Card]) -> usize {
+    let mut bytes: u64 = 0;
+    let fits = cards.iter().take(CHUNK).take_while(|card| {
+        bytes = bytes.saturating_add(card.row.size);
+        bytes <= CHUNK_BYTES
+    });
+    fits.count().max(1)
+}
+
 fn needed(verb: Verb, source: bool) -> Privilege {
     match (verb, source) {
         (Verb::Copy, true) => Privilege::Read,
@@ -205,4 +230,34 @@ fn needed(verb: Verb, source: bool) -> Privilege {
 /// The expectation that nothing is there (`Overwrite: F`; DAV-30).
 fn free(at: At) -> Expect {
     Expect(vec![vec![Fact { at: Some(at), state: FactState::Exists, negate: true }]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::rows::CardRow;
+
+    #[test]
+    fn a_commit_of_copies_is_bounded_in_bytes_and_in_number() {
+        let card = |size| {
+            let row = CardRow {
+                contact: [0; 16],
+                name: "a".into(),
+                uid: "a".into(),
+                version: 1,
+                etag: [0; 16],
+                size,
+                format: 3,
+                created: 0,
+                modified: 0,
+                invented_uid: false,
+                described: false,
+            };
+            Card { row, properties: Vec::new(), body: None }
+        };
+        assert_eq!(chunk(&vec![card(100); 300]), CHUNK);
+        assert_eq!(chunk(&[card(3 << 20), card(1 << 20), card(1)]), 2);
+        assert_eq!(chunk(&[card(10 << 20), card(1)]), 1);
+        assert_eq!(chunk(&[card(1)]), 1);
+    }
 }

@@ -66,7 +66,7 @@ pub enum FactState {
     EtagIn(Vec<Etag>),
     /// It is a card that has not changed since.
     UnmodifiedSince(Timestamp),
-    /// It is a collection, this one, at this revision.
+    /// It is a collection, or a book's place with that book in it: this one, at this revision.
     At(CollectionId, Revision),
     /// Never true.
     Never,
@@ -184,8 +184,13 @@ pub struct PropertiesOp {
 /// What properties are written on.
 #[derive(Debug, Clone)]
 pub enum Described {
-    /// An account's principal.
-    Account(AccountId),
+    /// An account's principal; the home goes when the account does.
+    Account {
+        /// The account.
+        id: AccountId,
+        /// Its home.
+        home: CollectionId,
+    },
     /// A home.
     Home(CollectionId),
     /// A book: the home's log tells it.

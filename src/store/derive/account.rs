@@ -34,8 +34,10 @@ impl Derivation<'_> {
                 Ok(())
             }
             AccountOp::AddAppPassword(row) => {
-                if self.value(keys::account(&row.account_name)).await?.is_none() {
-                    return Err(Halt::Unmet(Unmet::NoMember));
+                // A user name that returned is another account.
+                match self.value(keys::account(&row.account_name)).await? {
+                    Some(value) if rows::decode::<AccountRow>(&value)?.id == row.account => {}
+                    _ => return Err(Halt::Unmet(Unmet::NoMember)),
                 }
                 if self.value(keys::app_password(&row.secret)).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
 use super::keys::{self, Hash};
-use super::rows::{self, CardRow, ChangeRow, TombstoneRow};
+use super::rows::{self, CardRow, ChangeRow, LinkRow, TombstoneRow};
 use super::seal::Sealer;
 use super::{StoreError, calls};
 
@@ -172,7 +172,19 @@ impl<'a> Derivation<'a> {
             (FactState::At(of, revision), At::Collection(id)) => {
                 of == id && value.as_ref() == revision.0.to_be_bytes()
             }
+            (FactState::At(of, revision), At::Link(..)) => {
+                let (_, row) = rows::decode_slotted::<LinkRow>(&value)?;
+                row.collection == *of.as_bytes() && self.is_at(*of, *revision).await?
+            }
             _ => false,
+        })
+    }
+
+    /// Whether a collection is at a revision; one that never changed has no counter row yet.
+    async fn is_at(&mut self, id: CollectionId, revision: Revision) -> Step<bool> {
+        Ok(match self.value(keys::revision(id)).await? {
+            Some(value) => value.as_ref() == revision.0.to_be_bytes(),
+            None => revision.0 == 0,
         })
     }
 

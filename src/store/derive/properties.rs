@@ -10,7 +10,10 @@ use super::{Derivation, Halt, Step};
 impl Derivation<'_> {
     pub(super) async fn properties(&mut self, op: &PropertiesOp) -> Step<()> {
         let id = match &op.of {
-            Described::Account(id) => *id.as_bytes(),
+            Described::Account { id, home } => {
+                self.need_collection(*home).await?;
+                *id.as_bytes()
+            }
             Described::Home(id) => {
                 self.need_collection(*id).await?;
                 *id.as_bytes()
