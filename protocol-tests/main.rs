@@ -27,6 +27,7 @@ mod short;
 mod sources;
 mod template;
 mod tidy;
+mod tls;
 mod transcript;
 mod wire;
 mod xml;

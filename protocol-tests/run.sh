@@ -44,6 +44,7 @@ prepare() {
         local missing=()
         command -v cc >/dev/null || missing+=(build-essential)
         command -v curl >/dev/null || missing+=(curl ca-certificates)
+        command -v openssl >/dev/null || missing+=(openssl)
         command -v python3 >/dev/null || missing+=(python3)
         [ ${#missing[@]} -eq 0 ] || DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -q --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 ||

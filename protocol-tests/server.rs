@@ -190,7 +190,7 @@ pub fn attempt(data: &Path, arguments: &[&str], stdin: &str) -> Output {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let rest = line.split("http://").nth(1)?;
+    let rest = line.split("://").nth(1)?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
