@@ -1,18 +1,22 @@
 //! The integrity check: walks every account, collection, card, index and log of one snapshot and
-//! says what does not belong together. Finds by id and never tells a name.
+//! says what does not belong together; `census.rs` then asks of every row what it belongs to. A row
+//! that cannot be read is passed over here and told there. Finds by id and never tells a name.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{CollectionId, MemberName, Uid};
+use crate::domain::id::{CollectionId, MemberName, Uid, UserName};
 use crate::domain::vcard::strict::{self, Verdict};
 
+use super::census::Census;
 use super::engine::Extent;
 use super::keys::{self, Hash, Table};
 use super::query::{Collection, Reader};
-use super::rows::{self, AccountRow, AppPasswordRow, CardRow, ChangeRow, LinkRow, TombstoneRow, UidRow};
+use super::rows::{
+    self, AccountRow, AppPasswordRow, CardRow, ChangeRow, LinkRow, PurgeRow, TombstoneRow, UidRow,
+};
 use super::{Store, StoreError};
 
 /// How many faults are told; a broken disk has no end of them.
@@ -37,7 +41,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    fn fault(&mut self, id: &[u8], what: &str) {
+    pub(super) fn fault(&mut self, id: &[u8], what: &str) {
         if self.faults.len() < MOST {
             let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
             self.faults.push(format!("{what} ({id})"));
@@ -63,12 +67,15 @@ impl Store {
             report.faults.push("the engine's file is damaged".into());
         }
         let reader = self.read().await?;
-        let accounts = reader.accounts().await?;
+        let mut census = Census::new(self.sealer.clone());
+        let accounts: Vec<AccountRow> = reader.table(keys::whole(Table::Account)).await?;
         for account in &accounts {
             report.accounts += 1;
-            self.check_account(&reader, account, &mut report).await?;
+            self.check_account(&reader, account, &mut census, &mut report).await?;
         }
         self.check_app_passwords(&reader, &accounts, &mut report).await?;
+        note_ending(&reader, &mut census).await?;
+        census.walk(&reader, &mut report).await?;
         Ok(report)
     }
 
@@ -76,13 +83,19 @@ impl Store {
         &self,
         reader: &Reader,
         account: &AccountRow,
+        census: &mut Census,
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
         let home = CollectionId::from_bytes(account.home);
-        let Some(collection) = reader.collections(&[home]).await?.pop().flatten() else {
+        census.accounts.insert(account.id);
+        census.homes.insert(account.home);
+        let Some(collection) = reader.sound_collection(home).await? else {
             report.fault(&account.id, "an account has no home");
             return Ok(());
         };
+        if collection.row.owner != account.id || collection.row.home.is_some() {
+            report.fault(&account.home, "a home is not its account's");
+        }
         let logged = self.check_log(reader, &collection, report).await?;
         let links = reader.members::<LinkRow>(home).await?;
         self.check_members(
@@ -92,9 +105,17 @@ impl Store {
             report,
         );
         for (_, _, link) in links {
+            if !census.books.insert(link.collection) {
+                report.fault(&link.collection, "a book has two places");
+            }
             let id = CollectionId::from_bytes(link.collection);
-            match reader.collections(&[id]).await?.pop().flatten() {
-                Some(book) => self.check_book(reader, &book, report).await?,
+            match reader.sound_collection(id).await? {
+                Some(book) => {
+                    if book.row.owner != account.id || book.row.home != Some(account.home) {
+                        report.fault(&link.collection, "a book is not its home's");
+                    }
+                    self.check_book(reader, &book, census, report).await?;
+                }
                 None => report.fault(&link.collection, "a home names a book that is not there"),
             }
         }
@@ -105,6 +126,7 @@ impl Store {
         &self,
         reader: &Reader,
         book: &Collection,
+        census: &mut Census,
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
         report.books += 1;
@@ -120,6 +142,9 @@ impl Store {
         let mut bodies = self.check_bodies(reader, book.id, &cards, report).await?;
         for (member, _, card) in &cards {
             report.cards += 1;
+            if !census.contact(card) {
+                report.fault(&card.contact, "two cards are one contact");
+            }
             if bodies.remove(&card.contact) != Some(*member) {
                 report.fault(&card.contact, "a card has no body, or another card's");
             }
@@ -141,18 +166,19 @@ impl Store {
         cards: &[(Hash, u64, CardRow)],
         report: &mut CheckReport,
     ) -> Result<Bodies, StoreError> {
-        let expected: HashMap<_, _> =
-            cards.iter().map(|(_, _, card)| (card.contact, (card.version, card.etag, card.format))).collect();
+        let of = |card: &CardRow| (card.contact, (card.version, card.etag, card.format, card.size));
+        let expected: HashMap<_, _> = cards.iter().map(|(_, _, card)| of(card)).collect();
         let sealer = self.sealer.clone();
         let range = keys::under(Table::Body, book.as_bytes());
         let state = (Bodies::new(), std::mem::take(report));
         let (bodies, filled) = reader
             .fold(range, Extent::Many, state, move |(bodies, report), key, value| {
-                let contact = keys::item(key).ok_or(StoreError::Damaged("a body's key"))?;
-                let (member, body) = rows::decode_body(value)?;
-                if let Some((version, etag, format)) = expected.get(&contact) {
-                    if sealer.etag(*version, body).0 != *etag {
-                        report.fault(&contact, "a card's body does not match its entity tag");
+                let (Some(contact), Ok((member, body))) = (keys::item(key), rows::decode_body(value)) else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                if let Some((version, etag, format, size)) = expected.get(&contact) {
+                    if sealer.etag(*version, body).0 != *etag || body.len() as u64 != *size {
+                        report.fault(&contact, "a card's body does not match its entity tag or size");
                     }
                     if *format == 4 {
                         match strict::verdict(body) {
@@ -233,27 +259,66 @@ impl Store {
         accounts: &[AccountRow],
         report: &mut CheckReport,
     ) -> Result<(), StoreError> {
-        let known: HashSet<_> = accounts.iter().map(|account| account.id).collect();
-        let by_owner = reader.app_passwords(None).await?;
+        let name = |account: &AccountRow| UserName::parse(&account.name).ok();
+        let named = |account: &AccountRow| Some((account.id, self.sealer.user(&name(account)?)));
+        let known: HashMap<_, _> = accounts.iter().filter_map(named).collect();
+        let by_owner: Vec<AppPasswordRow> = reader.table(keys::whole(Table::AppPasswordOf)).await?;
         let by_secret: Vec<AppPasswordRow> = reader.table(keys::whole(Table::AppPassword)).await?;
-        let ids = |rows: &[AppPasswordRow]| rows.iter().map(|row| row.id).collect::<HashSet<_>>();
-        let (owned, secret) = (ids(&by_owner), ids(&by_secret));
-        owned
-            .symmetric_difference(&secret)
-            .for_each(|id| report.fault(id, "an app password is known by half"));
-        let orphans = by_owner.iter().filter(|row| !known.contains(&row.account));
+        let ids = |rows: &[AppPasswordRow]| rows.iter().map(|row| (row.id, row.clone())).collect();
+        let (owned, secret): (HashMap<_, _>, HashMap<_, _>) = (ids(&by_owner), ids(&by_secret));
+        let half = |id: &&[u8; 16]| owned.get(*id) != secret.get(*id);
+        let all: HashSet<_> = owned.keys().chain(secret.keys()).collect();
+        all.into_iter().filter(half).for_each(|id| report.fault(id, "an app password is known by half"));
+        let orphans = by_owner.iter().filter(|row| known.get(&row.account) != Some(&row.account_name));
         orphans.for_each(|row| report.fault(&row.id, "an app password belongs to no account"));
         Ok(())
     }
 }
 
+/// Notes what waits to be purged: its rows are still there, and nothing is wrong with that.
+async fn note_ending(reader: &Reader, census: &mut Census) -> Result<(), StoreError> {
+    let waiting: Vec<(CollectionId, bool)> = reader
+        .fold(keys::whole(Table::Purge), Extent::Many, Vec::new(), |found: &mut Vec<_>, key, value| {
+            if let (Some(id), Ok(row)) = (keys::owner(key), rows::decode::<PurgeRow>(value)) {
+                found.push((CollectionId::from_bytes(id), row.home));
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+    let mut books = Vec::new();
+    for (id, home) in waiting {
+        census.ending.insert(*id.as_bytes());
+        if home {
+            let links = reader.members::<LinkRow>(id).await?;
+            books.extend(links.into_iter().map(|(_, _, link)| CollectionId::from_bytes(link.collection)));
+        } else {
+            books.push(id);
+        }
+    }
+    for book in books {
+        census.ending.insert(*book.as_bytes());
+        for (_, _, card) in reader.members::<CardRow>(book).await? {
+            census.contact(&card);
+        }
+    }
+    Ok(())
+}
+
 impl Reader {
+    /// A collection, unless one of its rows cannot be read.
+    async fn sound_collection(&self, id: CollectionId) -> Result<Option<Collection>, StoreError> {
+        match self.collections(&[id]).await {
+            Err(StoreError::Damaged(_)) => Ok(None),
+            found => Ok(found?.pop().flatten()),
+        }
+    }
+
     async fn table<T>(&self, range: super::engine::KeyRange) -> Result<Vec<T>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()> + Send + 'static,
     {
         self.fold(range, Extent::Many, Vec::new(), |found, _, value| {
-            found.push(rows::decode(value)?);
+            found.extend(rows::decode(value).ok());
             Ok(ControlFlow::Continue(()))
         })
         .await
@@ -270,9 +335,9 @@ impl Reader {
     {
         let range = keys::under(table, collection.as_bytes());
         self.fold(range, Extent::Many, Vec::new(), |found, key, value| {
-            let member = keys::item(key).ok_or(StoreError::Damaged("a member's key"))?;
-            let (revision, row) = rows::decode_slotted(value)?;
-            found.push((member, revision, row));
+            if let (Some(member), Ok((revision, row))) = (keys::item(key), rows::decode_slotted(value)) {
+                found.push((member, revision, row));
+            }
             Ok(ControlFlow::Continue(()))
         })
         .await
@@ -295,8 +360,9 @@ impl Reader {
     async fn changes(&self, collection: CollectionId) -> Result<Vec<(u64, ChangeRow)>, StoreError> {
         let range = keys::under(Table::Change, collection.as_bytes());
         self.fold(range, Extent::Many, Vec::new(), |found, key, value| {
-            let revision = keys::number(key).ok_or(StoreError::Damaged("a log key"))?;
-            found.push((revision, rows::decode(value)?));
+            if let (Some(revision), Ok(row)) = (keys::number(key), rows::decode(value)) {
+                found.push((revision, row));
+            }
             Ok(ControlFlow::Continue(()))
         })
         .await
@@ -305,8 +371,9 @@ impl Reader {
     async fn uids(&self, collection: CollectionId) -> Result<HashMap<Hash, Hash>, StoreError> {
         let range = keys::under(Table::Uid, collection.as_bytes());
         self.fold(range, Extent::Many, HashMap::new(), |found, key, value| {
-            let uid = keys::item(key).ok_or(StoreError::Damaged("a UID's key"))?;
-            found.insert(uid, rows::decode::<UidRow>(value)?.member);
+            if let (Some(uid), Ok(row)) = (keys::item(key), rows::decode::<UidRow>(value)) {
+                found.insert(uid, row.member);
+            }
             Ok(ControlFlow::Continue(()))
         })
         .await

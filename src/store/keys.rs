@@ -46,6 +46,31 @@ pub enum Table {
     Uid = b'U',
 }
 
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 14] = [
+        Self::Installation,
+        Self::Account,
+        Self::Body,
+        Self::Change,
+        Self::Properties,
+        Self::History,
+        Self::Purge,
+        Self::Collection,
+        Self::Member,
+        Self::AppPassword,
+        Self::AppPasswordOf,
+        Self::Revision,
+        Self::Tombstone,
+        Self::Uid,
+    ];
+
+    /// The table whose keys begin with that byte.
+    pub fn of(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| *table as u8 == byte)
+    }
+}
+
 fn key(table: Table, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
     key.push(table as u8);

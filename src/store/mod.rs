@@ -2,11 +2,14 @@
 //! change log inside the commit, so that no write can forget them. Knows no HTTP, and no engine by
 //! name.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use minicbor::{Decode, Encode};
 
 pub mod calls;
+mod census;
 pub mod check;
 pub mod commit;
 mod derive;
@@ -21,7 +24,7 @@ pub mod seal;
 #[cfg(test)]
 mod tests;
 
-use engine::{Batch, Engine, EngineError, Guard, Outcome, Write};
+use engine::{Batch, Engine, EngineError, Extent, Guard, KeyRange, Outcome, Snapshot, Write};
 use seal::Sealer;
 
 /// The newest format that this program reads and writes.
@@ -75,9 +78,14 @@ impl Store {
     /// Opens what the engine holds, or lays a new installation with `fresh` random bytes.
     pub async fn open(engine: Arc<dyn Engine>, fresh: [u8; Sealer::SECRET]) -> Result<Self, StoreError> {
         let key = keys::installation("format");
-        let stored = engine.snapshot().await?.get(vec![key.clone()]).await?.pop().flatten();
+        let snapshot = engine.snapshot().await?;
+        let stored = snapshot.get(vec![key.clone()]).await?.pop().flatten();
         let row = match stored {
             Some(value) => rows::decode::<InstallationRow>(&value)?,
+            // With other secrets nobody would find what is there.
+            None if !is_empty(snapshot.as_ref()).await? => {
+                return Err(StoreError::Damaged("the installation's secrets are missing"));
+            }
             None => {
                 let row = InstallationRow { format: FORMAT, secret: fresh };
                 let value = rows::encode(&row);
@@ -92,6 +100,7 @@ impl Store {
                 }
             }
         };
+        drop(snapshot);
         if row.format > FORMAT {
             return Err(StoreError::TooNew { found: row.format });
         }
@@ -120,4 +129,17 @@ impl Store {
     pub async fn close(&self) -> Result<(), StoreError> {
         Ok(self.engine.close().await?)
     }
+}
+
+/// Whether the engine holds no row.
+async fn is_empty(snapshot: &dyn Snapshot) -> Result<bool, StoreError> {
+    let found = Arc::new(AtomicBool::new(false));
+    let seen = found.clone();
+    let visit = move |_: &[u8], _: &[u8]| {
+        seen.store(true, Ordering::Relaxed);
+        ControlFlow::Break(())
+    };
+    let range = KeyRange { start: Vec::new(), end: vec![u8::MAX] };
+    snapshot.scan(range, Extent::Few, Box::new(visit)).await?;
+    Ok(!found.load(Ordering::Relaxed))
 }

@@ -1,11 +1,18 @@
-//! What the store refuses to open, and what it counts.
+//! What the store refuses to open, and what its check notices.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+
+use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid, UserName};
+use crate::domain::vcard::Version;
+
+use super::commit::{AccountOp, CardOp, CollectionOp, Commit, Described, NewCard, Op, PropertiesOp};
 use super::engine::memory::MemoryEngine;
-use super::engine::{Batch, Engine, Extent, Write};
+use super::engine::{Batch, Engine, Extent, KeyRange, Write};
 use super::keys::{self, Table};
+use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
 use super::{FORMAT, InstallationRow, Sealer, Store, StoreError, rows};
 
 impl Store {
@@ -33,10 +40,190 @@ async fn a_newer_format_is_refused_and_its_secrets_stay() {
 }
 
 #[tokio::test]
+async fn a_store_that_lost_its_secrets_gets_no_new_ones() {
+    let engine = Arc::new(MemoryEngine::new());
+    furnished(&engine).await;
+    set(&engine, &keys::installation("format"), None).await;
+    let refused = Store::open(engine, [1; Sealer::SECRET]).await;
+    assert!(matches!(refused, Err(StoreError::Damaged(_))));
+}
+
+#[tokio::test]
 async fn values_in_a_foreign_envelope_are_damage_and_no_panic() {
     for value in [&b""[..], b"\x07", b"\x00", b"\x00\xff\xff"] {
         assert!(rows::decode::<rows::CardRow>(value).is_err());
         assert!(rows::decode_slotted::<rows::CardRow>(value).is_err());
         assert!(rows::decode_body(value).is_err());
     }
+}
+
+/// Every row of an engine.
+async fn rows_of(engine: &MemoryEngine) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let rows = found.clone();
+    let visit = move |key: &[u8], value: &[u8]| {
+        rows.lock().unwrap().push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    };
+    let all = KeyRange { start: Vec::new(), end: vec![0xff] };
+    engine.snapshot().await.unwrap().scan(all, Extent::Few, Box::new(visit)).await.unwrap();
+    std::mem::take(&mut found.lock().unwrap())
+}
+
+async fn set(engine: &MemoryEngine, key: &[u8], value: Option<&[u8]>) {
+    let key = key.to_vec();
+    let write = match value {
+        Some(value) => Write::Put { key, value: value.to_vec(), stamp: None },
+        None => Write::Delete { key },
+    };
+    engine.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
+}
+
+/// A store with at least one row in every table, and the id of a book that waits to be purged.
+async fn furnished(engine: &Arc<MemoryEngine>) -> (Store, CollectionId) {
+    let store = Store::open(engine.clone(), [1; Sealer::SECRET]).await.unwrap();
+    let (account, home) = (AccountId::from_bytes([1; 16]), CollectionId::from_bytes([2; 16]));
+    let (book, gone) = (CollectionId::from_bytes([3; 16]), CollectionId::from_bytes([4; 16]));
+    let row = AccountRow {
+        id: *account.as_bytes(),
+        name: "alice".into(),
+        display_name: None,
+        email: None,
+        admin: false,
+        password: None,
+        enabled: true,
+        created: 0,
+        home: *home.as_bytes(),
+        provisioned: true,
+        epoch: 0,
+    };
+    let password = AppPasswordRow {
+        id: [5; 16],
+        account: row.id,
+        account_name: store.account_hash(&UserName::parse("alice").unwrap()),
+        secret: [6; 16],
+        label: None,
+        scopes: Vec::new(),
+        created: 0,
+        expires: None,
+    };
+    let name = |text: &str| MemberName::parse(text).unwrap();
+    let property = StoredProperty {
+        namespace: "x".into(),
+        local: "a".into(),
+        text: Some("1".into()),
+        lang: None,
+        xml: None,
+    };
+    let create = |id, text| {
+        let properties = vec![property.clone()];
+        let (name, default, replace) = (name(text), false, false);
+        Op::Collection(CollectionOp::Create { home, name, id, owner: account, default, properties, replace })
+    };
+    let put = |book, file: &str, text: &'static str| {
+        let body = Bytes::from_static(text.as_bytes());
+        let card = NewCard { version: Version::V4, uid: Uid::new(file).unwrap(), invented_uid: false, body };
+        let fresh = ContactId::from_bytes(store.sealer().secret(&format!("{file}{text}")));
+        Op::Card(CardOp::Put { book, name: name(file), card, fresh })
+    };
+    let describe =
+        |of| Op::Properties(PropertiesOp { of, properties: vec![property.clone()], before: Vec::new() });
+    let ops = [
+        Op::Account(AccountOp::Create(row)),
+        Op::Account(AccountOp::AddAppPassword(password)),
+        create(book, "contacts"),
+        create(gone, "gone"),
+        put(book, "a", "one"),
+        put(book, "a", "two"),
+        put(book, "b", "three"),
+        put(book, "c", "four"),
+        put(gone, "d", "five"),
+        put(gone, "d", "six"),
+        describe(Described::Account { id: account, home }),
+        describe(Described::Card { book, name: name("a") }),
+        describe(Described::Card { book: gone, name: name("d") }),
+        Op::Card(CardOp::Remove { book, name: name("b") }),
+        Op::Collection(CollectionOp::Remove { home, name: name("gone") }),
+    ];
+    for op in ops {
+        let commit =
+            Commit { actor: None, at: jiff::Timestamp::UNIX_EPOCH, expect: Vec::new(), ops: vec![op] };
+        store.commit(&commit).await.unwrap();
+    }
+    store.mark("demo", "yes").await.unwrap();
+    (store, gone)
+}
+
+#[tokio::test]
+async fn the_check_notices_damage_to_any_row_of_any_table() {
+    let engine = Arc::new(MemoryEngine::new());
+    let (store, gone) = furnished(&engine).await;
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    let rows = rows_of(&engine).await;
+    for table in Table::ALL {
+        assert!(rows.iter().any(|(key, _)| key[0] == table as u8), "no row of {table:?}");
+    }
+    let noticed = async |what: &str, key: &[u8]| {
+        let faults = store.check().await.unwrap().faults;
+        assert!(!faults.is_empty(), "{what}: {:?} {key:?}", Table::of(key[0]));
+    };
+    for (key, value) in &rows {
+        set(&engine, key, Some(b"\x07")).await;
+        noticed("overwritten", key).await;
+        set(&engine, key, Some(value)).await;
+
+        // What waits to be purged may be there in part, nobody misses a mark, and only a card says
+        // that there are properties of it.
+        let ending = keys::owner(key) == Some(*gone.as_bytes()) && key[0] != Table::Purge as u8;
+        let described = [[1; 16], [3; 16]].map(|id| keys::properties(&id)).contains(key);
+        if !ending && !described && *key != keys::installation("demo") {
+            set(&engine, key, None).await;
+            noticed("lost", key).await;
+            set(&engine, key, Some(value)).await;
+        }
+
+        // An order to clear what is not there does no harm.
+        if ![Table::Installation as u8, Table::Purge as u8].contains(&key[0]) {
+            let mut other = key.clone();
+            other[16] ^= 1;
+            set(&engine, &other, Some(value)).await;
+            noticed("doubled", key).await;
+            set(&engine, &other, None).await;
+        }
+    }
+    for key in [b"?".to_vec(), b"Mx".to_vec()] {
+        set(&engine, &key, Some(b"")).await;
+        noticed("foreign", &key).await;
+        set(&engine, &key, None).await;
+    }
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_check_notices_rows_that_can_be_read_and_contradict_each_other() {
+    let engine = Arc::new(MemoryEngine::new());
+    let (store, gone) = furnished(&engine).await;
+    for (key, value) in rows_of(&engine).await {
+        // The last octets are a body's text or a log row's mark of removal; the first eight are the
+        // revision of a member or a tombstone, or the member that a body names.
+        let table = Table::of(key[0]).unwrap();
+        let places = match table {
+            Table::Body => vec![0, value.len() - 1],
+            Table::Member | Table::Tombstone => vec![7],
+            Table::Change => vec![value.len() - 1],
+            Table::Uid => vec![value.len() - 1],
+            _ => Vec::new(),
+        };
+        if keys::owner(&key) == Some(*gone.as_bytes()) {
+            continue;
+        }
+        for place in places {
+            let mut other = value.to_vec();
+            other[place] ^= 1;
+            set(&engine, &key, Some(&other)).await;
+            assert!(!store.check().await.unwrap().faults.is_empty(), "{table:?} at {place}");
+            set(&engine, &key, Some(&value)).await;
+        }
+    }
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
 }

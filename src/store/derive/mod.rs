@@ -14,7 +14,7 @@ use super::{StoreError, calls};
 
 use crate::domain::id::{CollectionId, Etag, MemberName, Revision};
 
-pub(super) use card::contact_rows;
+pub(super) use card::{HISTORY, contact_rows};
 
 mod account;
 mod card;
