@@ -192,6 +192,9 @@ impl Run {
                     some = true;
                     let node = Node::Card(book, &card);
                     self.scene.plan.respond(&node, None, &ask, &mut self.out);
+                    if self.out.len() >= PIECE {
+                        break;
+                    }
                 }
                 if some {
                     return Ok(true);
