@@ -110,9 +110,9 @@ impl Shelf {
         Self { owner: view.owner.clone(), name, shown: Some(view) }
     }
 
-    /// Whether it is that book.
-    pub fn is(&self, owner: &UserName, name: &MemberName) -> bool {
-        self.owner == *owner && self.name == *name
+    /// Its name in its owner's home.
+    pub fn name(&self) -> &MemberName {
+        &self.name
     }
 
     /// Its cards of those names, in their order; nothing where the book is not there, unless the
