@@ -103,7 +103,12 @@ impl Service {
         }
         let expect = self.facts(&reader, caller, &when).await?;
         drop(reader);
-        let admitted = admit(&body, name, self.fresh()?, &self.settings.card)?;
+        let admitted = match admit(&body, name, self.fresh()?, &self.settings.card) {
+            Ok(admitted) => admitted,
+            // DAVx5 gives its change up after a 412, and tries for ever after a 403.
+            Err(why) if self.check(caller, when).await? => return Err(why.into()),
+            Err(_) => return Err(Refusal::Unmet.into()),
+        };
         let card = NewCard {
             version: admitted.version,
             uid: admitted.uid.clone(),
