@@ -43,7 +43,8 @@ impl Service {
     }
 
     /// Cards of a book that was shown before, in the order asked; `None` for what is not there (any
-    /// more). One read for the rows and one for what else is wanted, however many there are.
+    /// more). One read for the rows and one for what else is wanted, however many there are. Of
+    /// large cards some come without the body that was wanted; they are to be asked for again.
     pub async fn cards(
         &self,
         book: &CollectionView,
