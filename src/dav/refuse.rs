@@ -47,6 +47,8 @@ pub enum Condition {
     MaxResourceSize,
     /// `CARDDAV:supported-collation`
     SupportedCollation,
+    /// `CARDDAV:supported-filter`
+    SupportedFilter,
 }
 
 impl Condition {
@@ -66,6 +68,7 @@ impl Condition {
             Self::ValidAddressData => "<C:valid-address-data/>",
             Self::MaxResourceSize => "<C:max-resource-size/>",
             Self::SupportedCollation => "<C:supported-collation/>",
+            Self::SupportedFilter => "<C:supported-filter/>",
         }
     }
 }
@@ -115,6 +118,7 @@ impl From<BadFilter> for Trouble {
     fn from(bad: BadFilter) -> Self {
         match bad {
             BadFilter::Xml(bad) => bad.into(),
+            BadFilter::TooMany => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedFilter),
             BadFilter::Collation => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCollation),
         }
     }

@@ -110,9 +110,9 @@ impl Shelf {
         Self { owner: view.owner.clone(), name, shown: Some(view) }
     }
 
-    /// Whether it is that book.
-    pub fn is(&self, owner: &UserName, name: &MemberName) -> bool {
-        self.owner == *owner && self.name == *name
+    /// Its name in its owner's home.
+    pub fn name(&self) -> &MemberName {
+        &self.name
     }
 
     /// Its cards of those names, in their order; nothing where the book is not there, unless the
@@ -192,17 +192,16 @@ impl Run {
                     some = true;
                     let node = Node::Card(book, &card);
                     self.scene.plan.respond(&node, None, &ask, &mut self.out);
+                    if self.out.len() >= PIECE {
+                        break;
+                    }
                 }
                 if some {
                     return Ok(true);
                 }
             }
-            Source::Names { wanted, .. } => {
-                let detail = self.scene.plan.detail();
-                let size = if detail.body { BODIES } else { ROWS };
-                let chunk: Vec<Wanted> = wanted.take(size).collect();
-                if !chunk.is_empty() {
-                    self.read(&chunk).await?;
+            Source::Names { .. } => {
+                if self.read().await? {
                     return Ok(true);
                 }
             }
@@ -214,43 +213,53 @@ impl Run {
         Ok(true)
     }
 
-    /// Reads and writes a chunk, a book at a time, in the order asked.
-    async fn read(&mut self, chunk: &[Wanted]) -> Result<(), Stop> {
-        let Source::Names { books, only, absent, .. } = &mut self.source else {
-            return Ok(());
+    /// Reads and writes a chunk, a book at a time, in the order asked; false when none is left. What
+    /// the store did not read for being too large together is left to the next chunk.
+    async fn read(&mut self) -> Result<bool, Stop> {
+        let Self { scene, out, source: Source::Names { books, only, wanted, absent }, .. } = self else {
+            return Ok(false);
         };
+        let bodies = scene.plan.detail().body;
+        let size = wanted.len().min(if bodies { BODIES } else { ROWS });
+        let chunk = wanted.as_slice().get(..size).unwrap_or_default();
         let book_of = |wanted: &Wanted| wanted.at.as_ref().map(|(book, _)| *book);
-        let ask = self.scene.ask();
-        for group in chunk.chunk_by(|a, b| book_of(a) == book_of(b)) {
+        let mut done = 0;
+        'chunk: for group in chunk.chunk_by(|a, b| book_of(a) == book_of(b)) {
             let book = group.first().and_then(book_of).and_then(|at| books.get_mut(at));
             let names: Vec<MemberName> =
                 group.iter().filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone())).collect();
             let (place, view, cards) = match book {
                 None => (None, None, Vec::new()),
                 Some(book) => {
-                    let cards = book.cards(&self.scene, &names, *only).await?;
+                    let cards = book.cards(scene, &names, *only).await?;
                     (Some((&book.owner, &book.name)), book.shown.as_ref(), cards)
                 }
             };
+            let ask = scene.ask();
             let mut cards = cards.into_iter();
             for wanted in group {
                 let card = cards.next().flatten();
                 let echo = wanted.echo.as_deref();
                 match (view, card) {
+                    (Some(_), Some(card)) if bodies && card.body.is_none() => break 'chunk,
                     (Some(view), Some(card)) => {
-                        let node = Node::Card(view, &card);
-                        self.scene.plan.respond(&node, echo, &ask, &mut self.out);
+                        scene.plan.respond(&Node::Card(view, &card), echo, &ask, out);
                     }
                     _ if *absent == Absent::Omitted => {}
                     _ => {
                         let name = wanted.at.as_ref().map(|(_, name)| name);
                         let own = place.zip(name).map(|((owner, book), name)| Href::Card(owner, book, name));
-                        verdict(own, echo, Verdict::Gone, &ask, &mut self.out);
+                        verdict(own, echo, Verdict::Gone, &ask, out);
                     }
                 }
+                done += 1;
+            }
+            if out.len() >= PIECE {
+                break;
             }
         }
-        Ok(())
+        wanted.by_ref().take(done).for_each(drop);
+        Ok(done > 0)
     }
 
     /// The next piece and the rest; `None` at the end.

@@ -180,7 +180,10 @@ impl Target {
             return Ok(Self::Unmapped);
         }
         let path = match (href.split_once("://"), href.strip_prefix("//")) {
-            (Some((scheme, rest)), _) if is_scheme(scheme) => on_host(front, scheme, rest)?,
+            (Some((scheme, rest)), _) if is_scheme(scheme) => match is_http(scheme) {
+                true => on_host(front, scheme, rest)?,
+                false => return Err(BadHref::Foreign),
+            },
             (_, Some(rest)) => on_host(front, front.scheme, rest)?,
             _ => href,
         };
@@ -320,8 +323,14 @@ pub fn segment(name: &MemberName) -> impl fmt::Display + '_ {
     utf8_percent_encode(name.as_str(), ENCODED)
 }
 
+/// RFC 3986 §3.1.
 fn is_scheme(text: &str) -> bool {
-    text.eq_ignore_ascii_case("http") || text.eq_ignore_ascii_case("https")
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 /// The path in `rest`, which begins with an authority, if that authority is this server.
@@ -442,6 +451,7 @@ mod tests {
         for href in [
             "https://elsewhere.org/x/dav/addressbooks/a/b/c.vcf",
             "https://example.org:8443/x/dav/",
+            "ftp://example.org/x/dav/addressbooks/a/b/c.vcf",
             "/dav/addressbooks/a/b/c.vcf",
             "//dav/addressbooks/",
         ] {

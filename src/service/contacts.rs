@@ -43,7 +43,8 @@ impl Service {
     }
 
     /// Cards of a book that was shown before, in the order asked; `None` for what is not there (any
-    /// more). One read for the rows and one for what else is wanted, however many there are.
+    /// more). One read for the rows and one for what else is wanted, however many there are. Of
+    /// large cards some come without the body that was wanted; they are to be asked for again.
     pub async fn cards(
         &self,
         book: &CollectionView,
@@ -103,7 +104,12 @@ impl Service {
         }
         let expect = self.facts(&reader, caller, &when).await?;
         drop(reader);
-        let admitted = admit(&body, name, self.fresh()?, &self.settings.card)?;
+        let admitted = match admit(&body, name, self.fresh()?, &self.settings.card) {
+            Ok(admitted) => admitted,
+            // DAVx5 gives its change up after a 412, and tries for ever after a 403.
+            Err(why) if self.check(caller, when).await? => return Err(why.into()),
+            Err(_) => return Err(Refusal::Unmet.into()),
+        };
         let card = NewCard {
             version: admitted.version,
             uid: admitted.uid.clone(),

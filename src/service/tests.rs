@@ -376,6 +376,29 @@ async fn a_query_answers_in_order_and_says_what_it_left_out() {
 }
 
 #[tokio::test]
+async fn large_cards_are_read_few_at_once_and_always_one() {
+    let service = service().await;
+    let alice = alice(&service).await;
+    let photo = "QUJD".repeat(1 << 20);
+    for uid in ["a", "b"] {
+        let large = format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nPHOTO:{photo}\r\nEND:VCARD\r\n");
+        service.store_card(&alice, "contacts", uid, large.into()).await.unwrap();
+    }
+    service.store_card(&alice, "contacts", "c", card("c", "c")).await.unwrap();
+    let (contacts, none) = (name("contacts"), Members::None);
+    let book = service.book(&alice, &alice.name, &contacts, none, Detail::default()).await.unwrap().book;
+    let detail = Detail { properties: false, body: true };
+    let read = async |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|text| name(text)).collect();
+        let cards = service.cards(&book, &names, detail).await.unwrap();
+        cards.into_iter().map(|card| card.map(|card| card.body.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&["a", "x", "b", "c"]).await, [Some(true), None, Some(false), Some(false)]);
+    assert_eq!(read(&["c", "a"]).await, [Some(true), Some(false)]);
+    assert_eq!(read(&["c", "x"]).await, [Some(true), None]);
+}
+
+#[tokio::test]
 async fn passwords_app_passwords_and_their_ends() {
     let service = service().await;
     let caller = alice(&service).await;

@@ -43,7 +43,7 @@ pub struct Card {
     pub row: CardRow,
     /// What clients wrote on it, where asked for.
     pub properties: Vec<StoredProperty>,
-    /// Its octets, where asked for.
+    /// Its octets, where asked for and read.
     pub body: Option<Bytes>,
 }
 
@@ -61,9 +61,13 @@ pub struct Link {
 pub struct With {
     /// What clients wrote on them.
     pub properties: bool,
-    /// Their octets.
+    /// Their octets: the first card's, and the next ones' as long as all together stay within
+    /// `BODY_BYTES`.
     pub body: bool,
 }
+
+/// How many bytes of cards are read at once; a single one may be larger.
+pub const BODY_BYTES: u64 = 4 << 20;
 
 /// Decides, from its octets, whether a card is wanted.
 pub type Accept = Box<dyn Fn(&[u8]) -> bool + Send>;
@@ -248,9 +252,10 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let mut wanted = Vec::new();
         let mut cards: Vec<&mut Card> = cards.collect();
-        for card in &cards {
+        let mut bodies = if with.body { bodies_at_once(&cards) } else { 0 };
+        for (at, card) in cards.iter().enumerate() {
             let contact = ContactId::from_bytes(card.row.contact);
-            if with.body {
+            if at < bodies {
                 wanted.push(keys::body(book, contact));
             }
             if with.properties && card.row.described {
@@ -259,7 +264,8 @@ impl Reader {
         }
         let mut values = self.get(wanted).await?.into_iter();
         for card in &mut cards {
-            if with.body {
+            if bodies > 0 {
+                bodies -= 1;
                 let value = values.next().flatten().ok_or(StoreError::Damaged("a card has no body"))?;
                 card.body = Some(rows::body_bytes(&value)?);
             }
@@ -328,6 +334,17 @@ impl Store {
             })
             .await
     }
+}
+
+/// How many of the cards' bodies are read at once.
+fn bodies_at_once(cards: &[&mut Card]) -> usize {
+    let mut bytes = 0;
+    let sizes = cards.iter().map(|card| card.row.size);
+    let within = sizes.take_while(|size| {
+        bytes += size;
+        bytes <= BODY_BYTES
+    });
+    within.count().max(1)
 }
 
 fn counter(value: &[u8]) -> Result<u64, StoreError> {

@@ -19,8 +19,8 @@ use super::super::{Depth, Exchange, Outcome, full, multistatus};
 
 /// How many resources one answer may read beyond the request's own.
 const MAX_READS: usize = 64;
-/// How large the answer may grow by expanding.
-const MAX_BYTES: usize = 4 << 20;
+/// How large the answer may grow before nothing more is expanded and no further member is told.
+const MAX_BYTES: usize = 16 << 20;
 
 /// Handles the report.
 pub async fn expand(exchange: &Exchange<'_>, asked: Vec<Expand>) -> Outcome {
@@ -34,6 +34,11 @@ pub async fn expand(exchange: &Exchange<'_>, asked: Vec<Expand>) -> Outcome {
     let mut expansion =
         Expansion { exchange, reads: 0, known: HashMap::new(), out: Writer::document("D:multistatus", 2048) };
     for node in nodes {
+        if expansion.out.len() >= MAX_BYTES {
+            let own = exchange.target.href();
+            verdict(own, None, Verdict::Truncated, &exchange.ask(), &mut expansion.out);
+            break;
+        }
         expansion.response(node, &asked).await?;
     }
     let mut out = expansion.out;

@@ -1,11 +1,13 @@
 //! `CARDDAV:addressbook-multiget`: every href asked is answered once, under the spelling that the
 //! client used (CARD-50 to CARD-53). RFC 6352 §8.7. `Depth` is ignored (D5).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::service::view::{Detail, Members};
+use crate::domain::id::MemberName;
+use crate::service::view::{CollectionView, Detail, Members};
 
 use super::super::multistatus::Plan;
+use super::super::refuse::Trouble;
 use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
 use super::super::target::Target;
 use super::super::xml::request::Multiget;
@@ -16,7 +18,9 @@ use super::super::{Exchange, Outcome};
 pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
     let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
     exchange.check().await?;
-    let mut books: Vec<Shelf> = Vec::new();
+    let books = shelves(exchange).await?;
+    let places: HashMap<MemberName, usize> =
+        books.iter().enumerate().map(|(at, shelf)| (shelf.name().clone(), at)).collect();
     let mut wanted = Vec::with_capacity(asked.hrefs.len());
     let mut seen = HashSet::with_capacity(asked.hrefs.len());
     for href in &asked.hrefs {
@@ -25,24 +29,16 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
         }
         let target = Target::of_href(exchange.front, exchange.target, href).ok();
         let at = target.filter(|target| within(exchange.target, target)).and_then(|target| {
-            let Target::Card(owner, book, card) = target else {
+            let Target::Card(_, book, card) = target else {
                 return None;
             };
-            // Clients ask book by book, so the book is most likely the last one.
-            let at = match books.iter().rposition(|known| known.is(&owner, &book)) {
-                Some(at) => at,
-                None => {
-                    books.push(Shelf::new(owner, book));
-                    books.len() - 1
-                }
-            };
-            Some((at, card))
+            Some((*places.get(&book)?, card))
         });
         let echo = Some(href.clone());
         wanted.push(Wanted { echo, at });
     }
     let only = !matches!(exchange.target, Target::Home(_));
-    if books.is_empty() {
+    if only && wanted.iter().all(|wanted: &Wanted| wanted.at.is_none()) {
         exists(exchange).await?;
     }
     let mut tail = Writer::default();
@@ -54,6 +50,22 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
         tail,
     };
     run.answer().await
+}
+
+/// The books that cards may be asked of: the request's own, or all of a home, which are read at once
+/// however many of them are asked for.
+async fn shelves(exchange: &Exchange<'_>) -> Result<Vec<Shelf>, Trouble> {
+    Ok(match exchange.target {
+        Target::Home(owner) => {
+            let books = exchange.service.home(exchange.caller, owner).await?.books;
+            let shelf = |view: CollectionView| Some(Shelf::shown(view.name.clone()?, view));
+            books.into_iter().filter_map(shelf).collect()
+        }
+        Target::Book(owner, book) | Target::Card(owner, book, _) => {
+            vec![Shelf::new(owner.clone(), book.clone())]
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// Whether `href` is in the resource that the report is for; others are 404, each by itself
@@ -68,7 +80,7 @@ fn within(base: &Target, href: &Target) -> bool {
 }
 
 /// Fails where the resource that the report is for is not there.
-pub async fn exists(exchange: &Exchange<'_>) -> Result<(), super::super::refuse::Trouble> {
+pub async fn exists(exchange: &Exchange<'_>) -> Result<(), Trouble> {
     match exchange.target {
         Target::Book(owner, book) | Target::Card(owner, book, _) => {
             let read = exchange.service.book(exchange.caller, owner, book, Members::None, Detail::default());

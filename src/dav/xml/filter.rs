@@ -18,6 +18,9 @@ pub enum BadFilter {
     /// Not a filter by its XML.
     #[error(transparent)]
     Xml(#[from] BadXml),
+    /// More conditions than are evaluated (`supported-filter`; CARD-47).
+    #[error("the filter has too many conditions")]
+    TooMany,
     /// A collation that is not supported (`supported-collation`; CARD-26).
     #[error("the collation is not supported")]
     Collation,
@@ -35,7 +38,7 @@ pub fn filter(element: &Element) -> Result<Filter, BadFilter> {
             .collect::<Result<_, _>>()?,
     };
     match conditions > MAX_CONDITIONS {
-        true => Err(BadXml::TooLarge.into()),
+        true => Err(BadFilter::TooMany),
         false => Ok(filter),
     }
 }

@@ -3,6 +3,7 @@
 //! nothing of what the elements mean.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
@@ -19,6 +20,9 @@ const MAX_ELEMENTS: usize = 200_000;
 const MAX_ATTRIBUTES: usize = 32;
 /// How many namespaces may be declared in one body altogether.
 const MAX_DECLARATIONS: usize = 1_024;
+/// How long a namespace's URI and a name may be; both are copied for every element and are written
+/// again for every resource of an answer.
+const MAX_NAME: usize = 1_024;
 
 /// Why a body was not read; 400 in each case but the first, which some methods allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -189,7 +193,8 @@ struct Builder {
     root: Option<Element>,
     elements: usize,
     declarations: usize,
-    others: Vec<Ns>,
+    /// One copy of each namespace, by its URI as it was declared, however often it is used.
+    known: HashMap<Box<str>, Ns>,
 }
 
 impl Builder {
@@ -277,22 +282,21 @@ impl Builder {
     }
 
     fn namespace(&mut self, found: ResolveResult<'_>) -> Result<Ns, BadXml> {
-        let uri = match found {
+        // The resolver hands the declaration out as it was written.
+        let declared = match found {
             ResolveResult::Unbound => return Ok(Ns::None),
             ResolveResult::Unknown(_) => return Err(BadXml::Malformed),
-            // The resolver hands the declaration out as it was written.
-            ResolveResult::Bound(ns) => {
-                quick_xml::escape::unescape(ns.0).map_err(|_| BadXml::Malformed)?.into_owned()
-            }
+            ResolveResult::Bound(ns) => ns.0,
         };
-        let ns = Ns::of(&uri);
-        if let Ns::Other(_) = ns {
-            // One copy of each URI, however often it is used.
-            if let Some(known) = self.others.iter().rev().take(8).find(|known| **known == ns) {
-                return Ok(known.clone());
-            }
-            self.others.push(ns.clone());
+        if declared.len() > MAX_NAME {
+            return Err(BadXml::TooLarge);
         }
+        if let Some(known) = self.known.get(declared) {
+            return Ok(known.clone());
+        }
+        let uri = quick_xml::escape::unescape(declared).map_err(|_| BadXml::Malformed)?;
+        let ns = Ns::of(&uri);
+        self.known.insert(declared.into(), ns.clone());
         Ok(ns)
     }
 
@@ -320,6 +324,9 @@ impl Builder {
 
 /// A qualified name of which both parts are names.
 fn checked(qname: &str) -> Result<Box<str>, BadXml> {
+    if qname.len() > MAX_NAME {
+        return Err(BadXml::TooLarge);
+    }
     let good = match qname.split_once(':') {
         Some((prefix, local)) => is_ncname(prefix) && is_ncname(local),
         None => is_ncname(qname),
@@ -409,6 +416,26 @@ mod tests {
         assert_eq!(parse(hrefs.as_bytes()).unwrap().elements().count(), 50_000);
         let wide: String = (0..40).map(|i| format!(" a{i}='1'")).collect();
         assert_eq!(parse(format!("<a{wide}/>").as_bytes()), Err(BadXml::TooLarge));
+    }
+
+    #[test]
+    fn names_are_bounded_and_each_namespace_is_held_once() {
+        let long = "n".repeat(MAX_NAME + 1);
+        for bad in [
+            format!("<a xmlns='{long}'/>"),
+            format!("<a xmlns:p='{long}'><p:b/></a>"),
+            format!("<{long}/>"),
+            format!("<a {long}='1'/>"),
+        ] {
+            assert_eq!(parse(bad.as_bytes()), Err(BadXml::TooLarge));
+        }
+        let uri = "u".repeat(MAX_NAME);
+        let declared: String = (0..20).map(|i| format!(" xmlns:p{i}='{}{i}'", &uri[2..])).collect();
+        let used: String = (0..2_000).map(|i| format!("<p{}:x/>", i % 20)).collect();
+        let root = parse(format!("<a{declared}>{used}</a>").as_bytes()).unwrap();
+        let held: std::collections::HashSet<*const u8> =
+            root.elements().map(|element| element.ns.uri().as_ptr()).collect();
+        assert_eq!(held.len(), 20);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //! RFC 3253 §3.8.
 
 use crate::domain::filter::{Filter, MatchKind};
-use crate::service::view::{Property, PropertyChange, PropertyName};
+use crate::service::view::{Property, PropertyChange, PropertyName, PropertyValue};
 
 use super::filter::{BadFilter, filter};
 use super::name::{Ns, property_name};
@@ -12,6 +12,11 @@ use super::value::{language, property};
 
 /// How many properties one request may name.
 const MAX_NAMES: usize = 1_000;
+/// How many bytes the names of those that are asked for may have: an answer repeats them for every
+/// resource.
+const MAX_NAME_BYTES: usize = 32 << 10;
+/// How many bytes of properties one request may set; far fewer can be stored (DAV-23).
+const MAX_VALUE_BYTES: usize = 4 << 20;
 
 /// Which properties are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +161,7 @@ pub fn propfind(body: &[u8]) -> Result<Asked, BadXml> {
 /// A PROPPATCH's steps, in document order (DAV-20).
 pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyChange>, BadXml> {
     let root = rooted(parse(body)?, &Ns::Dav, "propertyupdate")?;
-    let mut changes = Vec::new();
+    let (mut changes, mut bytes) = (Vec::new(), 0);
     for step in root.elements().filter(|e| e.ns == Ns::Dav) {
         let set = match step.local() {
             "set" => true,
@@ -165,12 +170,14 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyChange>, BadXml> {
         };
         let prop = step.child(&Ns::Dav, "prop").ok_or(BadXml::Unexpected)?;
         let lang = [&root, step, prop].into_iter().rev().find_map(language);
-        changes.extend(prop.elements().map(|element| match set {
-            true => PropertyChange::Set(property(element, lang)),
-            false => PropertyChange::Remove(property_name(&element.ns, element.local())),
-        }));
-        if changes.len() > MAX_NAMES {
-            return Err(BadXml::TooLarge);
+        for element in prop.elements() {
+            changes.push(match set {
+                true => PropertyChange::Set(setting(element, lang, &mut bytes)?),
+                false => PropertyChange::Remove(property_name(&element.ns, element.local())),
+            });
+            if changes.len() > MAX_NAMES {
+                return Err(BadXml::TooLarge);
+            }
         }
     }
     match changes.is_empty() {
@@ -182,7 +189,7 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyChange>, BadXml> {
 /// An extended MKCOL's body (RFC 5689 §5.1).
 pub fn mkcol(body: &[u8]) -> Result<Mkcol, BadXml> {
     let root = rooted(parse(body)?, &Ns::Dav, "mkcol")?;
-    let mut mkcol = Mkcol::default();
+    let (mut mkcol, mut bytes) = (Mkcol::default(), 0);
     for set in root.elements().filter(|e| e.is(&Ns::Dav, "set")) {
         let prop = set.child(&Ns::Dav, "prop").ok_or(BadXml::Unexpected)?;
         let lang = [&root, set, prop].into_iter().rev().find_map(language);
@@ -191,14 +198,25 @@ pub fn mkcol(body: &[u8]) -> Result<Mkcol, BadXml> {
                 let types = element.elements().map(|e| property_name(&e.ns, e.local()));
                 mkcol.resource_type.get_or_insert_default().extend(types);
             } else {
-                mkcol.properties.push(property(element, lang));
+                mkcol.properties.push(setting(element, lang, &mut bytes)?);
+            }
+            if mkcol.properties.len() > MAX_NAMES {
+                return Err(BadXml::TooLarge);
             }
         }
     }
-    match mkcol.properties.len() > MAX_NAMES {
-        true => Err(BadXml::TooLarge),
-        false => Ok(mkcol),
-    }
+    Ok(mkcol)
+}
+
+/// One property that is set, while all of them stay within bounds: written so that it stands alone,
+/// an element can be far larger than it was in the body.
+fn setting(element: &Element, lang: Option<&str>, bytes: &mut usize) -> Result<Property, BadXml> {
+    let property = property(element, lang);
+    *bytes += match &property.value {
+        PropertyValue::Text { text, .. } => text.len(),
+        PropertyValue::Xml(xml) => xml.len(),
+    };
+    if *bytes > MAX_VALUE_BYTES { Err(BadXml::TooLarge) } else { Ok(property) }
 }
 
 /// `CARDDAV:addressbook-multiget` (RFC 6352 §8.7).
@@ -244,22 +262,41 @@ pub fn sync(root: &Element) -> Result<Sync, BadXml> {
 
 /// `DAV:expand-property` (RFC 3253 §3.8).
 pub fn expand(root: &Element) -> Result<Vec<Expand>, BadXml> {
-    root.elements()
+    expanded(root, &mut Budget::default())
+}
+
+fn expanded(parent: &Element, budget: &mut Budget) -> Result<Vec<Expand>, BadXml> {
+    parent
+        .elements()
         .filter(|e| e.is(&Ns::Dav, "property"))
         .map(|element| {
-            Ok(Expand {
-                name: PropertyName {
-                    namespace: element.attribute("namespace").unwrap_or("DAV:").to_owned(),
-                    local: element
-                        .attribute("name")
-                        .filter(|name| super::name::is_ncname(name))
-                        .ok_or(BadXml::Unexpected)?
-                        .to_owned(),
-                },
-                inner: expand(element)?,
-            })
+            let local = element.attribute("name").filter(|name| super::name::is_ncname(name));
+            let name = PropertyName {
+                namespace: element.attribute("namespace").unwrap_or("DAV:").to_owned(),
+                local: local.ok_or(BadXml::Unexpected)?.to_owned(),
+            };
+            budget.spend(&name)?;
+            Ok(Expand { name, inner: expanded(element, budget)? })
         })
         .collect()
+}
+
+/// What the names that a request asks for may come to (REP-4).
+#[derive(Default)]
+struct Budget {
+    names: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, name: &PropertyName) -> Result<(), BadXml> {
+        self.names += 1;
+        self.bytes += name.namespace.len() + name.local.len();
+        match self.names > MAX_NAMES || self.bytes > MAX_NAME_BYTES {
+            true => Err(BadXml::TooLarge),
+            false => Ok(()),
+        }
+    }
 }
 
 /// `DAV:principal-property-search` (RFC 3744 §9.4), with calendarserver.org's `test` and
@@ -343,15 +380,15 @@ fn asked(parent: &Element) -> Result<Asked, BadXml> {
 fn names(list: &Element) -> Result<Vec<PropertyName>, BadXml> {
     let mut names: Vec<PropertyName> = Vec::new();
     let mut seen = std::collections::HashSet::new();
+    let mut budget = Budget::default();
     for element in list.elements() {
         if seen.insert((element.ns.uri(), element.local())) {
-            names.push(property_name(&element.ns, element.local()));
+            let name = property_name(&element.ns, element.local());
+            budget.spend(&name)?;
+            names.push(name);
         }
     }
-    match names.len() > MAX_NAMES {
-        true => Err(BadXml::TooLarge),
-        false => Ok(names),
-    }
+    Ok(names)
 }
 
 fn address_data(element: &Element) -> AddressData {
@@ -408,6 +445,32 @@ mod tests {
         ] {
             assert_eq!(propfind(bad.as_bytes()), Err(BadXml::Unexpected), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_that_an_answer_repeats_are_bounded() {
+        let many: String = (0..=MAX_NAMES).map(|i| format!("<p{i}/>")).collect();
+        let long: String = (0..70).map(|i| format!("<p{i} xmlns='{}'/>", "n".repeat(1_000))).collect();
+        for names in [many, long] {
+            let body = format!("<propfind xmlns='DAV:'><prop>{names}</prop></propfind>");
+            assert_eq!(propfind(body.as_bytes()), Err(BadXml::TooLarge));
+        }
+        let wide = "<property name='a'><property name='b'/></property>".repeat(MAX_NAMES / 2 + 1);
+        let long = format!("<property name='a' namespace='{}'/>", "n".repeat(MAX_NAME_BYTES));
+        for names in [wide, long] {
+            let root = parse(format!("<e xmlns='DAV:'>{names}</e>").as_bytes()).unwrap();
+            assert_eq!(expand(&root), Err(BadXml::TooLarge));
+        }
+    }
+
+    #[test]
+    fn values_that_grow_when_they_stand_alone_are_bounded() {
+        let inner = "<x:a/>".repeat(10_000);
+        let uri = "n".repeat(1_000);
+        let body = format!(
+            "<propertyupdate xmlns='DAV:' xmlns:x='{uri}'><set><prop><p>{inner}</p></prop></set></propertyupdate>"
+        );
+        assert_eq!(proppatch(body.as_bytes()), Err(BadXml::TooLarge));
     }
 
     #[test]

@@ -6,14 +6,20 @@
 //! (protocol.md B8 #96): one instance with the parameter, and the condition fails.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::{Filter, MatchKind, ParameterCondition, PropertyCondition, PropertyFilter, Test, TextMatch};
-use crate::domain::collation::Needle;
+use crate::domain::collation::{Collation, Needle};
 use crate::domain::vcard::lines::LineView;
 use crate::domain::vcard::parts::{Place, parts};
 use crate::domain::vcard::property::Parameter;
 use crate::domain::vcard::text;
+
+use haystack::{Haystack, Pattern};
+
+mod haystack;
 
 /// A filter, ready to be asked of cards.
 #[derive(Clone)]
@@ -26,7 +32,13 @@ pub struct Compiled {
     initials: u32,
     /// How many `is-not-defined` parameters there are in all conditions.
     absences: usize,
+    /// From how many bytes on values are long.
+    long: usize,
 }
+
+/// A value, or what parameters a property has, of so many bytes is folded once for all conditions;
+/// shorter ones, which nearly all are, are quicker compared one by one.
+const LONG: usize = 1 << 10;
 
 impl Filter {
     /// Makes the filter ready to be asked of many cards.
@@ -51,7 +63,7 @@ impl Filter {
                 _ => grouped.push((name, vec![index])),
             }
         }
-        Compiled { test: self.test, conditions, names: grouped, initials, absences }
+        Compiled { test: self.test, conditions, names: grouped, initials, absences, long: LONG }
     }
 }
 
@@ -77,7 +89,7 @@ impl Compiled {
             }
             let unfolded = line.unfold();
             let Some(view) = LineView::split(&unfolded) else { continue };
-            let instance = Instance::new(view);
+            let instance = Instance::new(view, self.long);
             for &index in self.asked(view.name) {
                 let (Some(condition), Some(seen)) = (self.conditions.get(index), seen.get_mut(index)) else {
                     continue;
@@ -235,13 +247,18 @@ impl Condition {
 #[derive(Clone)]
 struct Text {
     needle: Needle,
+    pattern: Pattern,
+    collation: Collation,
     kind: MatchKind,
     negate: bool,
 }
 
 impl Text {
     fn new(text: &TextMatch) -> Self {
-        Self { needle: Needle::new(text.collation, &text.text), kind: text.kind, negate: text.negate }
+        let TextMatch { text, collation, kind, negate } = text;
+        let (collation, kind, negate) = (*collation, *kind, *negate);
+        let pattern = Pattern::new(collation, kind, text);
+        Self { needle: Needle::new(collation, text), pattern, collation, kind, negate }
     }
 
     fn finds(&self, text: &str) -> bool {
@@ -256,6 +273,9 @@ impl Text {
     /// CARD-45, CARD-46: the whole text and each piece count as the instance's own text; negated,
     /// none of them may match.
     fn holds_for(&self, instance: &Instance<'_>) -> bool {
+        if instance.value.len() >= instance.long {
+            return instance.whole(self.collation).has(&self.pattern) != self.negate;
+        }
         // What a piece contains, the whole contains too.
         let in_pieces =
             || self.kind != MatchKind::Contains && instance.pieces().any(|piece| self.finds(piece.trim()));
@@ -275,6 +295,10 @@ impl AskedParameter {
     /// CARD-43, CARD-45: each value for itself; negated, the parameter must be there and none of
     /// its values may match.
     fn holds_for(&self, instance: &Instance<'_>) -> bool {
+        if let (Some(text), true) = (&self.text, instance.view.parameters.len() >= instance.long) {
+            let values = instance.folded_values(&self.name, text.collation);
+            return !values.is_empty() && values.has(&text.pattern) != text.negate;
+        }
         let mut values = instance.values(&self.name);
         match &self.text {
             None => values.next().is_some(),
@@ -293,13 +317,40 @@ struct Instance<'a> {
     value: Cow<'a, str>,
     text: OnceCell<String>,
     parameters: OnceCell<Vec<Parameter>>,
+    /// The text and its pieces, and the values of parameters, where they are long.
+    folded: RefCell<HashMap<(String, Collation), Rc<Haystack>>>,
+    long: usize,
 }
 
 impl<'a> Instance<'a> {
-    fn new(view: LineView<'a>) -> Self {
+    fn new(view: LineView<'a>, long: usize) -> Self {
         let value = std::str::from_utf8(view.value);
         let value = value.map_or_else(|_| String::from_utf8_lossy(view.value), Cow::Borrowed);
-        Self { view, value, text: OnceCell::new(), parameters: OnceCell::new() }
+        Self {
+            view,
+            value,
+            text: OnceCell::new(),
+            parameters: OnceCell::new(),
+            long,
+            folded: RefCell::default(),
+        }
+    }
+
+    /// The whole text and its pieces.
+    fn whole(&self, collation: Collation) -> Rc<Haystack> {
+        self.once(String::new(), collation, || {
+            let pieces = self.pieces().map(|piece| Cow::Owned(piece.trim().to_owned()));
+            Haystack::of(collation, std::iter::once(Cow::Borrowed(self.text())).chain(pieces))
+        })
+    }
+
+    /// The values of a parameter.
+    fn folded_values(&self, name: &str, collation: Collation) -> Rc<Haystack> {
+        self.once(name.to_ascii_uppercase(), collation, || Haystack::of(collation, self.values(name)))
+    }
+
+    fn once(&self, name: String, collation: Collation, make: impl FnOnce() -> Haystack) -> Rc<Haystack> {
+        self.folded.borrow_mut().entry((name, collation)).or_insert_with(|| Rc::new(make())).clone()
     }
 
     /// The whole value, unescaped; a structured one with its semicolons.
