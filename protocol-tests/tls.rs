@@ -22,10 +22,8 @@ struct Pair {
 impl Pair {
     /// Makes a self-signed certificate for `localhost`.
     fn fresh(folder: &Path, name: &str) -> Self {
-        let pair = Self {
-            certificate: folder.join(format!("{name}.pem")),
-            key: folder.join(format!("{name}.key")),
-        };
+        let pair =
+            Self { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
             .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])

@@ -4,6 +4,7 @@
 pub mod collation;
 pub mod convert;
 pub mod filter;
+mod hidden;
 pub mod id;
 pub mod token;
 pub mod vcard;

@@ -3,6 +3,8 @@
 
 use crate::domain::id::{AccountId, CollectionId, UserName};
 
+crate::hidden!(Caller);
+
 /// A privilege (RFC 3744 §3), as clients read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Privilege {
@@ -30,7 +32,7 @@ pub enum Reach {
 }
 
 /// Who is asking, once signed in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Caller {
     /// The account.
     pub account: AccountId,

@@ -13,6 +13,8 @@ use super::refusal::{Refusal, Stop};
 use super::sign_in::secret;
 use super::{Answer, Service};
 
+crate::hidden!(UserRow, TokenRow);
+
 /// The scopes that an app password may have; none given is all of DAV.
 pub const SCOPES: [&str; 6] = [
     "dav:contacts",
@@ -115,7 +117,7 @@ pub enum AdminAnswer {
 }
 
 /// An account, as listed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct UserRow {
     /// The user name.
     pub name: String,
@@ -132,7 +134,7 @@ pub struct UserRow {
 }
 
 /// An app password, as listed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct TokenRow {
     /// Its id.
     pub id: String,
@@ -163,6 +165,8 @@ impl Service {
     async fn administer(&self, request: AdminRequest) -> Answer<AdminAnswer> {
         match request {
             AdminRequest::UserAdd { name, email, display_name, admin, password } => {
+                one_line("e-mail address", email.as_deref())?;
+                one_line("display name", display_name.as_deref())?;
                 let name = user_name(&name)?;
                 let profile = Profile { email, display_name, admin };
                 self.add_user(&name, profile, password).await?;
@@ -286,6 +290,7 @@ impl Service {
         expires: Option<String>,
         label: Option<String>,
     ) -> Answer<AdminAnswer> {
+        one_line("label", label.as_deref())?;
         let account = self.account(user).await?;
         if let Some(unknown) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
             let known = SCOPES.join(", ");
@@ -357,6 +362,14 @@ fn user_name(text: &str) -> Answer<UserName> {
     UserName::parse(text).map_err(|bad| {
         conflict(format!("'{text}' is not a user name ({bad}); use a-z, 0-9 and ._@+-, at most 64"))
     })
+}
+
+/// What stands in answers and lists is one line: a control character would break both.
+fn one_line(what: &str, text: Option<&str>) -> Answer<()> {
+    match text.is_some_and(|text| text.contains(char::is_control)) {
+        true => Err(conflict(format!("the {what} holds a control character; write it in one line"))),
+        false => Ok(()),
+    }
 }
 
 fn conflict(text: String) -> Stop {

@@ -9,6 +9,8 @@ use crate::domain::vcard::Version;
 
 use super::access::Rights;
 
+crate::hidden!(Property, PropertyValue, PrincipalView, CardView, CollectionView);
+
 /// The name of a property: namespace and local name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PropertyName {
@@ -20,7 +22,7 @@ pub struct PropertyName {
 
 /// A property that clients write and read back (dead, or live and writable such as
 /// `displayname` and `addressbook-description`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Property {
     /// Its name.
     pub name: PropertyName,
@@ -29,7 +31,7 @@ pub struct Property {
 }
 
 /// What a written property holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum PropertyValue {
     /// Text only, without attributes but `xml:lang`.
     Text {
@@ -52,7 +54,7 @@ pub enum PropertyChange {
 }
 
 /// A user, as a principal.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PrincipalView {
     /// The account's id, also its `resource-id`.
     pub account: AccountId,
@@ -71,7 +73,7 @@ pub struct PrincipalView {
 }
 
 /// A home or a book.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CollectionView {
     /// Its identity (`resource-id`); stays over a rename.
     pub id: CollectionId,
@@ -108,7 +110,7 @@ pub struct HomeView {
 }
 
 /// A card as it is stored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CardView {
     /// Its contact's identity (`resource-id`).
     pub contact: ContactId,

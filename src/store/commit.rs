@@ -14,6 +14,8 @@ use super::keys::Hash;
 use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
 use super::{Store, StoreError, calls};
 
+crate::hidden!(NewCard);
+
 /// How often a commit is derived anew before it gives up: every round means that another commit
 /// succeeded, so only a very crowded row gets here.
 const ROUNDS: usize = 64;
@@ -118,7 +120,7 @@ pub enum CardOp {
 }
 
 /// A card to be stored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewCard {
     /// Its version.
     pub version: Version,

@@ -9,11 +9,22 @@ use super::StoreError;
 use super::keys::Hash;
 use super::seal;
 
+crate::hidden!(
+    AccountRow,
+    AppPasswordRow,
+    CardRow,
+    LinkRow,
+    TombstoneRow,
+    PropertiesRow,
+    StoredProperty,
+    HistoryRow
+);
+
 /// The length of the unsealed revision slot in front of stamped rows.
 pub const SLOT: usize = 8;
 
 /// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct AccountRow {
     /// The account's id.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -51,7 +62,7 @@ pub struct AccountRow {
 }
 
 /// An app password.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct AppPasswordRow {
     /// Its id.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -97,7 +108,7 @@ pub struct CollectionRow {
 }
 
 /// A card in a book.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct CardRow {
     /// The contact.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -135,7 +146,7 @@ pub struct CardRow {
 }
 
 /// A book in a home.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct LinkRow {
     /// The member's name.
     #[n(0)]
@@ -146,7 +157,7 @@ pub struct LinkRow {
 }
 
 /// A member that is gone: its name, because a sync must still tell it (SYNC-9).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct TombstoneRow {
     /// The member's name.
     #[n(0)]
@@ -176,7 +187,7 @@ pub struct UidRow {
 }
 
 /// Properties that clients wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct PropertiesRow {
     /// In the order they were first written.
     #[n(0)]
@@ -184,7 +195,7 @@ pub struct PropertiesRow {
 }
 
 /// One property.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct StoredProperty {
     /// The namespace URI; empty for none.
     #[n(0)]
@@ -204,7 +215,7 @@ pub struct StoredProperty {
 }
 
 /// An earlier body of a card, kept because some clients overwrite without asking (CARD-55).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct HistoryRow {
     /// When it was replaced, in microseconds since 1970.
     #[n(0)]

@@ -227,3 +227,17 @@ async fn the_check_notices_rows_that_can_be_read_and_contradict_each_other() {
     }
     assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
 }
+
+#[test]
+fn rows_show_nothing_personal_in_debug() {
+    let row = rows::TombstoneRow { name: "jane.vcf".into(), at: 0 };
+    let property = rows::StoredProperty {
+        namespace: "x".into(),
+        local: "y".into(),
+        text: Some("Jane".into()),
+        lang: None,
+        xml: None,
+    };
+    let shown = format!("{row:?} {property:?}");
+    assert_eq!(shown, "TombstoneRow(…) StoredProperty(…)");
+}
