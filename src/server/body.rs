@@ -25,9 +25,11 @@ pub enum Unread {
     Broken,
 }
 
-/// The memory that request bodies share.
+/// The memory that request bodies share. Small ones have a part of their own, so that no phone waits
+/// for others' photos, nor for clients that announce much and send nothing.
 pub struct Room {
-    steps: Arc<Semaphore>,
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -35,28 +37,55 @@ pub struct Room {
 pub struct Whole {
     /// The octets.
     pub bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Granted,
+}
+
+/// What a body was granted of each part.
+#[derive(Default)]
+struct Granted {
+    small: Option<OwnedSemaphorePermit>,
+    large: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
     /// As much as the configuration allows, but never less than one of the largest bodies.
     pub fn new(limits: &Limits) -> Self {
-        let bytes = limits.body_memory.max(2 * limits.card_bytes).max(LEAST);
-        Self { steps: Arc::new(Semaphore::new(bytes.div_ceil(STEP))), patience: PATIENCE }
+        let small = limits.body_memory / 4;
+        let large = (limits.body_memory - small).max(2 * limits.card_bytes).max(LEAST);
+        let part = |bytes: usize| Arc::new(Semaphore::new(bytes.max(SMALL).div_ceil(STEP)));
+        Self { small: part(small), large: part(large), patience: PATIENCE }
     }
 
-    async fn take(&self, steps: usize) -> Result<OwnedSemaphorePermit, Unread> {
-        let steps = u32::try_from(steps).map_err(|_| Unread::NoRoom)?;
-        let permit = self.steps.clone().acquire_many_owned(steps);
-        match timeout(self.patience, permit).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Unread::NoRoom),
+    /// Grants a body memory for `size` bytes: a small one of its part, any other of the rest.
+    async fn grow(&self, granted: &mut Granted, size: usize) -> Result<(), Unread> {
+        let (part, held) = match size > SMALL {
+            true => (&self.large, &mut granted.large),
+            false => (&self.small, &mut granted.small),
+        };
+        let missing = size.div_ceil(STEP).saturating_sub(held.as_ref().map_or(0, |p| p.num_permits()));
+        if missing == 0 {
+            return Ok(());
         }
+        let steps = u32::try_from(missing).map_err(|_| Unread::NoRoom)?;
+        let more = match timeout(self.patience, part.clone().acquire_many_owned(steps)).await {
+            Ok(Ok(more)) => more,
+            _ => return Err(Unread::NoRoom),
+        };
+        match held {
+            Some(permit) => permit.merge(more),
+            None => *held = Some(more),
+        }
+        if size > SMALL {
+            granted.small = None;
+        }
+        Ok(())
     }
 }
 
 /// The least memory for bodies: the largest report fits, with room for others.
 const LEAST: usize = 32 << 20;
+/// The largest small body: most cards, most requests for properties.
+const SMALL: usize = 64 << 10;
 /// Memory is granted in steps of this many bytes.
 const STEP: usize = 16 << 10;
 /// How long a body waits for memory.
@@ -74,8 +103,8 @@ where
         return Err(Unread::TooLarge);
     }
     let announced = usize::try_from(hint.lower()).unwrap_or(limit);
-    let mut granted = None;
-    grow(&mut granted, announced, room).await?;
+    let mut granted = Granted::default();
+    room.grow(&mut granted, announced).await?;
     let begun = Instant::now();
     let mut bytes = BytesMut::new();
     loop {
@@ -93,24 +122,10 @@ where
         if size > limit {
             return Err(Unread::TooLarge);
         }
-        grow(&mut granted, size, room).await?;
+        room.grow(&mut granted, size).await?;
         bytes.extend_from_slice(&data);
     }
     Ok(Whole { bytes: bytes.freeze(), _room: granted })
-}
-
-async fn grow(granted: &mut Option<OwnedSemaphorePermit>, size: usize, room: &Room) -> Result<(), Unread> {
-    let held = granted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let missing = size.div_ceil(STEP).saturating_sub(held);
-    if missing == 0 {
-        return Ok(());
-    }
-    let more = room.take(missing).await?;
-    match granted {
-        Some(permit) => permit.merge(more),
-        None => *granted = Some(more),
-    }
-    Ok(())
 }
 
 /// Reads the rest of a refused body and throws it away, while the answer is on its way.
@@ -177,9 +192,9 @@ mod tests {
         let mut chunks = Pieces { left: vec![b"c", b"b", b"a"], stuck: false };
         let whole = read(&mut chunks, 3, &room, PAUSE).await.ok().unwrap();
         assert_eq!(whole.bytes, "abc");
-        let free = room.steps.available_permits();
+        let free = room.small.available_permits();
         drop(whole);
-        assert_eq!(room.steps.available_permits(), free + 1);
+        assert_eq!(room.small.available_permits(), free + 1);
     }
 
     #[tokio::test]
@@ -204,11 +219,30 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_wait_for_memory_but_not_for_ever() {
-        let room = Room { steps: Arc::new(Semaphore::new(1)), patience: Duration::from_millis(5) };
+        let room = tight(1, 1);
         let first = read(&mut Full::new(Bytes::from_static(b"a")), 9, &room, PAUSE).await.ok().unwrap();
         let mut second = Full::new(Bytes::from_static(b"b"));
         assert_eq!(read(&mut second, 9, &room, PAUSE).await.err(), Some(Unread::NoRoom));
         drop(first);
         assert!(read(&mut second, 9, &room, PAUSE).await.is_ok());
+    }
+
+    fn tight(small: usize, large: usize) -> Room {
+        let part = |steps| Arc::new(Semaphore::new(steps));
+        Room { small: part(small), large: part(large), patience: Duration::from_millis(5) }
+    }
+
+    #[tokio::test]
+    async fn small_bodies_do_not_wait_for_large_ones() {
+        let room = tight(SMALL / STEP, 2 * SMALL / STEP);
+        let large = || Full::new(Bytes::from(vec![b'x'; SMALL + 1]));
+        let mut first = Pieces { left: vec![&[b'x'; 1]; SMALL + 1], stuck: false };
+        let first = read(&mut first, 9 * SMALL, &room, PAUSE).await.ok().unwrap();
+        assert_eq!(first.bytes.len(), SMALL + 1);
+        assert_eq!(room.small.available_permits(), SMALL / STEP, "what grew large left the small part");
+        assert_eq!(read(&mut large(), 9 * SMALL, &room, PAUSE).await.err(), Some(Unread::NoRoom));
+        assert!(read(&mut Full::new(Bytes::from_static(b"a")), 9, &room, PAUSE).await.is_ok());
+        drop(first);
+        assert!(read(&mut large(), 9 * SMALL, &room, PAUSE).await.is_ok());
     }
 }
