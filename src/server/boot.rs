@@ -115,6 +115,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         requests: Arc::new(Semaphore::new(config.server.max_requests)),
+        heavy: Arc::new(Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from))),
         bodies: body::Room::new(&config.limits),
         ids: trace::Ids::new(boot_number()?),
         service: opened.service.clone(),

@@ -33,6 +33,8 @@ struct Shared {
     metrics: PrometheusHandle,
     /// Turns of requests that are worked on.
     requests: Arc<Semaphore>,
+    /// Turns of those among them whose bodies are large.
+    heavy: Arc<Semaphore>,
     /// Memory for request bodies.
     bodies: body::Room,
     ids: trace::Ids,

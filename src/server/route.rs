@@ -17,6 +17,8 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use subtle::ConstantTimeEq;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -44,6 +46,9 @@ pub struct Origin {
 const LONGEST_TARGET: usize = 8 << 10;
 /// The most bytes of header fields.
 const MOST_HEADERS: usize = 64 << 10;
+/// A larger body takes so long, and so much memory, to be read through that it gets a thread of its
+/// own beside those that everybody's requests share, and that few are at it at once.
+const HEAVY: usize = 1 << 20;
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -219,7 +224,8 @@ async fn handle(
     request: Request<Bytes>,
     line: &mut Line,
 ) -> Answer {
-    let Ok(Ok(turn)) = timeout(PATIENCE, shared.requests.clone().acquire_owned()).await else {
+    let heavy = request.body().len() > HEAVY;
+    let Ok(Some(turn)) = timeout(PATIENCE, turn(shared, heavy)).await else {
         return respond::busy(Duration::from_secs(5));
     };
     let service = shared.service.clone();
@@ -233,7 +239,11 @@ async fn handle(
     let limited = timeout(shared.config.server.request_timeout, work);
     let span = tracing::info_span!("request", request = line.request);
     let task = counted(limited).instrument(span);
-    let done = if reads { unwinding(task).await } else { tokio::spawn(task).await.ok() };
+    let done = match (heavy, reads) {
+        (true, _) => tokio::task::spawn_blocking(|| Handle::current().block_on(task)).await.ok(),
+        (false, true) => unwinding(task).await,
+        (false, false) => tokio::spawn(task).await.ok(),
+    };
     let Some((outcome, calls)) = done else {
         metrics::panicked();
         return respond::broken(&line.request);
@@ -251,6 +261,15 @@ async fn handle(
         respond::set(&mut answer, respond::STORE_CALLS, &calls.to_string());
     }
     answer
+}
+
+/// Waits until a request may be worked on.
+async fn turn(shared: &Shared, heavy: bool) -> Option<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit)> {
+    let first = match heavy {
+        true => Some(shared.heavy.clone().acquire_owned().await.ok()?),
+        false => None,
+    };
+    Some((first, shared.requests.clone().acquire_owned().await.ok()?))
 }
 
 /// What the future comes to, or `None` where it panicked. It is not polled again after that.

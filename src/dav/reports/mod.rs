@@ -12,6 +12,7 @@ use http::StatusCode;
 use super::refuse::{Condition, Trouble};
 use super::target::{Kind, Kinds};
 use super::xml::read::{Element, parse};
+use super::xml::request;
 use super::{Exchange, Outcome};
 
 /// A report.
@@ -67,6 +68,17 @@ pub fn names_on(kind: Kind) -> impl Iterator<Item = &'static str> {
     REPORTS.iter().filter(move |row| row.kinds.hold(kind)).map(|row| row.tag)
 }
 
+/// A report's request, read.
+enum Asked {
+    Multiget(request::Multiget),
+    Query(request::Query),
+    Sync(request::Sync),
+    Expand(Vec<request::Expand>),
+    PrincipalSearch(request::PrincipalSearch),
+    PrincipalSearchSet,
+    PrincipalMatch(request::PrincipalMatch),
+}
+
 /// Handles REPORT. A report that is unknown, or does not run here, is 403 (REP-1); no body is 400
 /// (REP-7).
 pub async fn report(exchange: &Exchange<'_>) -> Outcome {
@@ -76,18 +88,24 @@ pub async fn report(exchange: &Exchange<'_>) -> Outcome {
         .iter()
         .find(|row| row.is(&root) && kind.is_some_and(|kind| row.kinds.hold(kind)))
         .ok_or(Trouble::Condition(StatusCode::FORBIDDEN, Condition::SupportedReport))?;
-    // The tree stays behind: handlers keep what they read of it.
-    match row.report {
-        Report::Multiget => multiget::multiget(exchange, super::xml::request::multiget(&root)?).await,
-        Report::Query => query::query(exchange, super::xml::request::query(&root)?).await,
-        Report::Sync => sync::sync(exchange, super::xml::request::sync(&root)?).await,
-        Report::Expand => expand::expand(exchange, super::xml::request::expand(&root)?).await,
-        Report::PrincipalSearch => {
-            principals::search(exchange, super::xml::request::principal_search(&root)?).await
-        }
-        Report::PrincipalSearchSet => principals::search_set(exchange),
-        Report::PrincipalMatch => {
-            principals::matching(exchange, super::xml::request::principal_match(&root)?).await
-        }
+    let asked = match row.report {
+        Report::Multiget => Asked::Multiget(request::multiget(&root)?),
+        Report::Query => Asked::Query(request::query(&root)?),
+        Report::Sync => Asked::Sync(request::sync(&root)?),
+        Report::Expand => Asked::Expand(request::expand(&root)?),
+        Report::PrincipalSearch => Asked::PrincipalSearch(request::principal_search(&root)?),
+        Report::PrincipalSearchSet => Asked::PrincipalSearchSet,
+        Report::PrincipalMatch => Asked::PrincipalMatch(request::principal_match(&root)?),
+    };
+    // The tree can be ten times as large as what was read of it.
+    drop(root);
+    match asked {
+        Asked::Multiget(asked) => multiget::multiget(exchange, asked).await,
+        Asked::Query(asked) => query::query(exchange, asked).await,
+        Asked::Sync(asked) => sync::sync(exchange, asked).await,
+        Asked::Expand(asked) => expand::expand(exchange, asked).await,
+        Asked::PrincipalSearch(asked) => principals::search(exchange, asked).await,
+        Asked::PrincipalSearchSet => principals::search_set(exchange),
+        Asked::PrincipalMatch(asked) => principals::matching(exchange, asked).await,
     }
 }

@@ -300,7 +300,9 @@ impl Builder {
         Ok(ns)
     }
 
-    fn close(&mut self, element: Element) -> Result<(), BadXml> {
+    fn close(&mut self, mut element: Element) -> Result<(), BadXml> {
+        // Most elements hold one text, and a growing list begins with room for four.
+        element.children.shrink_to_fit();
         match self.open.last_mut() {
             Some(parent) => parent.children.push(Child::Element(element)),
             None if self.root.is_some() => return Err(BadXml::Malformed),
