@@ -73,12 +73,25 @@ pub fn property_name(ns: &Ns, local: &str) -> PropertyName {
     PropertyName { namespace: ns.uri().to_owned(), local: local.to_owned() }
 }
 
-/// Whether `text` is an NCName, near enough that writing it can never break a document: XML 1.0's
-/// ASCII rules, and any character beyond ASCII.
+/// Whether `text` is an NCName (Namespaces in XML 1.0 §3), so that writing it never breaks a document.
 pub fn is_ncname(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii())
-        && chars.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c) || !c.is_ascii())
+    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
+}
+
+/// XML 1.0 §2.3 without the colon.
+fn is_name_start(c: char) -> bool {
+    matches!(c,
+        'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}'
+        | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}'
+        | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
+}
+
+fn is_name_char(c: char) -> bool {
+    is_name_start(c)
+        || matches!(c,
+            '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
 }
 
 #[cfg(test)]
@@ -96,10 +109,25 @@ mod tests {
 
     #[test]
     fn names_that_could_break_a_document_are_none() {
-        for good in ["a", "_x", "address-data", "é", "a.1"] {
+        for good in ["a", "_x", "address-data", "é", "a.1", "a\u{301}", "名"] {
             assert!(is_ncname(good), "{good}");
         }
-        for bad in ["", "1a", "-a", "a b", "a>b", "a\"", "a:b", "a/b", "a&", ".a"] {
+        for bad in [
+            "",
+            "1a",
+            "-a",
+            "a b",
+            "a>b",
+            "a\"",
+            "a:b",
+            "a/b",
+            "a&",
+            ".a",
+            "a\u{202e}",
+            "\u{301}a",
+            "a\u{d7}",
+            "a\u{2028}",
+        ] {
             assert!(!is_ncname(bad), "{bad}");
         }
     }
