@@ -153,7 +153,7 @@ pub static KEYS: &[Key] = &[
         section: "limits",
         name: "login_attempts",
         default: Shown::Is("10"),
-        doc: "Failed sign-ins of an account or an address before further ones are slowed (429).",
+        doc: "Failed sign-ins of one account from one address before further ones are slowed (429).",
         set: |c, v| {
             c.limits.login_attempts = u32::try_from(number(v, 1, 1_000_000)?).unwrap_or(u32::MAX);
             Ok(())
