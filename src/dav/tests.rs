@@ -2,38 +2,20 @@
 //! password is told, and that nothing a client sends makes this room panic. The transcripts in
 //! `protocol-tests/` hold the rest.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
-use jiff::Timestamp;
 use proptest::prelude::*;
 
+use crate::service::Settings;
 use crate::service::access::Reach;
 use crate::service::admin::{AdminAnswer, AdminRequest};
 use crate::service::sign_in::{Argon2Cost, Credentials};
-use crate::service::{Clock, Entropy, Settings};
+use crate::service::tests::{Counting, Ticking};
 use crate::store::engine::memory::MemoryEngine;
 
 use super::xml::name::Ns;
 use super::xml::read::{Element, parse};
 use super::*;
-
-struct Ticking(AtomicI64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.fetch_add(1, Ordering::Relaxed)).unwrap()
-    }
-}
-
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
-        let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        blake3::Hasher::new().update(&seed).finalize_xof().fill(bytes);
-        Ok(())
-    }
-}
 
 async fn alice() -> (Arc<Service>, Caller) {
     let settings = Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, ..Settings::default() };

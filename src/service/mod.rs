@@ -31,7 +31,7 @@ pub mod transfer;
 pub mod view;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use access::Caller;
 use refusal::{Fault, Refusal, Stop};

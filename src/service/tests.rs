@@ -27,7 +27,7 @@ use super::view::{
 use super::*;
 
 /// A clock that goes on by a millisecond whenever it is read.
-struct Ticking(AtomicI64);
+pub(crate) struct Ticking(pub(crate) AtomicI64);
 
 impl Clock for Ticking {
     fn now(&self) -> Timestamp {
@@ -36,7 +36,7 @@ impl Clock for Ticking {
 }
 
 /// Numbers that never repeat.
-struct Counting(AtomicU64);
+pub(crate) struct Counting(pub(crate) AtomicU64);
 
 impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
