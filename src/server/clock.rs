@@ -2,8 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::service::refusal::Fault;
-use crate::service::{Clock, Entropy};
+use crate::service::{Clock, Entropy, NoEntropy};
 
 /// The system's clock.
 pub struct SystemClock;
@@ -18,7 +17,7 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
-        getrandom::fill(bytes).map_err(|error| Fault(format!("the system gives no randomness: {error}")))
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        getrandom::fill(bytes).map_err(|error| NoEntropy(error.to_string()))
     }
 }

@@ -45,11 +45,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// The one source of randomness; implemented above.
-pub trait Entropy: Send + Sync {
-    /// Fills `bytes` with random ones.
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault>;
-}
+pub use crate::store::entropy::{Entropy, NoEntropy};
 
 /// What the configuration says of the use cases.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::id::MemberName;
 use crate::domain::vcard::NotAdmitted;
 
+use super::NoEntropy;
 use super::access::Privilege;
 use super::place::Place;
 
@@ -79,6 +80,18 @@ pub enum Stop {
     /// Ours.
     #[error(transparent)]
     Failed(#[from] Fault),
+}
+
+impl From<NoEntropy> for Fault {
+    fn from(reason: NoEntropy) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+impl From<NoEntropy> for Stop {
+    fn from(reason: NoEntropy) -> Self {
+        Self::Failed(reason.into())
+    }
 }
 
 impl From<NotAdmitted> for Stop {

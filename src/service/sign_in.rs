@@ -345,7 +345,7 @@ mod tests {
     struct Zeros;
 
     impl Entropy for Zeros {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), crate::service::NoEntropy> {
             bytes.fill(0);
             Ok(())
         }

@@ -39,7 +39,7 @@ impl Clock for Ticking {
 pub(crate) struct Counting(pub(crate) AtomicU64);
 
 impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let mut stream = blake3::Hasher::new().update(&seed).finalize_xof();
         stream.fill(bytes);
