@@ -13,11 +13,11 @@ use cardkeep::domain::token::SyncToken;
 use cardkeep::service::access::Caller;
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::place::{Place, Precondition, State};
-use cardkeep::service::refusal::{Fault, Stop};
+use cardkeep::service::refusal::Stop;
 use cardkeep::service::sign_in::{Argon2Cost, Credentials};
 use cardkeep::service::transfer::Manner;
 use cardkeep::service::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Verb};
-use cardkeep::service::{Answer, Clock, Entropy, Service, Settings};
+use cardkeep::service::{Answer, Clock, Entropy, NoEntropy, Service, Settings};
 use cardkeep::store::engine::redb::RedbEngine;
 use jiff::Timestamp;
 
@@ -42,7 +42,7 @@ impl Clock for Ticking {
 struct Counting(AtomicU64);
 
 impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         blake3::Hasher::new().update(&seed).finalize_xof().fill(bytes);
         Ok(())
