@@ -9,8 +9,10 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 mod keys;
+pub mod secret;
 
 use keys::{Given, KEYS, Key, Shown};
+use secret::{KeyBytes, Secret};
 
 /// What a server and its commands are told.
 #[derive(Clone, PartialEq)]
@@ -25,6 +27,10 @@ pub struct Config {
     pub log: Log,
     /// `[store]`
     pub store: Store,
+    /// `[backup]`
+    pub backup: Backup,
+    /// `[privacy]`
+    pub privacy: Privacy,
 }
 
 /// Where the server listens and keeps its data, and how long it waits.
@@ -118,6 +124,28 @@ pub enum LogFormat {
 pub struct Store {
     /// Bytes of the store kept in memory.
     pub cache: usize,
+    /// The file with the master key, where one is named.
+    pub master_key_file: Option<PathBuf>,
+    /// The master key itself.
+    pub master_key: Option<KeyBytes>,
+    /// The file with the master key that systemd handed over.
+    pub credential: Option<PathBuf>,
+}
+
+/// What backups need beside the store.
+#[derive(Clone, PartialEq, Default)]
+pub struct Backup {
+    /// The keyring that is rewritten at each erasing.
+    pub keyring: Option<PathBuf>,
+    /// What keyrings are sealed with.
+    pub passphrase: Option<Secret>,
+}
+
+/// What the law asks for.
+#[derive(Clone, PartialEq)]
+pub struct Privacy {
+    /// How many days the name of a removed member is kept for clients that were away.
+    pub tombstone_days: u32,
 }
 
 impl Default for Config {
@@ -146,7 +174,9 @@ impl Default for Config {
                 discard_timeout: Duration::from_secs(10),
             },
             log: Log { format: LogFormat::Json, level: tracing::Level::INFO, store_calls: false },
-            store: Store { cache: 24 << 20 },
+            store: Store { cache: 24 << 20, master_key_file: None, master_key: None, credential: None },
+            backup: Backup::default(),
+            privacy: Privacy { tombstone_days: 400 },
         }
     }
 }
@@ -207,6 +237,10 @@ impl Config {
 
     fn override_from(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
         for (variable, value) in environment {
+            if variable == CREDENTIALS {
+                self.store.credential = credential(Path::new(value))?;
+                continue;
+            }
             let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__"))
             else {
                 continue;
@@ -227,6 +261,21 @@ impl Config {
             (Some(_), None) => wrong("tls.key", "a certificate needs its private key; set it"),
             (None, Some(_)) => wrong("tls.certificate", "a private key needs its certificate; set it"),
             _ => Ok(()),
+        }?;
+        let store = &self.store;
+        match (&store.master_key, &store.credential, &store.master_key_file) {
+            (Some(_), Some(_), _) => wrong(
+                "store.master_key",
+                "the systemd credential cardkeep-master-key is there too; leave one out",
+            ),
+            (Some(_), _, Some(_)) => {
+                wrong("store.master_key", "store.master_key_file is set too; leave one out")
+            }
+            (_, Some(_), Some(_)) => wrong(
+                "store.master_key_file",
+                "the systemd credential cardkeep-master-key is there too; leave one out",
+            ),
+            _ => Ok(()),
         }
     }
 }
@@ -235,7 +284,8 @@ impl Config {
 pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
     let mut ours = Vec::new();
     for (name, value) in std::env::vars_os() {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+        let ours_too = |name: &&str| name.starts_with(PREFIX) || *name == CREDENTIALS;
+        let Some(name) = name.to_str().filter(ours_too) else {
             continue;
         };
         let value = value.into_string().map_err(|_| ConfigError {
@@ -280,6 +330,22 @@ pub fn example() -> String {
 }
 
 const PREFIX: &str = "CARDKEEP_";
+/// Where systemd puts what LoadCredential names (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+/// The credential that is the master key.
+const MASTER_KEY: &str = "cardkeep-master-key";
+
+/// The master key among the credentials that systemd handed over, if it is one of them.
+fn credential(directory: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let path = directory.join(MASTER_KEY);
+    match path.try_exists() {
+        Ok(there) => Ok(there.then_some(path)),
+        Err(error) => Err(ConfigError {
+            place: path.display().to_string(),
+            what: format!("the credential cannot be read: {error}"),
+        }),
+    }
+}
 
 /// The line of a byte offset, counted from 1.
 fn line_of(text: &str, offset: usize) -> usize {
@@ -347,8 +413,41 @@ mod tests {
                 _ => format!("{line}\n"),
             })
             .collect();
-        let config = read(&text).unwrap();
+        // A key that everybody can read here would be no key.
+        assert!(read(&text).err().unwrap().contains(": store.master_key: "));
+        let text = text.replace("64 hexadecimal digits", &"5e".repeat(32));
+        // Not all of them make sense together.
+        let mut config = Config::default();
+        config.read("cardkeep.toml", &text).unwrap();
         assert!(config.tls.certificate.is_some() && config.server.public_url.is_some());
+        assert!(config.store.master_key.is_some() && config.backup.passphrase.is_some());
+    }
+
+    #[test]
+    fn the_master_key_has_one_place_and_shows_nowhere() {
+        let digits = "0123456789abcdef".repeat(4);
+        let key = ("CARDKEEP_STORE__MASTER_KEY".to_owned(), digits.clone());
+        let file = ("CARDKEEP_STORE__MASTER_KEY_FILE".to_owned(), "/k".to_owned());
+        let room = tempfile::tempdir().unwrap();
+        let handed = (CREDENTIALS.to_owned(), room.path().display().to_string());
+        let load = |given: &[&(String, String)]| {
+            let given: Vec<_> = given.iter().map(|pair| (*pair).clone()).collect();
+            Config::load(None, &given).map_err(|error| error.to_string())
+        };
+        assert!(load(&[&key]).unwrap().store.master_key == KeyBytes::from_hex(digits.as_bytes()));
+        assert!(load(&[&file, &handed]).unwrap().store.credential.is_none(), "other credentials only");
+        std::fs::write(room.path().join(MASTER_KEY), &digits).unwrap();
+        assert!(load(&[&handed]).unwrap().store.credential.is_some());
+        for two in [[&key, &file], [&key, &handed], [&file, &handed]] {
+            let error = load(&two).err().unwrap();
+            assert!(error.starts_with("store.master_key") && !error.contains(&digits), "{error}");
+        }
+        for wrong in [digits.get(1..).unwrap(), &digits.replace('f', "g"), &format!("{digits}00")] {
+            let error = environment("CARDKEEP_STORE__MASTER_KEY", wrong).err().unwrap();
+            assert!(!error.contains("23456"), "{error}");
+            let error = read(&format!("[store]\nmaster_key = \"{wrong}\"\n")).err().unwrap();
+            assert!(error.starts_with("cardkeep.toml:2: store.master_key: ") && !error.contains("23456"));
+        }
     }
 
     #[test]

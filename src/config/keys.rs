@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::secret::{KeyBytes, Secret};
 use super::{Config, LogFormat, PublicUrl};
 
 /// One key of the configuration.
@@ -215,6 +216,49 @@ pub static KEYS: &[Key] = &[
         doc: "Bytes of the store that are kept in memory.",
         set: |c, v| number(v, 1 << 20, 1 << 40).map(|v| c.store.cache = v),
     },
+    Key {
+        section: "store",
+        name: "master_key_file",
+        default: Shown::Unset("\"/var/lib/cardkeep-key/master.key\""),
+        doc: "The file with the master key, which opens the store: 64 hexadecimal digits, mode 0600, made at the\n\
+              first start. Unset, it is beside the data directory: that path with `.key` at its end. Keep a copy\n\
+              of it, apart from copies of the data.",
+        set: |c, v| path(v).map(|v| c.store.master_key_file = Some(v)),
+    },
+    Key {
+        section: "store",
+        name: "master_key",
+        default: Shown::Unset("\"64 hexadecimal digits\""),
+        doc: "The master key itself, instead of a file; meant for the environment, CARDKEEP_STORE__MASTER_KEY.\n\
+              `openssl rand -hex 32` makes one. A systemd credential named cardkeep-master-key takes the place of both.",
+        set: |c, v| master_key(v).map(|v| c.store.master_key = Some(v)),
+    },
+    Key {
+        section: "backup",
+        name: "keyring",
+        default: Shown::Unset("\"/var/lib/cardkeep-key/keyring\""),
+        doc: "A keyring that the server writes again whenever something was erased, so that no backup opens it any\n\
+              more. Like the master key, it does not belong among copies of the data.",
+        set: |c, v| path(v).map(|v| c.backup.keyring = Some(v)),
+    },
+    Key {
+        section: "backup",
+        name: "passphrase",
+        default: Shown::Unset("\"a-long-random-text\""),
+        doc: "What keyrings are sealed with. Unset, whoever has a keyring can read the archives made before it.",
+        set: |c, v| filled(v).map(|v| c.backup.passphrase = Some(Secret::new(v))),
+    },
+    Key {
+        section: "privacy",
+        name: "tombstone_days",
+        default: Shown::Is("400"),
+        doc: "For how many days the name of a removed card is kept, so that clients which were away hear of it.\n\
+              Then it is destroyed, and a client that was away for longer lists the book anew.",
+        set: |c, v| {
+            c.privacy.tombstone_days = u32::try_from(number(v, 1, 36_500)?).unwrap_or(36_500);
+            Ok(())
+        },
+    },
 ];
 
 fn text<'a>(given: &Given<'a>) -> Result<&'a str, String> {
@@ -233,6 +277,11 @@ fn filled<'a>(given: &Given<'a>) -> Result<&'a str, String> {
 
 fn path(given: &Given) -> Result<PathBuf, String> {
     filled(given).map(PathBuf::from)
+}
+
+fn master_key(given: &Given) -> Result<KeyBytes, String> {
+    KeyBytes::from_hex(text(given)?.as_bytes())
+        .ok_or_else(|| "the value must be 64 hexadecimal digits".to_owned())
 }
 
 fn switch(given: &Given) -> Result<bool, String> {
