@@ -20,6 +20,7 @@ mod conn;
 mod demo;
 mod front;
 mod listen;
+mod master;
 mod metrics;
 mod respond;
 mod route;
