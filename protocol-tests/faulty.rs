@@ -13,18 +13,24 @@ use ::redb::StorageBackend;
 /// The unit that a disk writes wholly or not at all.
 const SECTOR: usize = 512;
 
-/// A disk; clones are the same disk.
+/// A file of a disk; clones are the same file.
 #[derive(Clone, Debug, Default)]
-pub struct Disk(Arc<Mutex<State>>);
+pub struct Disk(Arc<Mutex<State>>, usize);
 
+/// What a disk holds of one file.
 #[derive(Default)]
-struct State {
+struct File {
     /// What survives a power failure for certain.
     durable: Vec<u8>,
     /// What a reader sees.
     seen: Vec<u8>,
     /// What was done since the last sync, in order.
     unsynced: Vec<Change>,
+}
+
+#[derive(Default)]
+struct State {
+    files: [File; 2],
     /// Writes, length changes and syncs so far.
     operations: u64,
     fails_at: Option<u64>,
@@ -47,9 +53,21 @@ enum Change {
 }
 
 impl Disk {
-    /// An empty disk that does not fail.
+    /// An empty disk that does not fail; this is its first file.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The disk's other file: its power fails with that of the first.
+    pub fn other(&self) -> Self {
+        Self(self.0.clone(), 1 - self.1)
+    }
+
+    /// What a reader of the raw disk finds of this file.
+    pub fn bytes(&self) -> Vec<u8> {
+        let state = self.lock();
+        let file = &state.files[self.1];
+        if state.dead { file.durable.clone() } else { file.seen.clone() }
     }
 
     /// Lets the power fail at the given operation from now on (0 is the next one); the seed
@@ -76,18 +94,18 @@ impl Disk {
     /// Turns the power on again: a new disk that has what survived and does not fail.
     pub fn restarted(&self) -> Self {
         let state = self.lock();
-        let durable = if state.dead { &state.durable } else { &state.seen };
-        Self(Arc::new(Mutex::new(State {
-            durable: durable.clone(),
-            seen: durable.clone(),
-            ..State::default()
-        })))
+        let files = [0, 1].map(|file| {
+            let file = &state.files[file];
+            let durable = if state.dead { &file.durable } else { &file.seen };
+            File { durable: durable.clone(), seen: durable.clone(), unsynced: Vec::new() }
+        });
+        Self(Arc::new(Mutex::new(State { files, ..State::default() })), self.1)
     }
 
     /// Whether there is no room beyond what the disk holds now.
     pub fn set_full(&self, full: bool) {
         let mut state = self.lock();
-        state.end = full.then_some(state.seen.len() as u64);
+        state.end = full.then_some(state.files[self.1].seen.len() as u64);
     }
 
     /// Whether it was set full.
@@ -119,8 +137,9 @@ impl Disk {
             panic!("the backend was told to panic");
         }
         if let Some(change) = change {
-            change.apply(&mut state.seen);
-            state.unsynced.push(change);
+            let file = &mut state.files[self.1];
+            change.apply(&mut file.seen);
+            file.unsynced.push(change);
         }
         if state.fails_at == Some(operation) {
             state.lose_power();
@@ -149,7 +168,11 @@ impl State {
             3 => (50, 30),
             _ => (85, 15),
         };
-        for change in std::mem::take(&mut self.unsynced) {
+        let changes = |file: usize, state: &mut Self| {
+            std::mem::take(&mut state.files[file].unsynced).into_iter().map(move |change| (file, change))
+        };
+        let all: Vec<_> = changes(0, self).chain(changes(1, self)).collect();
+        for (file, change) in all {
             if self.dice(100) >= survive {
                 continue;
             }
@@ -165,7 +188,7 @@ impl State {
                 }
                 change => change,
             };
-            change.apply(&mut self.durable);
+            change.apply(&mut self.files[file].durable);
         }
     }
 
@@ -197,13 +220,13 @@ impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
         let state = self.lock();
         state.alive()?;
-        Ok(state.seen.len() as u64)
+        Ok(state.files[self.1].seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let state = self.lock();
         state.alive()?;
-        let found = state.seen.get(offset as usize..offset as usize + out.len());
+        let found = state.files[self.1].seen.get(offset as usize..offset as usize + out.len());
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -214,8 +237,9 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.operate(None)?;
-        for change in std::mem::take(&mut state.unsynced) {
-            change.apply(&mut state.durable);
+        let file = &mut state.files[self.1];
+        for change in std::mem::take(&mut file.unsynced) {
+            change.apply(&mut file.durable);
         }
         Ok(())
     }

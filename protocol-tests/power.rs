@@ -3,6 +3,7 @@
 //! (RFC 6578 §3.4). The real service over the real engine, on a disk that fails as disks do.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -17,9 +18,11 @@ use cardkeep::service::refusal::Stop;
 use cardkeep::service::sign_in::{Argon2Cost, Credentials};
 use cardkeep::service::transfer::Manner;
 use cardkeep::service::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Verb};
-use cardkeep::service::{Answer, Clock, Entropy, NoEntropy, Service, Settings};
+use cardkeep::service::{Answer, Clock, Entropy, KeyFile, NoEntropy, Service, Settings};
 use cardkeep::store::engine::redb::RedbEngine;
+use cardkeep::store::keyslots::{MasterKey, Medium};
 use jiff::Timestamp;
+use redb::StorageBackend as _;
 
 use crate::faulty::Disk;
 
@@ -62,12 +65,38 @@ impl Dice {
     }
 }
 
+/// The disk's other file holds the data keys: the power fails for both at once.
+struct Keys(Disk);
+
+impl Medium for Keys {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(offset, bytes)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
 async fn open(disk: &Disk, opening: u64) -> Result<Arc<Service>, String> {
     let engine = RedbEngine::with_backend(disk.clone(), 1 << 20).map_err(|error| error.to_string())?;
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000 + (opening << 20) as i64)));
     let entropy = Arc::new(Counting(AtomicU64::new(opening << 32)));
     let settings = Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, ..Settings::default() };
-    let service = Service::open(Arc::new(engine), clock, entropy, settings).await;
+    let keys = KeyFile::new(Keys(disk.other()), vec![MasterKey::new([7; 32])]);
+    let service = Service::open(Arc::new(engine), keys, clock, entropy, settings).await;
     service.map(Arc::new).map_err(|fault| fault.to_string())
 }
 

@@ -12,6 +12,8 @@ use crate::service::admin::{AdminAnswer, AdminRequest};
 use crate::service::sign_in::{Argon2Cost, Credentials};
 use crate::service::tests::{Counting, Ticking};
 use crate::store::engine::memory::MemoryEngine;
+use crate::store::keyslots::memory::MemoryMedium;
+use crate::store::tests::key_file;
 
 use super::xml::name::Ns;
 use super::xml::read::{Element, parse};
@@ -22,7 +24,8 @@ async fn alice() -> (Arc<Service>, Caller) {
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
     let engine = Arc::new(MemoryEngine::new());
-    let service = Service::open(engine, clock, entropy, settings).await.unwrap();
+    let service =
+        Service::open(engine, key_file(&MemoryMedium::new()), clock, entropy, settings).await.unwrap();
     let add = AdminRequest::UserAdd {
         name: "alice".into(),
         email: Some("alice@example.org".into()),

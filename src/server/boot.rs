@@ -15,14 +15,15 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::service::refusal::Fault;
-use crate::service::{Service, Settings};
+use crate::service::{KeyFile, Service, Settings};
 use crate::store::engine::redb::RedbEngine;
 use crate::store::engine::{Engine, EngineError};
+use crate::store::keyslots::file::FileMedium;
 
 use super::clock::{SystemClock, SystemEntropy};
 use super::control::Control;
 use super::tls::{Certificates, LOOK};
-use super::{Shared, body, demo, listen, metrics, trace};
+use super::{Shared, body, demo, listen, master, metrics, trace};
 
 /// Why the program does not start; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ impl From<Fault> for BootError {
 /// The store's file in the data directory.
 const STORE: &str = "cardkeep.redb";
 
+/// The file of data keys beside it.
+const KEYS: &str = "cardkeep.keys";
+
 /// Whether a store was ever made in this data directory.
 pub fn holds_a_store(data: &Path) -> bool {
     data.join(STORE).exists()
@@ -60,6 +64,7 @@ impl Opened {
     pub async fn open(config: &Config) -> Result<Self, BootError> {
         let data = &config.server.data;
         make_directory(data)?;
+        let masters = master::obtain(config, !holds_a_store(data))?;
         let path = data.join(STORE);
         let cache = config.store.cache;
         let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await;
@@ -71,8 +76,10 @@ impl Opened {
             Ok(Err(error)) => return Err(cannot_open(data, &error)),
             Err(error) => return Err(cannot_open(data, &error)),
         };
-        let service =
-            Service::open(engine, Arc::new(SystemClock), Arc::new(SystemEntropy), settings(config)).await?;
+        let medium = FileMedium::create(&data.join(KEYS)).map_err(|error| cannot_open(data, &error))?;
+        let keys = KeyFile::new(medium, masters.keys);
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let service = Service::open(engine, keys, clock, entropy, settings(config)).await?;
         Ok(Self { service: Arc::new(service) })
     }
 
@@ -127,6 +134,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let mut helpers = JoinSet::new();
     helpers.spawn(control.run(opened.service.clone()));
     helpers.spawn(purge(opened.service.clone()));
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.erase().await });
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;

@@ -305,7 +305,7 @@ impl Service {
             id: *id.as_bytes(),
             account: account.id,
             account_name: self.store.account_hash(&user_name(&account.name)?),
-            secret: self.store.sealer().secret(&secret::normal(&written)),
+            secret: self.store.hashes().secret(&secret::normal(&written)),
             label,
             scopes,
             created: rows::micros(self.clock.now()),

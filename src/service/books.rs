@@ -176,7 +176,7 @@ impl Service {
 fn digest(home: &CollectionView, books: &[CollectionView]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for collection in std::iter::once(home).chain(books) {
-        hasher.update(collection.id.as_bytes()).update(&collection.revision.0.to_be_bytes());
+        hasher.update(collection.log.as_bytes()).update(&collection.revision.0.to_be_bytes());
     }
     let mut digest = [0; 16];
     hasher.finalize_xof().fill(&mut digest);

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::vcard::Limits;
+pub use crate::store::KeyFile;
 use crate::store::commit::{Commit, CommitError, Committed, Expect, Op, Unmet};
 use crate::store::engine::{Engine, EngineError};
+use crate::store::keyslots::KeySlotsError;
 use crate::store::{Store, StoreError};
 
 pub mod access;
@@ -67,6 +69,11 @@ impl Default for Settings {
 /// How long the clearing of deleted books rests when the store could not write.
 const PURGE_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// How long after an erasure its key is overwritten, and how long the overwriting rests when it
+/// failed.
+const ERASE_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
+const ERASE_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The use cases over one store.
 pub struct Service {
     store: Store,
@@ -82,13 +89,12 @@ impl Service {
     /// Opens the store that the engine holds, or lays a new one.
     pub async fn open(
         engine: Arc<dyn Engine>,
+        keys: KeyFile,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
     ) -> Result<Self, Fault> {
-        let mut secret = [0; crate::store::seal::Sealer::SECRET];
-        entropy.fill(&mut secret)?;
-        let store = Store::open(engine, secret).await.map_err(fault)?;
+        let store = Store::open(engine, keys, entropy.clone(), clock.now()).await.map_err(fault)?;
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge: tokio::sync::Notify::new() })
@@ -106,7 +112,7 @@ impl Service {
 
     /// Finishes what was taken and closes the store.
     pub async fn close(&self) -> Result<(), Fault> {
-        self.store.close().await.map_err(fault)
+        self.store.close(self.clock.now()).await.map_err(fault)
     }
 
     /// Whether the store answers.
@@ -142,10 +148,24 @@ impl Service {
                 return Ok(());
             }
             for id in condemned {
-                while self.store.purge_step(id).await? {
+                while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.
                     tokio::task::yield_now().await;
                 }
+            }
+        }
+    }
+
+    /// Overwrites the keys of what was erased, soon after; runs until dropped.
+    pub async fn erase(&self) {
+        loop {
+            self.store.erasing_wanted().await;
+            // Whoever still reads from a snapshot in which it was there may finish.
+            tokio::time::sleep(ERASE_AFTER).await;
+            if let Err(error) = self.store.erase_condemned(self.clock.now()).await {
+                tracing::error!(%error, "keys of what was erased could not be overwritten yet");
+                tokio::time::sleep(ERASE_AGAIN).await;
+                self.store.erase_again();
             }
         }
     }
@@ -180,7 +200,10 @@ fn refusal(unmet: Unmet) -> Refusal {
 /// How a store's failure is answered: a full store is the asker's to know, the rest is ours.
 fn stop(error: StoreError) -> Stop {
     match error {
-        StoreError::Engine(EngineError::Full) => Refusal::StoreFull.into(),
+        StoreError::Engine(EngineError::Full) | StoreError::Keys(KeySlotsError::Full) => {
+            Refusal::StoreFull.into()
+        }
+        StoreError::Erased => Refusal::NotFound.into(),
         StoreError::Overtaken => Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into(),
         other => fault(other).into(),
     }

@@ -1,6 +1,6 @@
 //! From places to collection ids and facts: the one way in which names become rows.
 
-use crate::domain::id::{CollectionId, MemberName, Uid, UserName};
+use crate::domain::id::{CollectionId, MemberName, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
 use crate::store::commit::{At, Expect, Fact, FactState};
 use crate::store::query::{Card, Collection, Reader};
@@ -100,6 +100,8 @@ pub(super) fn collection_view(
 ) -> CollectionView {
     CollectionView {
         id: collection.id,
+        log: CollectionId::from_bytes(collection.row.identity),
+        floor: Revision(collection.row.floor),
         owner: owner.clone(),
         name: name.cloned(),
         created: rows::time(collection.row.created),

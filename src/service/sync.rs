@@ -85,7 +85,10 @@ async fn part(
         None => (Revision(0), current),
         Some(token) => {
             let began = token.began.unwrap_or(Revision(0));
-            if token.collection != collection.id || token.revision > current || began > current {
+            // What a client that syncs from there would have to be told is forgotten.
+            let forgotten = token.revision.max(began) < collection.floor;
+            if token.collection != collection.log || token.revision > current || began > current || forgotten
+            {
                 return Err(Refusal::BadToken.into());
             }
             (token.revision, began)
@@ -96,7 +99,7 @@ async fn part(
     let token = if log.truncated {
         // Still within an initial sync as long as its first page's revision lies ahead.
         let began = (began > log.upto).then_some(began);
-        SyncToken { collection: collection.id, revision: log.upto, began }
+        SyncToken { collection: collection.log, revision: log.upto, began }
     } else {
         collection.token()
     };

@@ -15,6 +15,8 @@ use crate::domain::token::SyncToken;
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::{Batch, Outcome, Pending, Snapshot};
 use crate::store::keys::Table;
+use crate::store::keyslots::memory::MemoryMedium;
+use crate::store::tests::key_file;
 
 use super::access::{Caller, Reach};
 use super::admin::{AdminAnswer, AdminRequest};
@@ -59,7 +61,7 @@ async fn service_over(engine: Arc<dyn Engine>) -> Arc<Service> {
     };
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
-    Arc::new(Service::open(engine, clock, entropy, settings).await.unwrap())
+    Arc::new(Service::open(engine, key_file(&MemoryMedium::new()), clock, entropy, settings).await.unwrap())
 }
 
 /// An engine on which something happens just before the next commit, as if another request had been

@@ -77,6 +77,10 @@ pub struct PrincipalView {
 pub struct CollectionView {
     /// Its identity (`resource-id`); stays over a rename.
     pub id: CollectionId,
+    /// What its sync tokens name.
+    pub log: CollectionId,
+    /// Tokens before this revision are refused: removals up to it are forgotten.
+    pub floor: Revision,
     /// Whose it is.
     pub owner: UserName,
     /// Its name in the home; `None` for a home itself.
@@ -96,7 +100,7 @@ pub struct CollectionView {
 impl CollectionView {
     /// The current sync token.
     pub fn token(&self) -> SyncToken {
-        SyncToken { collection: self.id, revision: self.revision, began: None }
+        SyncToken { collection: self.log, revision: self.revision, began: None }
     }
 }
 

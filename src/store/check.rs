@@ -14,9 +14,8 @@ use super::census::Census;
 use super::engine::Extent;
 use super::keys::{self, Hash, Table};
 use super::query::{Collection, Reader};
-use super::rows::{
-    self, AccountRow, AppPasswordRow, CardRow, ChangeRow, LinkRow, PurgeRow, TombstoneRow, UidRow,
-};
+use super::rows::{AccountRow, AppPasswordRow, CardRow, ChangeRow, LinkRow, PurgeRow, TombstoneRow, UidRow};
+use super::seal::Sealer;
 use super::{Store, StoreError};
 
 /// How many faults are told; a broken disk has no end of them.
@@ -97,7 +96,7 @@ impl Store {
             report.fault(&account.home, "a home is not its account's");
         }
         let logged = self.check_log(reader, &collection, report).await?;
-        let links = reader.members::<LinkRow>(home).await?;
+        let links = reader.links_in(home).await?;
         self.check_members(
             home,
             links.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())),
@@ -131,7 +130,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         report.books += 1;
         let logged = self.check_log(reader, book, report).await?;
-        let cards = reader.members::<CardRow>(book.id).await?;
+        let cards = reader.cards_in(book.id).await?;
         self.check_members(
             book.id,
             cards.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())),
@@ -171,9 +170,11 @@ impl Store {
         let sealer = self.sealer.clone();
         let range = keys::under(Table::Body, book.as_bytes());
         let state = (Bodies::new(), std::mem::take(report));
+        let mut plain = Vec::new();
         let (bodies, filled) = reader
             .fold(range, Extent::Many, state, move |(bodies, report), key, value| {
-                let (Some(contact), Ok((member, body))) = (keys::item(key), rows::decode_body(value)) else {
+                let opened = sealer.scan_body(key, value, &mut plain);
+                let (Some(contact), Ok((member, body))) = (keys::item(key), opened) else {
                     return Ok(ControlFlow::Continue(()));
                 };
                 if let Some((version, etag, format, size)) = expected.get(&contact) {
@@ -277,9 +278,10 @@ impl Store {
 
 /// Notes what waits to be purged: its rows are still there, and nothing is wrong with that.
 async fn note_ending(reader: &Reader, census: &mut Census) -> Result<(), StoreError> {
+    let sealer = reader.sealer().clone();
     let waiting: Vec<(CollectionId, bool)> = reader
-        .fold(keys::whole(Table::Purge), Extent::Many, Vec::new(), |found: &mut Vec<_>, key, value| {
-            if let (Some(id), Ok(row)) = (keys::owner(key), rows::decode::<PurgeRow>(value)) {
+        .fold(keys::whole(Table::Purge), Extent::Many, Vec::new(), move |found: &mut Vec<_>, key, value| {
+            if let (Some(id), Ok(row)) = (keys::owner(key), sealer.decode::<PurgeRow>(key, value)) {
                 found.push((CollectionId::from_bytes(id), row.home));
             }
             Ok(ControlFlow::Continue(()))
@@ -289,7 +291,7 @@ async fn note_ending(reader: &Reader, census: &mut Census) -> Result<(), StoreEr
     for (id, home) in waiting {
         census.ending.insert(*id.as_bytes());
         if home {
-            let links = reader.members::<LinkRow>(id).await?;
+            let links = reader.links_in(id).await?;
             books.extend(links.into_iter().map(|(_, _, link)| CollectionId::from_bytes(link.collection)));
         } else {
             books.push(id);
@@ -297,7 +299,7 @@ async fn note_ending(reader: &Reader, census: &mut Census) -> Result<(), StoreEr
     }
     for book in books {
         census.ending.insert(*book.as_bytes());
-        for (_, _, card) in reader.members::<CardRow>(book).await? {
+        for (_, _, card) in reader.cards_in(book).await? {
             census.contact(&card);
         }
     }
@@ -313,69 +315,69 @@ impl Reader {
         }
     }
 
+    /// Sealed rows that can be read.
     async fn table<T>(&self, range: super::engine::KeyRange) -> Result<Vec<T>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()> + Send + 'static,
     {
-        self.fold(range, Extent::Many, Vec::new(), |found, _, value| {
-            found.extend(rows::decode(value).ok());
-            Ok(ControlFlow::Continue(()))
-        })
-        .await
+        self.readable(range, |sealer, key, value| sealer.decode_sealed(key, value).ok()).await
     }
 
-    /// A collection's stamped rows of one table: name hash, revision, row.
-    async fn slotted<T>(
+    /// What can be read of a range.
+    async fn readable<T: Send + 'static>(
         &self,
-        table: Table,
-        collection: CollectionId,
-    ) -> Result<Vec<(Hash, u64, T)>, StoreError>
-    where
-        T: for<'b> minicbor::Decode<'b, ()> + Send + 'static,
-    {
-        let range = keys::under(table, collection.as_bytes());
-        self.fold(range, Extent::Many, Vec::new(), |found, key, value| {
-            if let (Some(member), Ok((revision, row))) = (keys::item(key), rows::decode_slotted(value)) {
-                found.push((member, revision, row));
-            }
+        range: super::engine::KeyRange,
+        read: fn(&Sealer, &[u8], &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let sealer = self.sealer().clone();
+        self.fold(range, Extent::Many, Vec::new(), move |found, key, value| {
+            found.extend(read(&sealer, key, value));
             Ok(ControlFlow::Continue(()))
         })
         .await
     }
 
-    async fn members<T>(&self, collection: CollectionId) -> Result<Vec<(Hash, u64, T)>, StoreError>
-    where
-        T: for<'b> minicbor::Decode<'b, ()> + Send + 'static,
-    {
-        self.slotted(Table::Member, collection).await
+    async fn cards_in(&self, book: CollectionId) -> Result<Vec<(Hash, u64, CardRow)>, StoreError> {
+        self.readable(keys::under(Table::Member, book.as_bytes()), |sealer, key, value| {
+            let card = sealer.decode_card(key, value).ok()?;
+            Some((keys::item(key)?, card.revision, card.row))
+        })
+        .await
+    }
+
+    async fn links_in(&self, home: CollectionId) -> Result<Vec<(Hash, u64, LinkRow)>, StoreError> {
+        self.readable(keys::under(Table::Member, home.as_bytes()), |sealer, key, value| {
+            let (revision, row) = sealer.decode_link(key, value).ok()?;
+            Some((keys::item(key)?, revision, row))
+        })
+        .await
     }
 
     async fn tombstones_of(
         &self,
         collection: CollectionId,
     ) -> Result<Vec<(Hash, u64, TombstoneRow)>, StoreError> {
-        self.slotted(Table::Tombstone, collection).await
+        self.readable(keys::under(Table::Tombstone, collection.as_bytes()), |sealer, key, value| {
+            let (revision, row) = sealer.decode_tombstone(key, value).ok()?;
+            Some((keys::item(key)?, revision, row))
+        })
+        .await
     }
 
     async fn changes(&self, collection: CollectionId) -> Result<Vec<(u64, ChangeRow)>, StoreError> {
-        let range = keys::under(Table::Change, collection.as_bytes());
-        self.fold(range, Extent::Many, Vec::new(), |found, key, value| {
-            if let (Some(revision), Ok(row)) = (keys::number(key), rows::decode(value)) {
-                found.push((revision, row));
-            }
-            Ok(ControlFlow::Continue(()))
+        self.readable(keys::under(Table::Change, collection.as_bytes()), |sealer, key, value| {
+            Some((keys::number(key)?, sealer.decode(key, value).ok()?))
         })
         .await
     }
 
     async fn uids(&self, collection: CollectionId) -> Result<HashMap<Hash, Hash>, StoreError> {
         let range = keys::under(Table::Uid, collection.as_bytes());
-        self.fold(range, Extent::Many, HashMap::new(), |found, key, value| {
-            if let (Some(uid), Ok(row)) = (keys::item(key), rows::decode::<UidRow>(value)) {
-                found.insert(uid, row.member);
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-        .await
+        let uids = self
+            .readable(range, |sealer, key, value| {
+                Some((keys::item(key)?, sealer.decode::<UidRow>(key, value).ok()?.member))
+            })
+            .await?;
+        Ok(uids.into_iter().collect())
     }
 }

@@ -117,6 +117,14 @@ pub enum CardOp {
         /// The copy's contact id.
         copy: Option<ContactId>,
     },
+    /// Gives the contact another data key and destroys the old one, so that nothing opens what was
+    /// ever sealed with it, backups included.
+    Rekey {
+        /// The book.
+        book: CollectionId,
+        /// The member's name.
+        name: MemberName,
+    },
 }
 
 /// A card to be stored.
@@ -282,7 +290,8 @@ impl Store {
     pub async fn holds(&self, expect: Vec<Expect>, at: Timestamp) -> Result<bool, StoreError> {
         let commit = Commit { actor: None, at, expect, ops: Vec::new() };
         let snapshot = self.engine.snapshot().await?;
-        match Derivation::of(&commit, snapshot.as_ref(), &self.sealer).await {
+        let mut taken = self.take();
+        match Derivation::of(&commit, snapshot.as_ref(), &self.sealer, &mut taken).await {
             Ok(_) => Ok(true),
             Err(Halt::Unmet(_)) => Ok(false),
             Err(Halt::Failed(error)) => Err(error),
@@ -293,7 +302,9 @@ impl Store {
     pub async fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
         for _ in 0..ROUNDS {
             let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
-            let (batch, committed) = match Derivation::of(commit, snapshot.as_ref(), &self.sealer).await {
+            let mut taken = self.take();
+            let derived = Derivation::of(commit, snapshot.as_ref(), &self.sealer, &mut taken).await;
+            let (batch, committed) = match derived {
                 Ok(derived) => derived,
                 Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
                 Err(Halt::Failed(error)) => return Err(error.into()),
@@ -301,9 +312,16 @@ impl Store {
             // A snapshot pins pages, so it goes before the commit that may free them.
             drop(snapshot);
             calls::bump();
+            taken.sent();
             match self.engine.commit(batch).await.map_err(StoreError::from)? {
-                Outcome::Applied(_) => return Ok(committed),
-                Outcome::Moved => continue,
+                Outcome::Applied(_) => {
+                    taken.kept();
+                    if erases(commit) {
+                        self.eraser.wake();
+                    }
+                    return Ok(committed);
+                }
+                Outcome::Moved => taken.refused(),
             }
         }
         Err(StoreError::Overtaken.into())
@@ -313,4 +331,15 @@ impl Store {
     pub fn account_hash(&self, name: &UserName) -> Hash {
         self.sealer.user(name)
     }
+}
+
+/// Whether a commit may destroy a key; then the eraser looks whether it did.
+fn erases(commit: &Commit) -> bool {
+    commit.ops.iter().any(|op| {
+        matches!(
+            op,
+            Op::Card(CardOp::Remove { .. } | CardOp::Transfer { .. } | CardOp::Rekey { .. })
+                | Op::Account(AccountOp::Remove(_))
+        )
+    })
 }

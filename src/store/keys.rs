@@ -5,6 +5,8 @@
 use crate::domain::id::{CollectionId, ContactId, Revision};
 
 use super::engine::KeyRange;
+use super::keyslots::Slot;
+use super::owner::Owner;
 
 /// The length of a keyed hash in a key.
 pub const HASH: usize = 16;
@@ -26,6 +28,8 @@ pub enum Table {
     Change = b'C',
     /// Properties that clients wrote, by the id of what they describe.
     Properties = b'D',
+    /// The ledger of erasures: whose keys were destroyed.
+    Erased = b'E',
     /// Earlier bodies by contact and version.
     History = b'H',
     /// Collections waiting to be purged.
@@ -34,35 +38,45 @@ pub enum Table {
     Collection = b'K',
     /// Members by collection and name hash: cards of a book, books of a home.
     Member = b'M',
+    /// Key slots for the names of what a collection lost, by collection and period.
+    Names = b'N',
     /// App passwords by secret hash.
     AppPassword = b'P',
     /// App passwords by account and id.
     AppPasswordOf = b'Q',
     /// Revision counters by collection.
     Revision = b'R',
+    /// Key slots in use: whose key is in it.
+    Slot = b'S',
     /// Removed members by collection and name hash.
     Tombstone = b'T',
     /// UIDs by collection and UID hash.
     Uid = b'U',
+    /// Key slots whose key is to be overwritten.
+    Doomed = b'X',
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Installation,
         Self::Account,
         Self::Body,
         Self::Change,
         Self::Properties,
+        Self::Erased,
         Self::History,
         Self::Purge,
         Self::Collection,
         Self::Member,
+        Self::Names,
         Self::AppPassword,
         Self::AppPasswordOf,
         Self::Revision,
+        Self::Slot,
         Self::Tombstone,
         Self::Uid,
+        Self::Doomed,
     ];
 
     /// The table whose keys begin with that byte.
@@ -153,6 +167,26 @@ pub fn history(contact: ContactId, version: u64) -> Vec<u8> {
     key(Table::History, &[contact.as_bytes(), &version.to_be_bytes()])
 }
 
+/// A key slot in use.
+pub fn slot(slot: Slot) -> Vec<u8> {
+    key(Table::Slot, &[&slot.0.to_be_bytes()])
+}
+
+/// A key slot that is to be overwritten.
+pub fn doomed(slot: Slot) -> Vec<u8> {
+    key(Table::Doomed, &[&slot.0.to_be_bytes()])
+}
+
+/// An erasure.
+pub fn erased(owner: Owner) -> Vec<u8> {
+    key(Table::Erased, &[&owner.to_bytes()])
+}
+
+/// The key slot for the names of what a collection lost in a period.
+pub fn names(collection: CollectionId, period: u32) -> Vec<u8> {
+    key(Table::Names, &[collection.as_bytes(), &period.to_be_bytes()])
+}
+
 /// All rows of a table.
 pub fn whole(table: Table) -> KeyRange {
     KeyRange { start: vec![table as u8], end: vec![table as u8 + 1] }
@@ -190,6 +224,30 @@ pub fn owner(key: &[u8]) -> Option<[u8; 16]> {
 /// The 16 bytes that follow a key's owner: a name hash, a UID hash or a contact.
 pub fn item(key: &[u8]) -> Option<[u8; 16]> {
     key.get(17..33)?.try_into().ok()
+}
+
+/// The key slot that a key of the tables `Slot` and `Doomed` names.
+pub fn slot_in(key: &[u8]) -> Option<Slot> {
+    key.get(1..)?.try_into().ok().map(u32::from_be_bytes).map(Slot)
+}
+
+/// The owner that a key of the table `Erased` names.
+pub fn owner_in(key: &[u8]) -> Option<Owner> {
+    Owner::from_bytes(key.get(1..)?)
+}
+
+/// The period that a key of the table `Names` names.
+pub fn period(key: &[u8]) -> Option<u32> {
+    key.get(17..)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+/// The part of a key that is known before the engine completes it: all of it, but for the revision
+/// of a change row. Seals and marks are bound to this.
+pub fn place(key: &[u8]) -> &[u8] {
+    match key.first() {
+        Some(first) if *first == Table::Change as u8 => key.get(..17).unwrap_or(key),
+        _ => key,
+    }
 }
 
 /// The number that follows a key's owner.

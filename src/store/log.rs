@@ -8,7 +8,7 @@ use super::StoreError;
 use super::engine::Extent;
 use super::keys::{self, Hash};
 use super::query::Reader;
-use super::rows::{self, ChangeRow, TombstoneRow};
+use super::rows::ChangeRow;
 
 /// A part of a collection's change log.
 #[derive(Debug, Clone, Default)]
@@ -43,10 +43,11 @@ impl Reader {
         let began = wanted.began.0;
         let range = keys::changes_after(collection, wanted.since);
         let state = (Vec::new(), false);
+        let sealer = self.sealer().clone();
         let (entries, truncated) = self
             .fold(range, extent, state, move |(entries, truncated), key, value| {
                 let revision = keys::number(key).ok_or(StoreError::Damaged("a log key"))?;
-                let row: ChangeRow = rows::decode(value)?;
+                let row: ChangeRow = sealer.decode(key, value)?;
                 if row.removed && revision <= began {
                     return Ok(ControlFlow::Continue(()));
                 }
@@ -72,11 +73,11 @@ impl Reader {
         if members.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = members.iter().map(|member| keys::tombstone(collection, member)).collect();
-        let values = self.get(wanted).await?;
-        let names = values.into_iter().map(|value| {
+        let wanted: Vec<_> = members.iter().map(|member| keys::tombstone(collection, member)).collect();
+        let values = self.get(wanted.clone()).await?;
+        let names = wanted.into_iter().zip(values).map(|(key, value)| {
             let value = value.ok_or(StoreError::Damaged("a removal has no tombstone"))?;
-            let (_, row) = rows::decode_slotted::<TombstoneRow>(&value)?;
+            let (_, row) = self.sealer().decode_tombstone(&key, &value)?;
             MemberName::parse(&row.name).map_err(|_| StoreError::Damaged("a tombstone's name"))
         });
         names.collect()

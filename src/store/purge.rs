@@ -1,62 +1,160 @@
 //! Clears away what deleted collections left, in small commits, so that deleting a book of any size
 //! is answered at once. Nothing finds these rows any more; a kill between two steps loses nothing.
+//! Every contact's key goes with its rows. No value is opened, so damage does not stand in the way.
 
 use std::ops::ControlFlow;
 
-use crate::domain::id::{CollectionId, Uid};
+use jiff::Timestamp;
 
-use super::derive::contact_rows;
+use crate::domain::id::{CollectionId, ContactId};
+
+use super::codec::{self, CardPlace};
 use super::engine::{Batch, Extent, KeyRange, Write};
 use super::keys::{self, Table};
-use super::rows::{self, CardRow, LinkRow, PurgeRow};
+use super::keyslots::Slot;
+use super::owner::Owner;
+use super::rows::{self, NamesRow, PurgeRow};
 use super::{Store, StoreError};
 
 /// How many rows a step reads.
 const STEP: usize = 256;
 
+/// What a step clears.
+#[derive(Default)]
+struct Doomed {
+    rows: Vec<Vec<u8>>,
+    keys: Vec<(Slot, Owner)>,
+    books: Vec<(CollectionId, Slot)>,
+}
+
+impl Doomed {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
 impl Store {
     /// Clears one step of a condemned collection; false when nothing is left of it.
-    pub async fn purge_step(&self, id: CollectionId) -> Result<bool, StoreError> {
+    pub async fn purge_step(&self, id: CollectionId, at: Timestamp) -> Result<bool, StoreError> {
         let reader = self.read().await?;
         let Some(row) = reader.purge_row(id).await? else {
             return Ok(false);
         };
-        let mut doomed = Vec::new();
-        let mut condemned = Vec::new();
+        drop(reader);
+        let mut doomed = Doomed::default();
         for (key, value) in self.some(keys::under(Table::Member, id.as_bytes())).await? {
             if row.home {
-                let (_, link) = rows::decode_slotted::<LinkRow>(&value)?;
-                condemned.push(CollectionId::from_bytes(link.collection));
+                self.doom_book(&value, &mut doomed).await?;
             } else {
-                let (_, card) = rows::decode_slotted::<CardRow>(&value)?;
-                doomed.extend(contact_rows(id, &card));
-                let uid = Uid::new(&card.uid).ok_or(StoreError::Damaged("a card has an empty UID"))?;
-                doomed.push(keys::uid(id, &self.sealer.uid(id.as_bytes(), &uid)));
+                self.doom_card(&value, &mut doomed).await?;
             }
-            doomed.push(key);
+            doomed.rows.push(key);
         }
         if doomed.is_empty() {
-            for table in [Table::Change, Table::Tombstone] {
+            for table in [Table::Uid, Table::Body, Table::Change, Table::Tombstone] {
                 let rows = self.some(keys::under(table, id.as_bytes())).await?;
-                doomed.extend(rows.into_iter().map(|(key, _)| key));
+                doomed.rows.extend(rows.into_iter().map(|(key, _)| key));
             }
         }
         let more = !doomed.is_empty();
         if !more {
-            doomed.extend([keys::purge(id), keys::revision(id), keys::properties(id.as_bytes())]);
+            self.doom_collection(id, &row, &mut doomed).await?;
         }
-        self.clear(doomed, condemned).await?;
+        self.clear(doomed, at).await?;
         Ok(more)
     }
 
-    async fn clear(&self, doomed: Vec<Vec<u8>>, condemned: Vec<CollectionId>) -> Result<(), StoreError> {
-        let mut writes: Vec<_> = doomed.into_iter().map(|key| Write::Delete { key }).collect();
-        for book in condemned {
-            writes.push(Write::Delete { key: keys::collection(book) });
-            let value = rows::encode(&PurgeRow { home: false });
-            writes.push(Write::Put { key: keys::purge(book), value, stamp: None });
+    /// A card's rows outside its book, and its key.
+    async fn doom_card(&self, value: &[u8], doomed: &mut Doomed) -> Result<(), StoreError> {
+        // Nothing but the table of slots is believed: the row may be damaged.
+        let Ok(place) = CardPlace::read(value) else { return Ok(()) };
+        let owner = Owner::contact(*place.contact.as_bytes(), place.number);
+        if self.holds_key_of(place.slot, owner).await? {
+            doomed.keys.push((place.slot, owner));
+            doomed.rows.extend(self.rows_beside(place.contact).await?);
+        }
+        Ok(())
+    }
+
+    /// The keys of a contact's properties and earlier bodies.
+    async fn rows_beside(&self, contact: ContactId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let found = vec![keys::properties(contact.as_bytes())];
+        let range = keys::under(Table::History, contact.as_bytes());
+        self.read()
+            .await?
+            .fold(range, Extent::Few, found, |found, key, _| {
+                found.push(key.to_vec());
+                Ok(ControlFlow::Continue(()))
+            })
+            .await
+    }
+
+    async fn doom_book(&self, value: &[u8], doomed: &mut Doomed) -> Result<(), StoreError> {
+        let Ok(slot) = codec::link_slot(value) else { return Ok(()) };
+        if let Some(owner) = self.read().await?.owner_of(slot).await?
+            && owner == Owner::collection(owner.id)
+        {
+            doomed.books.push((CollectionId::from_bytes(owner.id), slot));
+        }
+        Ok(())
+    }
+
+    /// What is left of a collection without members: its keys and its last rows.
+    async fn doom_collection(
+        &self,
+        id: CollectionId,
+        row: &PurgeRow,
+        doomed: &mut Doomed,
+    ) -> Result<(), StoreError> {
+        let names = keys::under(Table::Names, id.as_bytes());
+        let sealer = self.sealer.clone();
+        let periods: Vec<(u32, u32)> = self
+            .read()
+            .await?
+            .fold(names, Extent::Many, Vec::new(), move |found: &mut Vec<_>, key, value| {
+                let slot = sealer.decode::<NamesRow>(key, value)?.slot;
+                found.extend(keys::period(key).map(|period| (period, slot)));
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+        for (period, slot) in periods {
+            doomed.keys.push((Slot(slot), Owner::names(*id.as_bytes(), period)));
+            doomed.rows.push(keys::names(id, period));
+        }
+        doomed.keys.push((Slot(row.slot), Owner::collection(*id.as_bytes())));
+        doomed.rows.extend([keys::purge(id), keys::revision(id), keys::properties(id.as_bytes())]);
+        Ok(())
+    }
+
+    async fn holds_key_of(&self, slot: Slot, owner: Owner) -> Result<bool, StoreError> {
+        Ok(self.read().await?.owner_of(slot).await? == Some(owner))
+    }
+
+    async fn clear(&self, doomed: Doomed, at: Timestamp) -> Result<(), StoreError> {
+        let at = rows::micros(at);
+        // A book of a deleted home: nothing finds it from here on.
+        let books = doomed.books.iter().map(|(book, _)| keys::collection(*book));
+        let slots = doomed.keys.iter().map(|(slot, _)| keys::slot(*slot));
+        let gone: Vec<_> = books.chain(slots).collect();
+        let mut writes: Vec<_> =
+            doomed.rows.into_iter().chain(gone).map(|key| Write::Delete { key }).collect();
+        let mut put = |key: Vec<u8>, value| writes.push(Write::Put { key, value, stamp: None });
+        for (book, slot) in doomed.books {
+            let key = keys::purge(book);
+            let value = self.sealer.encode(&key, &PurgeRow { home: false, slot: slot.0 });
+            put(key, value);
+        }
+        let erases = !doomed.keys.is_empty();
+        for (slot, owner) in &doomed.keys {
+            for key in [keys::doomed(*slot), keys::erased(*owner)] {
+                let value = self.sealer.encode_erased(&key, at);
+                put(key, value);
+            }
         }
         self.engine.commit(Batch { writes, ..Batch::default() }).await?;
+        if erases {
+            self.eraser.wake();
+        }
         Ok(())
     }
 

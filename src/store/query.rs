@@ -11,8 +11,7 @@ use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, UserName}
 use super::engine::{Extent, KeyRange, Snapshot};
 use super::keys::{self, Hash, Table};
 use super::rows::{
-    self, AccountRow, AppPasswordRow, CardRow, CollectionRow, LinkRow, PropertiesRow, PurgeRow,
-    StoredProperty,
+    AccountRow, AppPasswordRow, CardRow, CollectionRow, PropertiesRow, PurgeRow, StoredProperty,
 };
 use super::seal::Sealer;
 use super::{MarkRow, Store, StoreError, calls};
@@ -83,26 +82,24 @@ impl Reader {
         name: &UserName,
         secret: &str,
     ) -> Result<(Option<AccountRow>, Option<AppPasswordRow>), StoreError> {
-        let account = keys::account(&self.sealer.user(name));
-        let secret = keys::app_password(&self.sealer.secret(secret));
-        let mut values = self.get(vec![account, secret]).await?.into_iter();
+        let keys_of =
+            (keys::account(&self.sealer.user(name)), keys::app_password(&self.sealer.secret(secret)));
+        let mut values = self.get(vec![keys_of.0.clone(), keys_of.1.clone()]).await?.into_iter();
         let account = values.next().flatten();
         let secret = values.next().flatten();
-        Ok((
-            account.map(|value| rows::decode(&value)).transpose()?,
-            secret.map(|value| rows::decode(&value)).transpose()?,
-        ))
+        Ok((self.sealed(&keys_of.0, account)?, self.sealed(&keys_of.1, secret)?))
     }
 
     /// An account.
     pub async fn account(&self, name: &UserName) -> Result<Option<AccountRow>, StoreError> {
-        let value = self.get(vec![keys::account(&self.sealer.user(name))]).await?.pop().flatten();
-        value.map(|value| rows::decode(&value)).transpose()
+        let key = keys::account(&self.sealer.user(name));
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        self.sealed(&key, value)
     }
 
     /// Every account.
     pub async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
-        self.rows(keys::whole(Table::Account), Extent::Many, |_, value| rows::decode(value)).await
+        self.rows(keys::whole(Table::Account), Extent::Many, Sealer::decode_sealed).await
     }
 
     /// The app passwords of one account, or of all.
@@ -111,13 +108,14 @@ impl Reader {
             Some(id) => keys::under(Table::AppPasswordOf, id),
             None => keys::whole(Table::AppPasswordOf),
         };
-        self.rows(range, Extent::Many, |_, value| rows::decode(value)).await
+        self.rows(range, Extent::Many, Sealer::decode_sealed).await
     }
 
     /// A mark on the installation.
     pub async fn mark(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let value = self.get(vec![keys::installation(name)]).await?.pop().flatten();
-        value.map(|value| rows::decode::<MarkRow>(&value).map(|row| row.text)).transpose()
+        let key = keys::installation(name);
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        value.map(|value| self.sealer.decode::<MarkRow>(&key, &value).map(|row| row.text)).transpose()
     }
 
     /// The book of that name in a home.
@@ -126,23 +124,25 @@ impl Reader {
         home: CollectionId,
         name: &MemberName,
     ) -> Result<Option<CollectionId>, StoreError> {
-        let member = self.sealer.member(home.as_bytes(), name);
-        let value = self.get(vec![keys::member(home, &member)]).await?.pop().flatten();
-        let row = value.map(|value| rows::decode_slotted::<LinkRow>(&value)).transpose()?;
-        Ok(row.map(|(_, row)| CollectionId::from_bytes(row.collection)))
+        let key = keys::member(home, &self.sealer.member(home.as_bytes(), name));
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        let found = value.map(|value| link(&self.sealer, &key, &value)).transpose();
+        Ok(unless_erased(found)?.flatten().map(|link| link.book))
     }
 
     /// Every book of a home.
     pub async fn links(&self, home: CollectionId) -> Result<Vec<Link>, StoreError> {
         let range = keys::under(Table::Member, home.as_bytes());
-        self.rows(range, Extent::Few, |_, value| link(value)).await
+        self.rows(range, Extent::Few, link).await
     }
 
     /// The books of a home that have these name hashes.
     pub async fn links_of(&self, home: CollectionId, members: &[Hash]) -> Result<Vec<Link>, StoreError> {
-        let wanted = members.iter().map(|member| keys::member(home, member)).collect();
-        let values = self.get(wanted).await?;
-        values.iter().flatten().map(|value| link(value)).collect()
+        let wanted: Vec<_> = members.iter().map(|member| keys::member(home, member)).collect();
+        let values = self.get(wanted.clone()).await?;
+        let found = wanted.iter().zip(&values).filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let links = found.map(|(key, value)| unless_erased(link(&self.sealer, key, value)));
+        links.filter_map(Result::transpose).collect()
     }
 
     /// Collections with their revisions and properties, in the order asked.
@@ -162,9 +162,9 @@ impl Reader {
                 let Some(row) = row else { return Ok(None) };
                 Ok(Some(Collection {
                     id: *id,
-                    row: rows::decode(row)?,
+                    row: self.sealer.decode(&keys::collection(*id), row)?,
                     revision: Revision(revision.as_deref().map_or(Ok(0), counter)?),
-                    properties: written(properties.as_deref())?,
+                    properties: self.written(id.as_bytes(), properties.as_deref())?,
                 }))
             })
             .collect()
@@ -172,13 +172,14 @@ impl Reader {
 
     /// Whether, and as what, a collection waits to be purged.
     pub(super) async fn purge_row(&self, id: CollectionId) -> Result<Option<PurgeRow>, StoreError> {
-        let value = self.get(vec![keys::purge(id)]).await?.pop().flatten();
-        value.map(|value| rows::decode(&value)).transpose()
+        let key = keys::purge(id);
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        value.map(|value| self.sealer.decode(&key, &value)).transpose()
     }
 
     /// What clients wrote on an account's principal.
     pub async fn properties(&self, id: &[u8; 16]) -> Result<Vec<StoredProperty>, StoreError> {
-        written(self.get(vec![keys::properties(id)]).await?.pop().flatten().as_deref())
+        self.written(id, self.get(vec![keys::properties(id)]).await?.pop().flatten().as_deref())
     }
 
     /// The cards of those names, in the order asked.
@@ -200,9 +201,10 @@ impl Reader {
         members: &[Hash],
         with: With,
     ) -> Result<Vec<Option<Card>>, StoreError> {
-        let wanted = members.iter().map(|member| keys::member(book, member)).collect();
-        let cards = self.get(wanted).await?.into_iter().map(|value| match value {
-            Some(value) => card(&value).map(Some),
+        let wanted: Vec<_> = members.iter().map(|member| keys::member(book, member)).collect();
+        let values = self.get(wanted.clone()).await?;
+        let cards = wanted.iter().zip(values).map(|(key, value)| match value {
+            Some(value) => unless_erased(card(&self.sealer, key, &value)),
             None => Ok(None),
         });
         let mut cards = cards.collect::<Result<Vec<_>, _>>()?;
@@ -213,7 +215,7 @@ impl Reader {
     /// Every card of a book, in a stable order, without octets.
     pub async fn all_cards(&self, book: CollectionId, properties: bool) -> Result<Vec<Card>, StoreError> {
         let range = keys::under(Table::Member, book.as_bytes());
-        let mut cards = self.rows(range, Extent::Many, |_, value| card(value)).await?;
+        let mut cards = self.rows(range, Extent::Many, card).await?;
         self.fill(book, cards.iter_mut(), With { properties, body: false }).await?;
         Ok(cards)
     }
@@ -228,8 +230,11 @@ impl Reader {
     ) -> Result<(Vec<Hash>, bool), StoreError> {
         let limit = limit.unwrap_or(usize::MAX);
         let range = keys::under(Table::Body, book.as_bytes());
-        self.fold(range, Extent::Many, (Vec::new(), false), move |(found, truncated), _, value| {
-            let (member, body) = rows::decode_body(value)?;
+        let (sealer, mut plain) = (self.sealer.clone(), Vec::new());
+        self.fold(range, Extent::Many, (Vec::new(), false), move |(found, truncated), key, value| {
+            let Some((member, body)) = unless_erased(sealer.scan_body(key, value, &mut plain))? else {
+                return Ok(ControlFlow::Continue(()));
+            };
             if !accept(body) {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -264,16 +269,52 @@ impl Reader {
         }
         let mut values = self.get(wanted).await?.into_iter();
         for card in &mut cards {
+            let contact = ContactId::from_bytes(card.row.contact);
             if bodies > 0 {
                 bodies -= 1;
                 let value = values.next().flatten().ok_or(StoreError::Damaged("a card has no body"))?;
-                card.body = Some(rows::body_bytes(&value)?);
+                card.body = Some(self.octets(book, &card.row, value)?);
             }
             if with.properties && card.row.described {
-                card.properties = written(values.next().flatten().as_deref())?;
+                card.properties = self.written(contact.as_bytes(), values.next().flatten().as_deref())?;
             }
         }
         Ok(())
+    }
+
+    /// A body's octets, once it is the one that its card tells of.
+    fn octets(&self, book: CollectionId, row: &CardRow, value: Bytes) -> Result<Bytes, StoreError> {
+        let key = keys::body(book, ContactId::from_bytes(row.contact));
+        let body = self.sealer.decode_body(&key, value)?;
+        if body.version == row.version && body.octets.len() as u64 == row.size {
+            Ok(body.octets)
+        } else {
+            Err(StoreError::Damaged("a card's body is of another version"))
+        }
+    }
+
+    /// Properties that clients wrote on what has that id.
+    fn written(&self, id: &[u8; 16], value: Option<&[u8]>) -> Result<Vec<StoredProperty>, StoreError> {
+        match value {
+            Some(value) => {
+                let row: PropertiesRow = self.sealer.decode_sealed(&keys::properties(id), value)?;
+                Ok(row.properties)
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A sealed row, unless it was erased meanwhile.
+    fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
+    where
+        T: for<'b> minicbor::Decode<'b, ()>,
+    {
+        let row = value.map(|value| self.sealer.decode_sealed(key, &value)).transpose();
+        Ok(unless_erased(row)?.flatten())
+    }
+
+    pub(super) fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
     }
 
     pub(super) async fn get(&self, wanted: Vec<Vec<u8>>) -> Result<Vec<Option<Bytes>>, StoreError> {
@@ -288,10 +329,11 @@ impl Reader {
         &self,
         range: KeyRange,
         extent: Extent,
-        read: fn(&[u8], &[u8]) -> Result<T, StoreError>,
+        read: fn(&Sealer, &[u8], &[u8]) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
+        let sealer = self.sealer.clone();
         self.fold(range, extent, Vec::new(), move |found, key, value| {
-            found.push(read(key, value)?);
+            found.extend(unless_erased(read(&sealer, key, value))?);
             Ok(ControlFlow::Continue(()))
         })
         .await
@@ -329,7 +371,7 @@ impl Store {
         let reader = self.read().await?;
         let range = keys::whole(Table::Purge);
         reader
-            .rows(range, Extent::Few, |key, _| {
+            .rows(range, Extent::Few, |_, key, _| {
                 keys::owner(key).map(CollectionId::from_bytes).ok_or(StoreError::Damaged("a purge key"))
             })
             .await
@@ -351,19 +393,20 @@ fn counter(value: &[u8]) -> Result<u64, StoreError> {
     value.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Damaged("a revision counter"))
 }
 
-fn written(value: Option<&[u8]>) -> Result<Vec<StoredProperty>, StoreError> {
-    match value {
-        Some(value) => Ok(rows::decode::<PropertiesRow>(value)?.properties),
-        None => Ok(Vec::new()),
-    }
-}
-
-fn link(value: &[u8]) -> Result<Link, StoreError> {
-    let (_, row) = rows::decode_slotted::<LinkRow>(value)?;
+fn link(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Link, StoreError> {
+    let (_, row) = sealer.decode_link(key, value)?;
     Ok(Link { name: row.name, book: CollectionId::from_bytes(row.collection) })
 }
 
-fn card(value: &[u8]) -> Result<Card, StoreError> {
-    let (_, row) = rows::decode_slotted(value)?;
+fn card(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Card, StoreError> {
+    let row = sealer.decode_card(key, value)?.row;
     Ok(Card { row, properties: Vec::new(), body: None })
+}
+
+/// What was erased after the snapshot was taken is not there any more.
+pub(super) fn unless_erased<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Erased) => Ok(None),
+        read => read.map(Some),
+    }
 }

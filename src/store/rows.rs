@@ -1,13 +1,11 @@
-//! The stored rows and their codec: CBOR with numbered fields, so that a row may gain fields
-//! without a new format. Rows that a commit stamps begin with 8 unsealed bytes for the revision.
+//! The stored rows: CBOR with numbered fields, so that a row may gain fields without a new format.
+//! How they are sealed and laid into values is `codec.rs`'s.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 
-use super::StoreError;
 use super::keys::Hash;
-use super::seal;
+use super::owner::Owner;
 
 crate::hidden!(
     AccountRow,
@@ -19,9 +17,6 @@ crate::hidden!(
     StoredProperty,
     HistoryRow
 );
-
-/// The length of the unsealed revision slot in front of stamped rows.
-pub const SLOT: usize = 8;
 
 /// A user.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -105,6 +100,16 @@ pub struct CollectionRow {
     /// The book made at first sign-in; listed first.
     #[n(3)]
     pub default: bool,
+    /// Its key slot.
+    #[n(4)]
+    pub slot: u32,
+    /// What its sync tokens name: another one after its log was made anew, so that older tokens
+    /// are refused.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub identity: [u8; 16],
+    /// Removals up to this revision are forgotten: older tokens are refused.
+    #[n(6)]
+    pub floor: u64,
 }
 
 /// A card in a book.
@@ -157,13 +162,11 @@ pub struct LinkRow {
 }
 
 /// A member that is gone: its name, because a sync must still tell it (SYNC-9).
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TombstoneRow {
     /// The member's name.
-    #[n(0)]
     pub name: String,
     /// When it went, in microseconds since 1970.
-    #[n(1)]
     pub at: i64,
 }
 
@@ -234,52 +237,33 @@ pub struct PurgeRow {
     /// Its members are books, not cards.
     #[n(0)]
     pub home: bool,
+    /// Its key slot.
+    #[n(1)]
+    pub slot: u32,
 }
 
-/// A row's value without a revision slot.
-pub fn encode<T: Encode<()>>(row: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128);
-    seal::seal(&mut out, &cbor(row));
-    out
+/// A key slot in use.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SlotRow {
+    /// Whose key it holds.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub owner: [u8; Owner::LENGTH],
 }
 
-/// A row's value behind an empty revision slot, which the engine fills.
-pub fn encode_slotted<T: Encode<()>>(row: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(160);
-    out.extend_from_slice(&[0; SLOT]);
-    seal::seal(&mut out, &cbor(row));
-    out
+/// The key slot for names that a collection lost in a period.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct NamesRow {
+    /// The slot.
+    #[n(0)]
+    pub slot: u32,
 }
 
-/// A body's value: the member's name hash, then the card's octets.
-pub fn encode_body(member: &Hash, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(member.len() + 1 + body.len());
-    out.extend_from_slice(member);
-    seal::seal(&mut out, body);
-    out
-}
-
-/// Reads a row without a revision slot.
-pub fn decode<T: for<'b> Decode<'b, ()>>(value: &[u8]) -> Result<T, StoreError> {
-    minicbor::decode(seal::open(value)?).map_err(|_| StoreError::Damaged("a row cannot be read"))
-}
-
-/// Reads a stamped row and its revision.
-pub fn decode_slotted<T: for<'b> Decode<'b, ()>>(value: &[u8]) -> Result<(u64, T), StoreError> {
-    let (slot, rest) = split::<SLOT>(value)?;
-    Ok((u64::from_be_bytes(slot), decode(rest)?))
-}
-
-/// Reads a body's value.
-pub fn decode_body(value: &[u8]) -> Result<(Hash, &[u8]), StoreError> {
-    let (member, rest) = split(value)?;
-    Ok((member, seal::open(rest)?))
-}
-
-/// The octets of a body's value, sharing its memory.
-pub fn body_bytes(value: &Bytes) -> Result<Bytes, StoreError> {
-    let (_, body) = decode_body(value)?;
-    Ok(value.slice_ref(body))
+/// An erasure, or a key slot that waits to be overwritten.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ErasedRow {
+    /// When, in microseconds since 1970.
+    #[n(0)]
+    pub at: i64,
 }
 
 /// A time as rows hold it.
@@ -290,16 +274,4 @@ pub fn micros(at: Timestamp) -> i64 {
 /// A row's time.
 pub fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn cbor<T: Encode<()>>(row: &T) -> Vec<u8> {
-    // Writing into a Vec cannot fail, and no row's `Encode` refuses a value.
-    minicbor::to_vec(row).unwrap_or_default()
-}
-
-fn split<const N: usize>(value: &[u8]) -> Result<([u8; N], &[u8]), StoreError> {
-    match value.split_first_chunk::<N>() {
-        Some((head, rest)) => Ok((*head, rest)),
-        None => Err(StoreError::Damaged("a row is too short")),
-    }
 }

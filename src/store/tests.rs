@@ -11,9 +11,31 @@ use crate::domain::vcard::Version;
 use super::commit::{AccountOp, CardOp, CollectionOp, Commit, Described, NewCard, Op, PropertiesOp};
 use super::engine::memory::MemoryEngine;
 use super::engine::{Batch, Engine, Extent, KeyRange, Write};
+use super::entropy::{Entropy, NoEntropy};
 use super::keys::{self, Table};
+use super::keyslots::MasterKey;
+use super::keyslots::memory::MemoryMedium;
 use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
-use super::{FORMAT, InstallationRow, Sealer, Store, StoreError, rows};
+use super::{FORMAT, FORMAT_ROW, FormatRow, KeyFile, SECRETS, Store, StoreError, codec, rows, seal};
+
+/// The system's randomness: a seal must hold with any.
+pub(crate) struct Random;
+
+impl Entropy for Random {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        getrandom::fill(bytes).map_err(|error| NoEntropy(error.to_string()))
+    }
+}
+
+/// Data keys in memory, under a master key of tests.
+pub(crate) fn key_file(medium: &MemoryMedium) -> KeyFile {
+    KeyFile::new(medium.clone(), vec![MasterKey::new([7; 32])])
+}
+
+/// Opens a store over an engine and key slots in memory.
+pub(crate) async fn open(engine: &Arc<MemoryEngine>, medium: &MemoryMedium) -> Result<Store, StoreError> {
+    Store::open(engine.clone(), key_file(medium), Arc::new(Random), jiff::Timestamp::UNIX_EPOCH).await
+}
 
 impl Store {
     /// How many rows a table has.
@@ -29,31 +51,44 @@ impl Store {
 #[tokio::test]
 async fn a_newer_format_is_refused_and_its_secrets_stay() {
     let engine = Arc::new(MemoryEngine::new());
-    let first = Store::open(engine.clone(), [1; Sealer::SECRET]).await.unwrap();
-    let again = Store::open(engine.clone(), [2; Sealer::SECRET]).await.unwrap();
-    assert_eq!(first.sealer().etag(1, b"x"), again.sealer().etag(1, b"x"));
-    let row = InstallationRow { format: FORMAT + 1, secret: [1; Sealer::SECRET] };
-    let write = Write::Put { key: keys::installation("format"), value: rows::encode(&row), stamp: None };
-    engine.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
-    let refused = Store::open(engine, [1; Sealer::SECRET]).await;
+    let medium = MemoryMedium::new();
+    let first = open(&engine, &medium).await.unwrap();
+    let again = open(&engine, &medium).await.unwrap();
+    assert_eq!(first.hashes().etag(1, b"x"), again.hashes().etag(1, b"x"));
+    let format = async |format| {
+        let value = seal::bare(&codec::cbor(&FormatRow { format }));
+        set(&engine, &keys::installation(FORMAT_ROW), Some(&value)).await;
+        open(&engine, &medium).await
+    };
+    let refused = format(FORMAT + 1).await;
     assert!(matches!(refused, Err(StoreError::TooNew { found }) if found == FORMAT + 1));
+    assert!(matches!(format(1).await, Err(StoreError::TooOld { found: 1 })));
+    assert!(format(FORMAT).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_store_that_lost_its_secrets_gets_no_new_ones() {
-    let engine = Arc::new(MemoryEngine::new());
-    furnished(&engine).await;
-    set(&engine, &keys::installation("format"), None).await;
-    let refused = Store::open(engine, [1; Sealer::SECRET]).await;
-    assert!(matches!(refused, Err(StoreError::Damaged(_))));
+    for row in [FORMAT_ROW, SECRETS] {
+        let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+        furnished_on(&engine, &medium).await;
+        set(&engine, &keys::installation(row), None).await;
+        assert!(matches!(open(&engine, &medium).await, Err(StoreError::Damaged(_))), "{row}");
+    }
 }
 
 #[tokio::test]
 async fn values_in_a_foreign_envelope_are_damage_and_no_panic() {
-    for value in [&b""[..], b"\x07", b"\x00", b"\x00\xff\xff"] {
-        assert!(rows::decode::<rows::CardRow>(value).is_err());
-        assert!(rows::decode_slotted::<rows::CardRow>(value).is_err());
-        assert!(rows::decode_body(value).is_err());
+    let engine = Arc::new(MemoryEngine::new());
+    let (store, _) = furnished(&engine).await;
+    let sealer = &store.sealer;
+    let sealed = [&[1][..], &[0; 40]].concat();
+    for value in [&b""[..], b"\x07", b"\x00", b"\x00\xff\xff", b"\x01", b"\x02", b"\x03\0\0\0\0", &sealed] {
+        assert!(sealer.decode::<rows::UidRow>(b"U", value).is_err());
+        assert!(sealer.decode_sealed::<rows::AccountRow>(b"A", value).is_err());
+        assert!(sealer.decode_card(b"M", value).is_err());
+        assert!(sealer.decode_link(b"M", value).is_err());
+        assert!(sealer.decode_tombstone(b"T", value).is_err());
+        assert!(sealer.decode_body(b"B", Bytes::copy_from_slice(value)).is_err());
     }
 }
 
@@ -81,7 +116,11 @@ async fn set(engine: &MemoryEngine, key: &[u8], value: Option<&[u8]>) {
 
 /// A store with at least one row in every table, and the id of a book that waits to be purged.
 async fn furnished(engine: &Arc<MemoryEngine>) -> (Store, CollectionId) {
-    let store = Store::open(engine.clone(), [1; Sealer::SECRET]).await.unwrap();
+    furnished_on(engine, &MemoryMedium::new()).await
+}
+
+async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedium) -> (Store, CollectionId) {
+    let store = open(engine, medium).await.unwrap();
     let (account, home) = (AccountId::from_bytes([1; 16]), CollectionId::from_bytes([2; 16]));
     let (book, gone) = (CollectionId::from_bytes([3; 16]), CollectionId::from_bytes([4; 16]));
     let row = AccountRow {
@@ -123,7 +162,7 @@ async fn furnished(engine: &Arc<MemoryEngine>) -> (Store, CollectionId) {
     let put = |book, file: &str, text: &'static str| {
         let body = Bytes::from_static(text.as_bytes());
         let card = NewCard { version: Version::V4, uid: Uid::new(file).unwrap(), invented_uid: false, body };
-        let fresh = ContactId::from_bytes(store.sealer().secret(&format!("{file}{text}")));
+        let fresh = ContactId::from_bytes(store.hashes().secret(&format!("{file}{text}")));
         Op::Card(CardOp::Put { book, name: name(file), card, fresh })
     };
     let describe =
@@ -185,7 +224,8 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
         // An order to clear what is not there does no harm.
         if ![Table::Installation as u8, Table::Purge as u8].contains(&key[0]) {
             let mut other = key.clone();
-            other[16] ^= 1;
+            let last = other.len() - 1;
+            other[last] ^= 1;
             set(&engine, &other, Some(value)).await;
             noticed("doubled", key).await;
             set(&engine, &other, None).await;

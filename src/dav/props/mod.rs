@@ -358,6 +358,8 @@ pub(super) mod tests {
 
     pub(in crate::dav) fn collection(name: Option<&str>) -> CollectionView {
         CollectionView {
+            log: CollectionId::from_bytes([0; 16]),
+            floor: Revision(0),
             id: CollectionId::from_bytes([2; 16]),
             owner: UserName::parse("alice").unwrap(),
             name: name.map(|name| MemberName::parse(name).unwrap()),

@@ -4,7 +4,10 @@ use crate::domain::id::{CollectionId, UserName};
 use crate::store::StoreError;
 use crate::store::commit::{AccountOp, Unmet};
 use crate::store::keys;
-use crate::store::rows::{self, AccountRow, CollectionRow};
+use crate::store::keyslots::Slot;
+use crate::store::owner::Owner;
+use crate::store::rows::{AccountRow, CollectionRow};
+use crate::store::seal::Sealer;
 
 use super::{Derivation, Halt, Step};
 
@@ -16,34 +19,53 @@ impl Derivation<'_> {
                 if self.value(key.clone()).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
-                let home = CollectionRow { owner: row.id, home: None, created: row.created, default: false };
-                self.put(keys::collection(CollectionId::from_bytes(row.home)), rows::encode(&home));
-                self.put(key, rows::encode(row));
+                let home = CollectionRow {
+                    owner: row.id,
+                    home: None,
+                    created: row.created,
+                    default: false,
+                    slot: self.new_key(Owner::collection(row.home))?.0,
+                    identity: row.home,
+                    floor: 0,
+                };
+                self.put_collection(CollectionId::from_bytes(row.home), &home);
+                let slot = self.new_key(Owner::account(row.id))?;
+                let value = self.sealer.encode_sealed(slot, &key, row)?;
+                self.put(key, value);
                 Ok(())
             }
             AccountOp::Update { before, after } => {
-                let key = self.current(before).await?;
-                self.put(key, rows::encode(after));
+                let (key, slot) = self.current(before).await?;
+                let value = self.sealer.encode_sealed(slot, &key, after)?;
+                self.put(key, value);
                 Ok(())
             }
             AccountOp::Remove(row) => {
-                let key = self.current(row).await?;
+                let (key, slot) = self.current(row).await?;
                 self.delete(key);
                 self.delete(keys::properties(&row.id));
-                self.condemn(CollectionId::from_bytes(row.home), true);
+                self.destroy_key(slot, Owner::account(row.id));
+                let home = CollectionId::from_bytes(row.home);
+                let slot = Slot(self.need_collection(home).await?.slot);
+                self.condemn(home, slot, true);
                 Ok(())
             }
             AccountOp::AddAppPassword(row) => {
                 // A user name that returned is another account.
-                match self.value(keys::account(&row.account_name)).await? {
-                    Some(value) if rows::decode::<AccountRow>(&value)?.id == row.account => {}
+                let account = keys::account(&row.account_name);
+                let slot = match self.value(account.clone()).await? {
+                    Some(value) if self.read_account(&account, &value)?.id == row.account => {
+                        Sealer::slot_of(&value)?
+                    }
                     _ => return Err(Halt::Unmet(Unmet::NoMember)),
-                }
+                };
                 if self.value(keys::app_password(&row.secret)).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
-                self.put(keys::app_password(&row.secret), rows::encode(row));
-                self.put(keys::app_password_of(&row.account, &row.id), rows::encode(row));
+                for key in [keys::app_password(&row.secret), keys::app_password_of(&row.account, &row.id)] {
+                    let value = self.sealer.encode_sealed(slot, &key, row)?;
+                    self.put(key, value);
+                }
                 Ok(())
             }
             AccountOp::RemoveAppPassword(row) => {
@@ -54,13 +76,17 @@ impl Derivation<'_> {
         }
     }
 
-    /// The account's key, once its row is still the one that the caller read.
-    async fn current(&mut self, row: &AccountRow) -> Step<Vec<u8>> {
+    /// The account's key and key slot, once its row is still the one that the caller read.
+    async fn current(&mut self, row: &AccountRow) -> Step<(Vec<u8>, Slot)> {
         let key = self.account_key(row)?;
         match self.value(key.clone()).await? {
-            Some(value) if rows::decode::<AccountRow>(&value)? == *row => Ok(key),
+            Some(value) if self.read_account(&key, &value)? == *row => Ok((key, Sealer::slot_of(&value)?)),
             _ => Err(Halt::Unmet(Unmet::NoMember)),
         }
+    }
+
+    fn read_account(&self, key: &[u8], value: &[u8]) -> Step<AccountRow> {
+        Ok(self.sealer.decode_sealed(key, value)?)
     }
 
     fn account_key(&self, row: &AccountRow) -> Step<Vec<u8>> {

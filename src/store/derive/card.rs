@@ -5,20 +5,17 @@ use bytes::Bytes;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::domain::vcard::Version;
 use crate::store::StoreError;
+use crate::store::codec::Kept;
 use crate::store::commit::{CardOp, CommittedCard, NewCard, Unmet};
 use crate::store::keys::{self, Hash};
-use crate::store::rows::{self, CardRow, HistoryRow, UidRow};
+use crate::store::owner::Owner;
+use crate::store::rows::{self, CardRow, HistoryRow, PropertiesRow, UidRow};
+use crate::store::seal::At;
 
 use super::{Derivation, Halt, Step};
 
 /// How many earlier bodies of a card are kept.
 pub(in crate::store) const HISTORY: u64 = 20;
-
-/// A card as the snapshot shows it.
-struct Present {
-    revision: u64,
-    row: CardRow,
-}
 
 impl Derivation<'_> {
     /// The keys that an op surely reads.
@@ -32,7 +29,7 @@ impl Derivation<'_> {
         };
         match op {
             CardOp::Put { book, name, card, .. } => want(*book, name, Some(&card.uid)),
-            CardOp::Remove { book, name } => want(*book, name, None),
+            CardOp::Remove { book, name } | CardOp::Rekey { book, name } => want(*book, name, None),
             CardOp::Transfer { from, to, .. } => {
                 want(from.0, &from.1, None);
                 want(to.0, &to.1, None);
@@ -45,6 +42,7 @@ impl Derivation<'_> {
             CardOp::Put { book, name, card, fresh } => self.put_card(*book, name, card, *fresh).await,
             CardOp::Remove { book, name } => self.remove_card(*book, name).await,
             CardOp::Transfer { from, to, copy } => self.transfer_card(from, to, *copy).await,
+            CardOp::Rekey { book, name } => self.rekey_card(*book, name).await,
         }
     }
 
@@ -57,6 +55,7 @@ impl Derivation<'_> {
     ) -> Step<()> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
+        let body = card.body.clone();
         let old = self.present(book, &member).await?;
         self.claim_uid(book, &member, name, &card.uid, old.as_ref()).await?;
         let now = rows::micros(self.commit.at);
@@ -78,20 +77,25 @@ impl Derivation<'_> {
             described: old.as_ref().is_some_and(|old| old.row.described),
         };
         if let Some(old) = &old {
-            self.keep_history(book, &old.row).await?;
+            self.keep_history(book, old).await?;
         }
-        let contact = ContactId::from_bytes(row.contact);
-        self.put(keys::body(book, contact), rows::encode_body(&member, &card.body));
-        self.note(&row, old.is_none());
-        let before = old.map(|old| old.revision);
-        self.log_changed(book, member, rows::encode_slotted(&row), before).await
+        let (slot, number) = match &old {
+            Some(old) => (old.slot, old.number),
+            None => (self.new_key(Owner::contact(row.contact, 0))?, 0),
+        };
+        let before = old.as_ref().map(|old| old.revision);
+        let card = Kept { revision: 0, slot, number, row };
+        self.put_body(book, &member, &card, &body)?;
+        self.note(&card.row, before.is_none());
+        let value = self.card_value(book, &member, &card)?;
+        self.log_changed(book, member, value, before).await
     }
 
     async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let old = self.present(book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
-        self.forget(book, &old.row)?;
+        self.forget(book, &old)?;
         self.log_removed(book, member, name, old.revision).await
     }
 
@@ -113,55 +117,101 @@ impl Derivation<'_> {
             self.leave(from, source_member, &source).await?;
         }
         if let Some(old) = &old {
-            self.forget(to.0, &old.row)?;
+            self.forget(to.0, old)?;
         }
         self.claim_transferred_uid(from, to, &source.row, copy.is_some(), old.as_ref()).await?;
         let now = rows::micros(self.commit.at);
-        let mut row = CardRow { name: to.1.as_str().to_owned(), ..source.row };
+        let mut card = source;
+        card.row.name = to.1.as_str().to_owned();
+        card.row.modified = now;
         if let Some(fresh) = copy {
-            let original = row.contact;
-            row = CardRow { contact: *fresh.as_bytes(), version: 1, created: now, ..row };
-            self.copy_properties(&original, &row).await?;
-            row.etag = self.sealer.etag(row.version, &body).0;
+            let original = card.row.contact;
+            card.slot = self.new_key(Owner::contact(*fresh.as_bytes(), 0))?;
+            card.number = 0;
+            card.row = CardRow { contact: *fresh.as_bytes(), version: 1, created: now, ..card.row };
+            card.row.etag = self.sealer.etag(card.row.version, &body).0;
+            self.copy_properties(&original, &card).await?;
         }
-        row.modified = now;
-        self.put(keys::body(to.0, ContactId::from_bytes(row.contact)), rows::encode_body(&member, &body));
-        self.note(&row, old.is_none());
+        self.put_body(to.0, &member, &card, &body)?;
+        self.note(&card.row, old.is_none());
         let before = old.map(|old| old.revision);
-        self.log_changed(to.0, member, rows::encode_slotted(&row), before).await
+        let value = self.card_value(to.0, &member, &card)?;
+        self.log_changed(to.0, member, value, before).await
+    }
+
+    /// Gives a contact another key: everything it has is sealed anew, and what the old key sealed
+    /// opens no more, in no backup either. The card itself does not change.
+    async fn rekey_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
+        self.need_collection(book).await?;
+        let member = self.sealer.member(book.as_bytes(), name);
+        let mut card = self.present(book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+        let (revision, old) = (card.revision, card.owner());
+        let body = self.body(book, &card.row).await?;
+        let number = card.number.checked_add(1);
+        card.number = number.ok_or(Halt::Failed(StoreError::Malformed("a contact had every key")))?;
+        self.destroy_key(card.slot, old);
+        card.slot = self.new_key(card.owner())?;
+        self.put_body(book, &member, &card, &body)?;
+        for key in beside(&card.row) {
+            if let Some(value) = self.unguarded(key.clone()).await? {
+                let plain = self.sealer.open(At::key(&key), &value)?;
+                let mut value = Vec::with_capacity(plain.len() + 64);
+                self.sealer.seal(card.slot, &key, &mut value, 0, &plain)?;
+                self.put(key, value);
+            }
+        }
+        let value = self.card_value(book, &member, &card)?;
+        self.log_changed(book, member, value, Some(revision)).await
     }
 
     /// Gives a copy what clients wrote on the original (RFC 4918 §9.8.2).
-    async fn copy_properties(&mut self, original: &[u8; 16], copy: &CardRow) -> Step<()> {
-        if copy.described
-            && let Some(value) = self.unguarded(keys::properties(original)).await?
+    async fn copy_properties(&mut self, original: &[u8; 16], copy: &Kept) -> Step<()> {
+        let from = keys::properties(original);
+        if copy.row.described
+            && let Some(value) = self.unguarded(from.clone()).await?
         {
-            self.put(keys::properties(&copy.contact), value.to_vec());
+            let row: PropertiesRow = self.sealer.decode_sealed(&from, &value)?;
+            let key = keys::properties(&copy.row.contact);
+            let value = self.sealer.encode_sealed(copy.slot, &key, &row)?;
+            self.put(key, value);
         }
         Ok(())
     }
 
     /// Takes a moved card out of where it was; history and properties follow the contact.
-    async fn leave(&mut self, from: &(CollectionId, MemberName), member: Hash, source: &Present) -> Step<()> {
+    async fn leave(&mut self, from: &(CollectionId, MemberName), member: Hash, source: &Kept) -> Step<()> {
         self.delete(keys::body(from.0, ContactId::from_bytes(source.row.contact)));
         self.delete(self.uid_key(from.0, &source.row.uid)?);
         self.log_removed(from.0, member, &from.1, source.revision).await
     }
 
-    async fn present(&mut self, book: CollectionId, member: &Hash) -> Step<Option<Present>> {
-        match self.value(keys::member(book, member)).await? {
-            Some(value) => {
-                let (revision, row) = rows::decode_slotted(&value)?;
-                Ok(Some(Present { revision, row }))
-            }
+    /// A card as the snapshot shows it.
+    pub(super) async fn present(&mut self, book: CollectionId, member: &Hash) -> Step<Option<Kept>> {
+        let key = keys::member(book, member);
+        match self.value(key.clone()).await? {
+            Some(value) => Ok(Some(self.sealer.decode_card(&key, &value)?)),
             None => Ok(None),
         }
     }
 
+    /// A card's row as a value.
+    pub(super) fn card_value(&self, book: CollectionId, member: &Hash, card: &Kept) -> Step<Vec<u8>> {
+        let key = keys::member(book, member);
+        Ok(self.sealer.encode_card(card.slot, card.number, &key, &card.row)?)
+    }
+
+    fn put_body(&mut self, book: CollectionId, member: &Hash, card: &Kept, octets: &[u8]) -> Step<()> {
+        let key = keys::body(book, ContactId::from_bytes(card.row.contact));
+        let value = self.sealer.encode_body(card.slot, &key, member, &card.row, octets)?;
+        self.put(key, value);
+        Ok(())
+    }
+
     async fn body(&mut self, book: CollectionId, row: &CardRow) -> Step<Bytes> {
         // The member's row is a guard, and no body changes without it.
-        match self.unguarded(keys::body(book, ContactId::from_bytes(row.contact))).await? {
-            Some(value) => Ok(rows::body_bytes(&value)?),
+        let key = keys::body(book, ContactId::from_bytes(row.contact));
+        match self.unguarded(key.clone()).await? {
+            Some(value) => Ok(self.sealer.decode_body(&key, value)?.octets),
             None => Err(Halt::Failed(StoreError::Damaged("a card has no body"))),
         }
     }
@@ -179,7 +229,7 @@ impl Derivation<'_> {
         member: &Hash,
         name: &MemberName,
         uid: &Uid,
-        old: Option<&Present>,
+        old: Option<&Kept>,
     ) -> Step<()> {
         let key = keys::uid(book, &self.sealer.uid(book.as_bytes(), uid));
         match self.uid_holder(&key).await? {
@@ -195,7 +245,8 @@ impl Derivation<'_> {
             }
             self.delete(self.uid_key(book, &old.row.uid)?);
         }
-        self.put(key, rows::encode(&UidRow { member: *member }));
+        let value = self.sealer.encode(&key, &UidRow { member: *member });
+        self.put(key, value);
         Ok(())
     }
 
@@ -205,7 +256,7 @@ impl Derivation<'_> {
         to: &(CollectionId, MemberName),
         row: &CardRow,
         copy: bool,
-        old: Option<&Present>,
+        old: Option<&Kept>,
     ) -> Step<()> {
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
         let key = self.uid_key(to.0, &row.uid)?;
@@ -215,47 +266,53 @@ impl Derivation<'_> {
         {
             return Err(Halt::Unmet(Unmet::UidTaken(self.name_of(to.0, &holder).await?)));
         }
-        self.put(key, rows::encode(&UidRow { member }));
+        let value = self.sealer.encode(&key, &UidRow { member });
+        self.put(key, value);
         Ok(())
     }
 
     async fn uid_holder(&mut self, key: &[u8]) -> Step<Option<Hash>> {
         match self.value(key.to_vec()).await? {
-            Some(value) => Ok(Some(rows::decode::<UidRow>(&value)?.member)),
+            Some(value) => Ok(Some(self.sealer.decode::<UidRow>(key, &value)?.member)),
             None => Ok(None),
         }
     }
 
     async fn name_of(&self, book: CollectionId, member: &Hash) -> Step<MemberName> {
         const LOST: Halt = Halt::Failed(StoreError::Damaged("a UID belongs to no card"));
-        let value = self.unguarded(keys::member(book, member)).await?.ok_or(LOST)?;
-        let (_, row) = rows::decode_slotted::<CardRow>(&value)?;
-        MemberName::parse(&row.name).map_err(|_| LOST)
+        let key = keys::member(book, member);
+        let value = self.unguarded(key.clone()).await?.ok_or(LOST)?;
+        let card = self.sealer.decode_card(&key, &value)?;
+        MemberName::parse(&card.row.name).map_err(|_| LOST)
     }
 
     /// Keeps the body that is being replaced, and lets the oldest kept one go.
-    async fn keep_history(&mut self, book: CollectionId, old: &CardRow) -> Step<()> {
-        let body = self.body(book, old).await?;
-        let contact = ContactId::from_bytes(old.contact);
+    async fn keep_history(&mut self, book: CollectionId, old: &Kept) -> Step<()> {
+        let body = self.body(book, &old.row).await?;
+        let contact = ContactId::from_bytes(old.row.contact);
         let row = HistoryRow {
             at: rows::micros(self.commit.at),
             actor: self.commit.actor.map(|actor| *actor.as_bytes()),
             body: body.to_vec(),
         };
-        self.put(keys::history(contact, old.version), rows::encode(&row));
-        if let Some(oldest) = old.version.checked_sub(HISTORY) {
+        let key = keys::history(contact, old.row.version);
+        let value = self.sealer.encode_sealed(old.slot, &key, &row)?;
+        self.put(key, value);
+        if let Some(oldest) = old.row.version.checked_sub(HISTORY) {
             self.delete(keys::history(contact, oldest));
         }
         Ok(())
     }
 
-    /// Removes every row of a card but its log.
-    fn forget(&mut self, book: CollectionId, row: &CardRow) -> Step<()> {
-        let uid = self.uid_key(book, &row.uid)?;
+    /// Erases a card: every row but its log goes, and so does its key.
+    fn forget(&mut self, book: CollectionId, card: &Kept) -> Step<()> {
+        let uid = self.uid_key(book, &card.row.uid)?;
         self.delete(uid);
-        for key in contact_rows(book, row) {
+        self.delete(keys::body(book, ContactId::from_bytes(card.row.contact)));
+        for key in beside(&card.row) {
             self.delete(key);
         }
+        self.destroy_key(card.slot, card.owner());
         Ok(())
     }
 
@@ -269,10 +326,10 @@ impl Derivation<'_> {
     }
 }
 
-/// The keys of a card's body, properties and history.
-pub(in crate::store) fn contact_rows(book: CollectionId, row: &CardRow) -> Vec<Vec<u8>> {
+/// The keys of a card's properties and earlier bodies.
+fn beside(row: &CardRow) -> Vec<Vec<u8>> {
     let contact = ContactId::from_bytes(row.contact);
-    let mut keys = vec![keys::body(book, contact)];
+    let mut keys = Vec::new();
     if row.described {
         keys.push(keys::properties(contact.as_bytes()));
     }

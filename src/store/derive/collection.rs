@@ -2,8 +2,11 @@
 
 use crate::domain::id::{CollectionId, MemberName};
 use crate::store::StoreError;
+use crate::store::codec;
 use crate::store::commit::{CollectionOp, Unmet};
 use crate::store::keys::{self, Hash};
+use crate::store::keyslots::Slot;
+use crate::store::owner::Owner;
 use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow};
 
 use super::{Derivation, Halt, Step};
@@ -31,32 +34,38 @@ impl Derivation<'_> {
                 if self.value(keys::collection(*id)).await?.is_some() {
                     return Err(Halt::Failed(StoreError::Malformed("a collection's id is taken")));
                 }
+                let slot = self.new_key(Owner::collection(*id.as_bytes()))?;
                 let row = CollectionRow {
                     owner: *owner.as_bytes(),
                     home: Some(*home.as_bytes()),
                     created: rows::micros(self.commit.at),
                     default: *default,
+                    slot: slot.0,
+                    identity: *id.as_bytes(),
+                    floor: 0,
                 };
-                self.put(keys::collection(*id), rows::encode(&row));
+                self.put_collection(*id, &row);
                 if !properties.is_empty() {
                     let row = PropertiesRow { properties: properties.clone() };
-                    self.put(keys::properties(id.as_bytes()), rows::encode(&row));
+                    let key = keys::properties(id.as_bytes());
+                    let value = self.sealer.encode_sealed(slot, &key, &row)?;
+                    self.put(key, value);
                 }
-                self.log_link(*home, name, *id, before).await
+                self.log_link(*home, name, (*id, slot), before).await
             }
             CollectionOp::Rename { home, from, to, replace } => {
-                let (revision, id) = self.link(*home, from).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
-                self.need_collection(id).await?;
+                let link = self.link(*home, from).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                self.need_collection(link.book).await?;
                 let before = self.clear_place(*home, to, *replace).await?;
                 let member = self.sealer.member(home.as_bytes(), from);
-                self.log_removed(*home, member, from, revision).await?;
-                self.log_link(*home, to, id, before).await
+                self.log_removed(*home, member, from, link.revision).await?;
+                self.log_link(*home, to, (link.book, link.slot), before).await
             }
             CollectionOp::Remove { home, name } => {
-                let (revision, id) = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let link = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 let member = self.sealer.member(home.as_bytes(), name);
-                self.condemn(id, false);
-                self.log_removed(*home, member, name, revision).await
+                self.condemn(link.book, link.slot, false);
+                self.log_removed(*home, member, name, link.revision).await
             }
         }
     }
@@ -72,32 +81,34 @@ impl Derivation<'_> {
         match self.link(home, name).await? {
             None => Ok(None),
             Some(_) if !replace => Err(Halt::Unmet(Unmet::Taken)),
-            Some((revision, id)) => {
-                self.condemn(id, false);
-                Ok(Some(revision))
+            Some(link) => {
+                self.condemn(link.book, link.slot, false);
+                Ok(Some(link.revision))
             }
         }
     }
 
     /// Ends a collection: from this commit on nothing finds it; its rows are purged later.
-    pub(super) fn condemn(&mut self, id: CollectionId, home: bool) {
+    pub(super) fn condemn(&mut self, id: CollectionId, slot: Slot, home: bool) {
         self.delete(keys::collection(id));
-        self.put(keys::purge(id), rows::encode(&PurgeRow { home }));
+        let key = keys::purge(id);
+        let value = self.sealer.encode(&key, &PurgeRow { home, slot: slot.0 });
+        self.put(key, value);
     }
 
-    /// A book's place in its home: the revision it was logged at, and its id.
-    pub(super) async fn link(
-        &mut self,
-        home: CollectionId,
-        name: &MemberName,
-    ) -> Step<Option<(u64, CollectionId)>> {
-        match self.value(self.member_key(home, name)).await? {
-            Some(value) => {
-                let (revision, row) = rows::decode_slotted::<LinkRow>(&value)?;
-                Ok(Some((revision, CollectionId::from_bytes(row.collection))))
-            }
-            None => Ok(None),
-        }
+    pub(super) fn put_collection(&mut self, id: CollectionId, row: &CollectionRow) {
+        let key = keys::collection(id);
+        let value = self.sealer.encode(&key, row);
+        self.put(key, value);
+    }
+
+    /// A book's place in its home.
+    pub(super) async fn link(&mut self, home: CollectionId, name: &MemberName) -> Step<Option<Place>> {
+        let key = self.member_key(home, name);
+        let Some(value) = self.value(key.clone()).await? else { return Ok(None) };
+        let (revision, row) = self.sealer.decode_link(&key, &value)?;
+        let (book, slot) = (CollectionId::from_bytes(row.collection), codec::link_slot(&value)?);
+        Ok(Some(Place { revision, book, slot }))
     }
 
     /// Logs in the home that a book came or changed.
@@ -105,11 +116,22 @@ impl Derivation<'_> {
         &mut self,
         home: CollectionId,
         name: &MemberName,
-        id: CollectionId,
+        (book, slot): (CollectionId, Slot),
         before: Option<u64>,
     ) -> Step<()> {
         let member: Hash = self.sealer.member(home.as_bytes(), name);
-        let row = LinkRow { name: name.as_str().to_owned(), collection: *id.as_bytes() };
-        self.log_changed(home, member, rows::encode_slotted(&row), before).await
+        let row = LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes() };
+        let value = self.sealer.encode_link(slot, &keys::member(home, &member), &row)?;
+        self.log_changed(home, member, value, before).await
     }
+}
+
+/// A book's place in its home.
+pub(super) struct Place {
+    /// The revision that it was logged at.
+    pub(super) revision: u64,
+    /// The book.
+    pub(super) book: CollectionId,
+    /// The book's key slot.
+    pub(super) slot: Slot,
 }

@@ -5,16 +5,20 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::codec;
 use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
+use super::erase::Taken;
 use super::keys::{self, Hash};
-use super::rows::{self, CardRow, ChangeRow, LinkRow, TombstoneRow};
+use super::keyslots::Slot;
+use super::owner::Owner;
+use super::rows::{self, ChangeRow, CollectionRow, NamesRow, TombstoneRow};
 use super::seal::Sealer;
 use super::{StoreError, calls};
 
 use crate::domain::id::{CollectionId, Etag, MemberName, Revision};
 
-pub(super) use card::{HISTORY, contact_rows};
+pub(super) use card::HISTORY;
 
 mod account;
 mod card;
@@ -51,6 +55,10 @@ pub(super) struct Derivation<'a> {
     batch: Batch,
     /// The members that this commit logs, since a member has one log row.
     logged: HashSet<(CollectionId, Hash)>,
+    /// The key slots that this commit takes.
+    taken: &'a mut Taken,
+    /// Key slots for names that this commit lays, which it cannot read back.
+    names: HashMap<Vec<u8>, Slot>,
     committed: Committed,
 }
 
@@ -60,6 +68,7 @@ impl<'a> Derivation<'a> {
         commit: &'a Commit,
         snapshot: &'a dyn Snapshot,
         sealer: &'a Sealer,
+        taken: &'a mut Taken,
     ) -> Step<(Batch, Committed)> {
         let mut this = Self {
             commit,
@@ -68,6 +77,8 @@ impl<'a> Derivation<'a> {
             read: HashMap::new(),
             batch: Batch::default(),
             logged: HashSet::new(),
+            taken,
+            names: HashMap::new(),
             committed: Committed::default(),
         };
         this.fetch(this.first_keys()).await?;
@@ -142,7 +153,6 @@ impl<'a> Derivation<'a> {
 
     fn fact_key(&self, fact: &Fact) -> Option<Vec<u8>> {
         Some(match (fact.at.as_ref()?, &fact.state) {
-            (At::Collection(id), FactState::At(..)) => keys::revision(*id),
             (At::Collection(id), _) => keys::collection(*id),
             (At::Card(home, name) | At::Link(home, name), _) => self.member_key(*home, name),
         })
@@ -152,36 +162,36 @@ impl<'a> Derivation<'a> {
         let Some(key) = self.fact_key(fact) else {
             return Ok(false);
         };
-        let value = self.value(key).await?;
-        let (Some(at), Some(value)) = (&fact.at, value) else {
-            // A collection that never changed has no counter row yet.
-            return Ok(matches!((&fact.at, &fact.state),
-                (Some(At::Collection(id)), FactState::At(of, Revision(0))) if id == of));
+        let (Some(at), Some(value)) = (&fact.at, self.value(key.clone()).await?) else {
+            return Ok(false);
         };
+        let card = || self.sealer.decode_card(&key, &value);
         Ok(match (&fact.state, at) {
             (FactState::Exists, _) => true,
-            (FactState::EtagIn(tags), At::Card(..)) => {
-                let (_, row) = rows::decode_slotted::<CardRow>(&value)?;
-                tags.contains(&Etag(row.etag))
-            }
+            (FactState::EtagIn(tags), At::Card(..)) => tags.contains(&Etag(card()?.row.etag)),
             (FactState::UnmodifiedSince(time), At::Card(..)) => {
-                let (_, row) = rows::decode_slotted::<CardRow>(&value)?;
                 // HTTP dates count whole seconds.
-                rows::time(row.modified).as_second() <= time.as_second()
+                rows::time(card()?.row.modified).as_second() <= time.as_second()
             }
-            (FactState::At(of, revision), At::Collection(id)) => {
-                of == id && value.as_ref() == revision.0.to_be_bytes()
-            }
+            (FactState::At(of, revision), At::Collection(id)) => self.is_at(*id, *of, *revision).await?,
             (FactState::At(of, revision), At::Link(..)) => {
-                let (_, row) = rows::decode_slotted::<LinkRow>(&value)?;
-                row.collection == *of.as_bytes() && self.is_at(*of, *revision).await?
+                let (_, row) = self.sealer.decode_link(&key, &value)?;
+                let id = CollectionId::from_bytes(row.collection);
+                self.is_at(id, *of, *revision).await?
             }
             _ => false,
         })
     }
 
-    /// Whether a collection is at a revision; one that never changed has no counter row yet.
-    async fn is_at(&mut self, id: CollectionId, revision: Revision) -> Step<bool> {
+    /// Whether a collection has that identity and is at that revision; one that never changed has no
+    /// counter row yet.
+    async fn is_at(&mut self, id: CollectionId, identity: CollectionId, revision: Revision) -> Step<bool> {
+        self.fetch(vec![keys::collection(id), keys::revision(id)]).await?;
+        let key = keys::collection(id);
+        let Some(value) = self.value(key.clone()).await? else { return Ok(false) };
+        if self.sealer.decode::<CollectionRow>(&key, &value)?.identity != *identity.as_bytes() {
+            return Ok(false);
+        }
         Ok(match self.value(keys::revision(id)).await? {
             Some(value) => value.as_ref() == revision.0.to_be_bytes(),
             None => revision.0 == 0,
@@ -193,11 +203,52 @@ impl<'a> Derivation<'a> {
     }
 
     /// Fails unless the collection is there; its row becomes a guard.
-    async fn need_collection(&mut self, id: CollectionId) -> Step<rows::CollectionRow> {
-        match self.value(keys::collection(id)).await? {
-            Some(value) => Ok(rows::decode(&value)?),
+    async fn need_collection(&mut self, id: CollectionId) -> Step<CollectionRow> {
+        let key = keys::collection(id);
+        match self.value(key.clone()).await? {
+            Some(value) => Ok(self.sealer.decode(&key, &value)?),
             None => Err(Halt::Unmet(Unmet::NoCollection)),
         }
+    }
+
+    /// Takes a key slot for an owner that has none yet.
+    fn new_key(&mut self, owner: Owner) -> Step<Slot> {
+        let slot = self.taken.take()?;
+        let key = keys::slot(slot);
+        // The file of slots and this table must never tell of two owners.
+        self.read.insert(key.clone(), None);
+        let value = self.sealer.encode_slot(slot, owner);
+        self.put(key, value);
+        Ok(slot)
+    }
+
+    /// Erases: the key goes with this commit, and with it every copy of what it sealed. The slot is
+    /// overwritten soon after (`erase.rs`).
+    fn destroy_key(&mut self, slot: Slot, owner: Owner) {
+        let at = rows::micros(self.commit.at);
+        self.delete(keys::slot(slot));
+        let (doomed, erased) = (keys::doomed(slot), keys::erased(owner));
+        let (of_doomed, of_erased) =
+            (self.sealer.encode_erased(&doomed, at), self.sealer.encode_erased(&erased, at));
+        self.put(doomed, of_doomed);
+        self.put(erased, of_erased);
+    }
+
+    /// The key slot for names that a collection loses now.
+    async fn names_key(&mut self, collection: CollectionId) -> Step<Slot> {
+        let period = period(rows::micros(self.commit.at));
+        let key = keys::names(collection, period);
+        if let Some(slot) = self.names.get(&key) {
+            return Ok(*slot);
+        }
+        if let Some(value) = self.value(key.clone()).await? {
+            return Ok(Slot(self.sealer.decode::<NamesRow>(&key, &value)?.slot));
+        }
+        let slot = self.new_key(Owner::names(*collection.as_bytes(), period))?;
+        let value = self.sealer.encode(&key, &NamesRow { slot: slot.0 });
+        self.put(key.clone(), value);
+        self.names.insert(key, slot);
+        Ok(slot)
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -234,7 +285,9 @@ impl<'a> Derivation<'a> {
         let counter = self.log(collection, member, true, Some(before)).await?;
         self.delete(keys::member(collection, &member));
         let row = TombstoneRow { name: name.as_str().to_owned(), at: rows::micros(self.commit.at) };
-        let (key, value) = (keys::tombstone(collection, &member), rows::encode_slotted(&row));
+        let slot = self.names_key(collection).await?;
+        let key = keys::tombstone(collection, &member);
+        let value = self.sealer.encode_tombstone(slot, &key, &row)?;
         let stamp = Some(Stamp { counter, in_key: false, in_value: Some(0) });
         self.batch.writes.push(Write::Put { key, value, stamp });
         Ok(())
@@ -252,7 +305,7 @@ impl<'a> Derivation<'a> {
         }
         let tombstone = keys::tombstone(collection, &member);
         if let Some(value) = self.value(tombstone.clone()).await? {
-            let (revision, _) = rows::decode_slotted::<TombstoneRow>(&value)?;
+            let (revision, _) = codec::stamp(&value)?;
             self.delete(keys::change(collection, Revision(revision)));
             self.delete(tombstone);
         }
@@ -261,9 +314,18 @@ impl<'a> Derivation<'a> {
         }
         let counter = self.batch.counters.len();
         self.batch.counters.push(keys::revision(collection));
-        let value = rows::encode(&ChangeRow { member, removed });
+        let key = keys::change_stem(collection);
+        let value = self.sealer.encode(&key, &ChangeRow { member, removed });
         let stamp = Some(Stamp { counter, in_key: true, in_value: None });
-        self.batch.writes.push(Write::Put { key: keys::change_stem(collection), value, stamp });
+        self.batch.writes.push(Write::Put { key, value, stamp });
         Ok(counter)
     }
+}
+
+/// How long the names that a collection loses share a key, in microseconds.
+pub(super) const PERIOD: i64 = 7 * 86_400 * 1_000_000;
+
+/// The period that a time lies in.
+pub(super) fn period(micros: i64) -> u32 {
+    u32::try_from(micros.div_euclid(PERIOD).max(0)).unwrap_or(u32::MAX)
 }

@@ -3,41 +3,37 @@
 
 use crate::store::commit::{Described, PropertiesOp, Unmet};
 use crate::store::keys;
-use crate::store::rows::{self, CardRow, PropertiesRow};
+use crate::store::keyslots::Slot;
+use crate::store::rows::PropertiesRow;
 
 use super::{Derivation, Halt, Step};
 
 impl Derivation<'_> {
     pub(super) async fn properties(&mut self, op: &PropertiesOp) -> Step<()> {
-        let id = match &op.of {
+        let (id, slot) = match &op.of {
+            // The home goes with its account, and so does its key.
             Described::Account { id, home } => {
-                self.need_collection(*home).await?;
-                *id.as_bytes()
+                (*id.as_bytes(), Slot(self.need_collection(*home).await?.slot))
             }
-            Described::Home(id) => {
-                self.need_collection(*id).await?;
-                *id.as_bytes()
-            }
+            Described::Home(id) => (*id.as_bytes(), Slot(self.need_collection(*id).await?.slot)),
             Described::Book { home, name } => {
-                let (revision, id) = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
-                self.log_link(*home, name, id, Some(revision)).await?;
-                *id.as_bytes()
+                let link = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                self.log_link(*home, name, (link.book, link.slot), Some(link.revision)).await?;
+                (*link.book.as_bytes(), link.slot)
             }
             Described::Card { book, name } => {
                 self.need_collection(*book).await?;
                 let member = self.sealer.member(book.as_bytes(), name);
-                let value = self.value(keys::member(*book, &member)).await?;
-                let value = value.ok_or(Halt::Unmet(Unmet::NoMember))?;
-                let (revision, mut row) = rows::decode_slotted::<CardRow>(&value)?;
-                row.described = !op.properties.is_empty();
-                let contact = row.contact;
-                self.log_changed(*book, member, rows::encode_slotted(&row), Some(revision)).await?;
-                contact
+                let mut card = self.present(*book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                card.row.described = !op.properties.is_empty();
+                let value = self.card_value(*book, &member, &card)?;
+                self.log_changed(*book, member, value, Some(card.revision)).await?;
+                (card.row.contact, card.slot)
             }
         };
         let key = keys::properties(&id);
         let before = match self.value(key.clone()).await? {
-            Some(value) => rows::decode::<PropertiesRow>(&value)?.properties,
+            Some(value) => self.sealer.decode_sealed::<PropertiesRow>(&key, &value)?.properties,
             None => Vec::new(),
         };
         if before != op.before {
@@ -46,7 +42,9 @@ impl Derivation<'_> {
         if op.properties.is_empty() {
             self.delete(key);
         } else {
-            self.put(key, rows::encode(&PropertiesRow { properties: op.properties.clone() }));
+            let row = PropertiesRow { properties: op.properties.clone() };
+            let value = self.sealer.encode_sealed(slot, &key, &row)?;
+            self.put(key, value);
         }
         Ok(())
     }
