@@ -46,7 +46,7 @@ impl Store {
             if row.home {
                 self.doom_book(&value, &mut doomed).await?;
             } else {
-                self.doom_card(&value, &mut doomed).await?;
+                self.doom_card(id, &value, &mut doomed).await?;
             }
             doomed.rows.push(key);
         }
@@ -64,13 +64,19 @@ impl Store {
         Ok(more)
     }
 
-    /// A card's rows outside its book, and its key.
-    async fn doom_card(&self, value: &[u8], doomed: &mut Doomed) -> Result<(), StoreError> {
+    /// A card's body, properties and history, and its key.
+    async fn doom_card(
+        &self,
+        book: CollectionId,
+        value: &[u8],
+        doomed: &mut Doomed,
+    ) -> Result<(), StoreError> {
         // Nothing but the table of slots is believed: the row may be damaged.
         let Ok(place) = CardPlace::read(value) else { return Ok(()) };
         let owner = Owner::contact(*place.contact.as_bytes(), place.number);
         if self.holds_key_of(place.slot, owner).await? {
             doomed.keys.push((place.slot, owner));
+            doomed.rows.push(keys::body(book, place.contact));
             doomed.rows.extend(self.rows_beside(place.contact).await?);
         }
         Ok(())
