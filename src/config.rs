@@ -130,6 +130,8 @@ pub struct Store {
     pub master_key: Option<KeyBytes>,
     /// The file with the master key that systemd handed over.
     pub credential: Option<PathBuf>,
+    /// Seal nothing. No key of the configuration sets this: `bench/seal.rs` measures against it.
+    pub null_seal: bool,
 }
 
 /// What backups need beside the store.
@@ -174,7 +176,13 @@ impl Default for Config {
                 discard_timeout: Duration::from_secs(10),
             },
             log: Log { format: LogFormat::Json, level: tracing::Level::INFO, store_calls: false },
-            store: Store { cache: 24 << 20, master_key_file: None, master_key: None, credential: None },
+            store: Store {
+                cache: 24 << 20,
+                master_key_file: None,
+                master_key: None,
+                credential: None,
+                null_seal: false,
+            },
             backup: Backup::default(),
             privacy: Privacy { tombstone_days: 400 },
         }

@@ -77,7 +77,7 @@ impl Opened {
             Err(error) => return Err(cannot_open(data, &error)),
         };
         let medium = FileMedium::create(&data.join(KEYS)).map_err(|error| cannot_open(data, &error))?;
-        let keys = KeyFile::new(medium, masters.keys);
+        let keys = KeyFile { null: config.store.null_seal, ..KeyFile::new(medium, masters.keys) };
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let service = Service::open(engine, keys, clock, entropy, settings(config)).await?;
         Ok(Self { service: Arc::new(service) })
