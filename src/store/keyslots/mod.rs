@@ -1,6 +1,60 @@
 //! The data keys, in a file of their own beside the engine's: an engine that never overwrites in
 //! place cannot forget a key, so keys lie in numbered slots that are overwritten when what they
 //! sealed is erased. Knows no contact and no row; who owns a slot is the engine's to say.
+//!
+//! # The file
+//!
+//! Two copies of the header, then extents; numbers are big-endian. The file's length says how many
+//! extents there are; the last may be cut off, and what is missing of it counts as unreadable.
+//!
+//! | Offset | What |
+//! |---|---|
+//! | 0 | header, copy A, 4096 bytes |
+//! | 4096 | header, copy B |
+//! | 8192 + i · 128 · N | extent i: copy A of its N slots, 64 bytes each, then copy B of them |
+//!
+//! The header (a copy with another magic or checksum counts for nothing; of two good ones, the one
+//! with the higher sequence holds):
+//!
+//! | Offset | Bytes | What |
+//! |---|---|---|
+//! | 0 | 8 | magic, `ckpkeys` and a line feed |
+//! | 8 | 4 | format, 1 |
+//! | 12 | 4 | N, slots in an extent, a power of two; 4096 |
+//! | 16 | 8 | sequence, one more at each change |
+//! | 24 | 16 | the installation's id |
+//! | 40 | 2 | epoch of the current master key, never 0 |
+//! | 42 | 2 | epoch of the next master key while a rotation is under way, else 0 |
+//! | 44 | 4 | zeros |
+//! | 48 | 32 | check value of the current master key |
+//! | 80 | 32 | check value of the next one, else zeros |
+//! | 112 | 3952 | zeros |
+//! | 4064 | 32 | BLAKE3 of the 4064 bytes before |
+//!
+//! A slot's copy (slot s is number s mod N of extent s / N):
+//!
+//! | Offset | Bytes | What |
+//! |---|---|---|
+//! | 0 | 2 | epoch of the master key that wrapped it |
+//! | 2 | 2 | version, one more (65535 is followed by 0) with each key that the slot gets |
+//! | 4 | 12 | nonce, random |
+//! | 16 | 32 | the data key, encrypted |
+//! | 48 | 16 | tag |
+//!
+//! AES-256-GCM, with the installation's id, the slot's number (4 bytes), epoch and version as
+//! associated data. Its key and the check value are BLAKE3's `derive_key` of the master key
+//! followed by the installation's id, with the contexts of `wrap.rs`. Copies of an earlier version
+//! lose against the later.
+//!
+//! # What the order of writing is for
+//!
+//! Nothing is written to both copies of anything without a sync between, so a power failure, and a
+//! disk that spoils the sectors around a write, leave one copy whole. Free slots hold random keys
+//! already: a new object's key is durable before the object is. A new extent is durable before a
+//! slot of it is handed out. A destroyed slot gets a new key in both copies before `destroy`
+//! answers. A rotation names the next master key in both headers, wraps each extent anew (copy A,
+//! sync, copy B, sync; both copies of a slot hold the same key, so either will do), and then names
+//! it the current one in both headers.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -331,7 +385,8 @@ impl KeySlots {
         let mut writer = self.writer();
         let mut taken = Vec::with_capacity(keys.len());
         while taken.len() < keys.len() {
-            match self.table_mut().take() {
+            let next = self.table_mut().take();
+            match next {
                 Some((slot, _)) => taken.push(slot),
                 None => {
                     if let Err(error) = self.grow(&mut writer) {
