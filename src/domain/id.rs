@@ -131,7 +131,7 @@ macro_rules! uuid_id {
             }
 
             /// From the 16 bytes that a key or row holds.
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
 

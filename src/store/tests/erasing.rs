@@ -1,0 +1,254 @@
+//! What is erased is gone: over the real engine and the real file of key slots, in the raw bytes.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::store::codec::CardPlace;
+use crate::store::engine::redb::RedbEngine;
+use crate::store::keyslots::file::FileMedium;
+use crate::store::keyslots::{DataKey, KeySlots, Slot};
+use crate::store::query::With;
+
+const HOME: CollectionId = CollectionId::from_bytes([2; 16]);
+const BOOK: CollectionId = CollectionId::from_bytes([3; 16]);
+const NAME: &str = "zebulon-quux.vcf";
+/// What must be in no file: from the card, its name, its account and its properties.
+const PERSONAL: [&str; 6] = ["Zebulon", "Quux", "quux@example.org", NAME, "zebulon", "Wunderkammer"];
+
+async fn on_disk(room: &Path) -> Store {
+    let engine = RedbEngine::open(&room.join("cardkeep.redb"), 1 << 20).unwrap();
+    let medium = FileMedium::create(&room.join("cardkeep.keys")).unwrap();
+    let keys = KeyFile::new(medium, vec![MasterKey::new([7; 32])]);
+    Store::open(Arc::new(engine), keys, Arc::new(Random), Timestamp::UNIX_EPOCH).await.unwrap()
+}
+
+async fn commit(store: &Store, op: Op) {
+    let at = Timestamp::from_second(1_790_000_000).unwrap();
+    store.commit(&Commit { actor: None, at, expect: Vec::new(), ops: vec![op] }).await.unwrap();
+}
+
+fn name() -> MemberName {
+    MemberName::parse(NAME).unwrap()
+}
+
+fn body(note: &str) -> Bytes {
+    format!(
+        "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:zebulon\r\nFN:Zebulon Quux\r\nEMAIL:quux@example.org\r\nNOTE:{note}\r\nEND:VCARD\r\n"
+    )
+    .into()
+}
+
+fn put(note: &str) -> Op {
+    let uid = Uid::new("zebulon").unwrap();
+    let card = NewCard { version: Version::V4, uid, invented_uid: false, body: body(note) };
+    Op::Card(CardOp::Put { book: BOOK, name: name(), card, fresh: ContactId::from_bytes([9; 16]) })
+}
+
+/// An account, a book and a card with an earlier body and a property.
+async fn with_a_card(room: &Path) -> Store {
+    let store = on_disk(room).await;
+    let account = AccountRow {
+        id: [1; 16],
+        name: "zebulon".into(),
+        display_name: Some("Zebulon Quux".into()),
+        email: Some("quux@example.org".into()),
+        admin: false,
+        password: None,
+        enabled: true,
+        created: 0,
+        home: *HOME.as_bytes(),
+        provisioned: true,
+        epoch: 0,
+    };
+    commit(&store, Op::Account(AccountOp::Create(account))).await;
+    let property = StoredProperty {
+        namespace: "x".into(),
+        local: "a".into(),
+        text: Some("Wunderkammer".into()),
+        lang: None,
+        xml: None,
+    };
+    commit(
+        &store,
+        Op::Collection(CollectionOp::Create {
+            home: HOME,
+            name: MemberName::parse("Zebulon").unwrap(),
+            id: BOOK,
+            owner: AccountId::from_bytes([1; 16]),
+            default: false,
+            properties: vec![property.clone()],
+            replace: false,
+        }),
+    )
+    .await;
+    commit(&store, put("one")).await;
+    commit(&store, put("two")).await;
+    let of = Described::Card { book: BOOK, name: name() };
+    let properties = vec![property];
+    commit(&store, Op::Properties(PropertiesOp { of, properties, before: Vec::new() })).await;
+    store
+}
+
+/// The card's key slot, and the key in it.
+async fn key_of_the_card(store: &Store) -> (Slot, DataKey) {
+    let key = keys::member(BOOK, &store.sealer.member(BOOK.as_bytes(), &name()));
+    let value = store.read().await.unwrap().get(vec![key]).await.unwrap().pop().flatten().unwrap();
+    let slot = CardPlace::read(&value).unwrap().slot;
+    (slot, store.sealer.slots().key(slot).unwrap())
+}
+
+fn raw(room: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = std::fs::read_dir(room).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
+}
+
+fn assert_nowhere(room: &Path, what: &[u8]) {
+    for (file, bytes) in raw(room) {
+        assert!(memchr::memmem::find(&bytes, what).is_none(), "{:?} is in {file}", what.escape_ascii());
+    }
+}
+
+/// Whether any slot of the file holds that key, in use or not.
+fn some_slot_holds(room: &Path, key: &DataKey) -> bool {
+    let path = room.join("cardkeep.keys");
+    let medium = FileMedium::open(&path).unwrap();
+    let slots = KeySlots::open(Box::new(medium), &[MasterKey::new([7; 32])], Arc::new(Random)).unwrap();
+    let most = u32::try_from(std::fs::metadata(path).unwrap().len() / 128).unwrap();
+    slots.occupy(&mut (0..most).map(Slot)).unwrap();
+    (0..most).any(|slot| slots.key(Slot(slot)).is_some_and(|found| found == *key))
+}
+
+async fn octets(store: &Store) -> Option<Bytes> {
+    let with = With { properties: true, body: true };
+    let found = store.read().await.unwrap().cards(BOOK, &[name()], with).await.unwrap().pop().unwrap();
+    found.map(|card| {
+        assert_eq!(card.properties.len(), 1);
+        card.body.unwrap()
+    })
+}
+
+#[tokio::test]
+async fn nothing_personal_is_readable_in_any_file() {
+    let room = tempfile::tempdir().unwrap();
+    let store = with_a_card(room.path()).await;
+    let (_, key) = key_of_the_card(&store).await;
+    store.close(Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(raw(room.path()).len(), 2);
+    PERSONAL.iter().for_each(|text| assert_nowhere(room.path(), text.as_bytes()));
+    assert_nowhere(room.path(), key.as_bytes());
+    assert_nowhere(room.path(), &[7; 32]);
+    assert!(some_slot_holds(room.path(), &key), "the search would not find a key that is there");
+}
+
+#[tokio::test]
+async fn an_erased_contacts_key_is_in_no_file() {
+    let room = tempfile::tempdir().unwrap();
+    let store = with_a_card(room.path()).await;
+    let (slot, key) = key_of_the_card(&store).await;
+    commit(&store, Op::Card(CardOp::Remove { book: BOOK, name: name() })).await;
+    assert_eq!(octets(&store).await, None);
+    assert_eq!(store.count(Table::Doomed).await.unwrap(), 1);
+    assert_eq!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap(), 1);
+    assert_eq!(store.count(Table::Doomed).await.unwrap(), 0);
+    assert_eq!(store.count(Table::Erased).await.unwrap(), 1);
+    assert!(store.sealer.slots().is_free(slot));
+    store.close(Timestamp::UNIX_EPOCH).await.unwrap();
+    drop(store);
+    assert!(!some_slot_holds(room.path(), &key));
+    PERSONAL.iter().for_each(|text| assert_nowhere(room.path(), text.as_bytes()));
+}
+
+#[tokio::test]
+async fn what_a_killed_server_condemned_is_overwritten_at_the_next_start() {
+    let room = tempfile::tempdir().unwrap();
+    let store = with_a_card(room.path()).await;
+    let (_, key) = key_of_the_card(&store).await;
+    commit(&store, Op::Card(CardOp::Remove { book: BOOK, name: name() })).await;
+    drop(store);
+    assert!(some_slot_holds(room.path(), &key));
+    drop(on_disk(room.path()).await);
+    assert!(!some_slot_holds(room.path(), &key));
+}
+
+#[tokio::test]
+async fn a_contact_with_another_key_is_whole_and_its_first_key_is_gone() {
+    let room = tempfile::tempdir().unwrap();
+    let store = with_a_card(room.path()).await;
+    let (_, first) = key_of_the_card(&store).await;
+    commit(&store, Op::Card(CardOp::Rekey { book: BOOK, name: name() })).await;
+    store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap();
+    let (_, second) = key_of_the_card(&store).await;
+    assert!(first != second);
+    assert_eq!(octets(&store).await, Some(body("two")));
+    commit(&store, put("three")).await;
+    assert_eq!(octets(&store).await, Some(body("three")));
+    store.close(Timestamp::UNIX_EPOCH).await.unwrap();
+    drop(store);
+    assert!(!some_slot_holds(room.path(), &first) && some_slot_holds(room.path(), &second));
+}
+
+#[tokio::test]
+async fn an_account_that_goes_takes_every_key_along() {
+    let room = tempfile::tempdir().unwrap();
+    let store = with_a_card(room.path()).await;
+    let account = store.read().await.unwrap().accounts().await.unwrap().pop().unwrap();
+    commit(&store, Op::Account(AccountOp::Remove(account))).await;
+    loop {
+        let condemned = store.condemned().await.unwrap();
+        if condemned.is_empty() {
+            break;
+        }
+        for id in condemned {
+            while store.purge_step(id, Timestamp::UNIX_EPOCH).await.unwrap() {}
+        }
+    }
+    store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap();
+    // The installation's own key is left, and nothing of the account in any table but the ledger.
+    for table in Table::ALL {
+        let rows = match table {
+            Table::Installation => 2,
+            Table::Slot => 1,
+            Table::Erased => 4,
+            _ => 0,
+        };
+        assert_eq!(store.count(table).await.unwrap(), rows, "{table:?}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_were_swapped_are_noticed() {
+    let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+    let (store, _) = furnished_on(&engine, &medium).await;
+    let rows = rows_of(&engine).await;
+    for (key, value) in &rows {
+        let table = Table::of(key[0]).unwrap();
+        let others = rows.iter().filter(|(other, _)| other[0] == key[0] && other != key);
+        for (other, foreign) in others {
+            // Counters alone are the engine's, and log rows are bound to their collection.
+            let same_log = table == Table::Change && keys::owner(key) == keys::owner(other);
+            if table == Table::Revision || same_log || value == foreign {
+                continue;
+            }
+            set(&engine, key, Some(foreign)).await;
+            assert!(!store.check().await.unwrap().faults.is_empty(), "{table:?}");
+            set(&engine, key, Some(value)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_master_key_opens_nothing() {
+    let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+    furnished_on(&engine, &medium).await;
+    let wrong = KeyFile::new(medium.clone(), vec![MasterKey::new([8; 32])]);
+    let opened = Store::open(engine.clone(), wrong, Arc::new(Random), Timestamp::UNIX_EPOCH).await;
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("master key") && !error.contains('\n'), "{error}");
+    let foreign = MemoryMedium::new();
+    drop(open(&Arc::new(MemoryEngine::new()), &foreign).await.unwrap());
+    assert!(open(&engine, &foreign).await.is_err());
+    assert!(open(&engine, &MemoryMedium::new()).await.is_err());
+    assert!(open(&engine, &medium).await.is_ok());
+}
