@@ -247,7 +247,7 @@ impl Day<'_> {
 
     async fn work(&mut self) -> Done {
         self.step += 1;
-        match self.dice.roll(20) {
+        match self.dice.roll(22) {
             0..=8 => self.put().await,
             9 | 10 => self.delete().await,
             11 | 12 => self.transfer(Verb::Move).await,
@@ -256,6 +256,7 @@ impl Day<'_> {
             16 => self.create().await,
             17 => self.transfer_book(Verb::Move).await,
             18 => self.transfer_book(Verb::Copy).await,
+            20 | 21 => self.erase().await,
             _ => self.delete_book().await,
         }
     }
@@ -279,6 +280,11 @@ impl Day<'_> {
             book.cards.insert(file, Card { body, etag, properties });
         }
         self.learn(answer, vec![after])
+    }
+
+    async fn erase(&mut self) -> Done {
+        let answer = self.service.erase_now().await.map_err(Stop::Failed);
+        self.learn(answer, vec![self.home.clone()])
     }
 
     async fn delete(&mut self) -> Done {

@@ -156,13 +156,18 @@ impl Service {
         }
     }
 
+    /// Overwrites the keys of what was erased so far; answers how many.
+    pub async fn erase_now(&self) -> Result<usize, Fault> {
+        self.store.erase_condemned(self.clock.now()).await.map_err(fault)
+    }
+
     /// Overwrites the keys of what was erased, soon after; runs until dropped.
     pub async fn erase(&self) {
         loop {
             self.store.erasing_wanted().await;
             // Whoever still reads from a snapshot in which it was there may finish.
             tokio::time::sleep(ERASE_AFTER).await;
-            if let Err(error) = self.store.erase_condemned(self.clock.now()).await {
+            if let Err(error) = self.erase_now().await {
                 tracing::error!(%error, "keys of what was erased could not be overwritten yet");
                 tokio::time::sleep(ERASE_AGAIN).await;
                 self.store.erase_again();
