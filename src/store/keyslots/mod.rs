@@ -247,7 +247,8 @@ impl KeySlots {
         Self::create_with(medium, master, installation, entropy, layout::SLOTS)
     }
 
-    fn create_with(
+    /// Lays a file with extents of so many slots (a power of two), for tests that want few.
+    pub(crate) fn create_with(
         medium: Box<dyn Medium>,
         master: &MasterKey,
         installation: [u8; 16],

@@ -130,7 +130,7 @@ fn creation_can_be_done_again() {
 
 #[test]
 fn growth_loses_nothing() {
-    for (piece, seeds) in [(0, SEEDS), (500, SEEDS), (40, 5)] {
+    for (piece, seeds) in [(0, SEEDS), (500, 20), (40, 2)] {
         let (base, live) = prepared(piece, FEW as usize);
         let grown = Mutex::new(None);
         let work = |medium: Faulty| {
@@ -156,7 +156,7 @@ fn growth_loses_nothing() {
 
 #[test]
 fn destroying_takes_those_keys_and_no_other() {
-    for (piece, seeds) in [(0, SEEDS), (20, SEEDS)] {
+    for (piece, seeds) in [(0, SEEDS), (20, 20)] {
         let (base, live) = prepared(piece, FEW as usize + 6);
         let dead = [1_usize, 2, 9, 18];
         let numbers: Vec<Slot> = dead.iter().map(|at| live[*at].0).collect();
@@ -209,12 +209,12 @@ fn installed_keys_are_there_once_it_is_said() {
         let all = [live.clone(), pairs].concat();
         reopened(&medium, &[master(1)], &all);
     };
-    at_every_operation(&base, SEEDS, work, check);
+    at_every_operation(&base, 50, work, check);
 }
 
 #[test]
 fn a_rotation_finishes_whatever_happens() {
-    for (piece, seeds) in [(0, SEEDS), (100, 20)] {
+    for (piece, seeds) in [(0, SEEDS), (100, 4)] {
         let (base, live) = prepared(piece, FEW as usize + 6);
         let both = [master(2), master(1)];
         let work = |medium: Faulty| {
@@ -271,7 +271,7 @@ fn a_rotation_may_be_given_up_for_another() {
 
 #[test]
 fn healing_loses_nothing() {
-    let (base, live) = prepared(20, FEW as usize + 6);
+    let (base, live) = prepared(30, FEW as usize + 6);
     // One copy of every slot is rotten.
     for slot in 0..2 * FEW {
         let side = if slot % 3 == 0 { FEW } else { 0 };
@@ -290,7 +290,7 @@ fn healing_loses_nothing() {
         reopened(&medium, &[master(1)], &live);
         assert_whole(&reopened(&medium, &[master(1)], &live), &live);
     };
-    at_every_operation(&base, 20, work, check);
+    at_every_operation(&base, 5, work, check);
 }
 
 #[test]
