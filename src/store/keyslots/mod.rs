@@ -48,8 +48,9 @@
 //!
 //! # What the order of writing is for
 //!
-//! Nothing is written to both copies of anything without a sync between, so a power failure, and a
-//! disk that spoils the sectors around a write, leave one copy whole. Free slots hold random keys
+//! Once an extent is there, no two copies of anything in it, or of the header, are written without
+//! a sync between, so a power failure, and a disk that spoils the sectors around a write, leave one
+//! copy whole. Free slots hold random keys
 //! already: a new object's key is durable before the object is. A new extent is durable before a
 //! slot of it is handed out. A destroyed slot gets a new key in both copies before `destroy`
 //! answers. A rotation names the next master key in both headers, wraps each extent anew (copy A,
@@ -246,7 +247,8 @@ impl KeySlots {
         Self::create_with(medium, master, installation, entropy, layout::SLOTS)
     }
 
-    fn create_with(
+    /// Lays a file with extents of so many slots (a power of two), for tests that want few.
+    pub(crate) fn create_with(
         medium: Box<dyn Medium>,
         master: &MasterKey,
         installation: [u8; 16],

@@ -66,23 +66,28 @@ impl Wrapper {
     /// What a copy is bound to: a key moved to another slot does not open.
     fn place(&self, slot: u32, epoch: u16, version: u16) -> Aad<[u8; 24]> {
         let mut bytes = [0; 24];
-        let parts = self.installation.into_iter().chain(slot.to_be_bytes());
-        let parts = parts.chain(epoch.to_be_bytes()).chain(version.to_be_bytes());
-        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        let mut rest = bytes.as_mut_slice();
+        put(&mut rest, &self.installation);
+        put(&mut rest, &slot.to_be_bytes());
+        put(&mut rest, &epoch.to_be_bytes());
+        put(&mut rest, &version.to_be_bytes());
         Aad::from(bytes)
     }
 
-    pub(super) fn wrap(&self, filled: &Filled, nonce: [u8; NONCE]) -> Result<Wrapped, KeySlotsError> {
+    pub(super) fn wrap(&self, filled: &Filled, nonce: &[u8; NONCE]) -> Result<Wrapped, KeySlotsError> {
         let epoch = self.naming.epoch;
         let place = self.place(filled.slot, epoch, filled.version);
         let mut key = filled.key;
-        let nonce_given = Nonce::assume_unique_for_key(nonce);
-        let tag = self.cipher.seal_in_place_separate_tag(nonce_given, place, &mut key);
+        let once = Nonce::assume_unique_for_key(*nonce);
+        let tag = self.cipher.seal_in_place_separate_tag(once, place, &mut key);
         let tag = tag.map_err(|_| cipher_failed())?;
-        let parts = epoch.to_be_bytes().into_iter().chain(filled.version.to_be_bytes());
-        let parts = parts.chain(nonce).chain(key).chain(tag.as_ref().iter().copied());
         let mut wrapped = [0; SLOT];
-        wrapped.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        let mut rest = wrapped.as_mut_slice();
+        put(&mut rest, &epoch.to_be_bytes());
+        put(&mut rest, &filled.version.to_be_bytes());
+        put(&mut rest, nonce);
+        put(&mut rest, &key);
+        put(&mut rest, tag.as_ref());
         Ok(wrapped)
     }
 
@@ -100,6 +105,14 @@ impl Wrapper {
         let key = *opened.first_chunk()?;
         wipe(&mut sealed);
         Some(Filled { slot, version, key })
+    }
+}
+
+/// Puts bytes in front of the rest, which has room for them.
+fn put(rest: &mut &mut [u8], bytes: &[u8]) {
+    if let Some((to, after)) = std::mem::take(rest).split_at_mut_checked(bytes.len()) {
+        to.copy_from_slice(bytes);
+        *rest = after;
     }
 }
 

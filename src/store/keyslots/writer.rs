@@ -64,7 +64,7 @@ impl Writer {
         self.entropy.fill(&mut nonces)?;
         let (nonces, _) = nonces.as_chunks::<NONCE>();
         let pairs = filled.iter().zip(nonces);
-        pairs.map(|(filled, nonce)| Ok((filled.slot, wrapper.wrap(filled, *nonce)?))).collect()
+        pairs.map(|(filled, nonce)| Ok((filled.slot, wrapper.wrap(filled, nonce)?))).collect()
     }
 
     /// The key in a copy, whichever master key wrapped it.
@@ -166,7 +166,8 @@ impl Writer {
             next.0 == one.0 + 1 && !next.0.is_multiple_of(self.header.slots)
         };
         for run in list.chunk_by(follows) {
-            let bytes: Vec<u8> = run.iter().flat_map(|(_, wrapped)| *wrapped).collect();
+            let mut bytes = Vec::with_capacity(run.len() * SLOT);
+            run.iter().for_each(|(_, wrapped)| bytes.extend_from_slice(wrapped));
             if let Some((slot, _)) = run.first() {
                 self.write(self.header.place(*slot, side), &bytes)?;
             }
