@@ -12,6 +12,7 @@ use super::derive::{Derivation, Halt};
 use super::engine::Outcome;
 use super::keys::Hash;
 use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
+use super::search::touched;
 use super::{Store, StoreError, calls};
 
 crate::hidden!(NewCard);
@@ -301,8 +302,12 @@ impl Store {
             // A snapshot pins pages, so it goes before the commit that may free them.
             drop(snapshot);
             calls::bump();
+            let touched = touched(&batch);
             match self.engine.commit(batch).await.map_err(StoreError::from)? {
-                Outcome::Applied(_) => return Ok(committed),
+                Outcome::Applied(_) => {
+                    self.indexes().touch(touched);
+                    return Ok(committed);
+                }
                 Outcome::Moved => continue,
             }
         }

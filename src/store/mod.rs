@@ -23,6 +23,7 @@ pub mod purge;
 pub mod query;
 pub mod rows;
 pub mod seal;
+pub mod search;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,7 @@ struct MarkRow {
 pub struct Store {
     engine: Arc<dyn Engine>,
     sealer: Arc<Sealer>,
+    indexes: Arc<search::Indexes>,
 }
 
 impl Store {
@@ -107,7 +109,7 @@ impl Store {
         if row.format > FORMAT {
             return Err(StoreError::TooNew { found: row.format });
         }
-        Ok(Self { engine, sealer: Arc::new(Sealer::new(&row.secret)) })
+        Ok(Self { engine, sealer: Arc::new(Sealer::new(&row.secret)), indexes: Arc::default() })
     }
 
     /// A view of everything as of now.
