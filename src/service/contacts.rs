@@ -91,7 +91,9 @@ impl Service {
                 None => Matching::Unknown,
             };
             match indexed {
-                Matching::Found(members, truncated) => break (reader, id, collection, Some((members, truncated))),
+                Matching::Found(members, truncated) => {
+                    break (reader, id, collection, Some((members, truncated)));
+                }
                 Matching::Newer if rounds.next().is_some() => {}
                 Matching::Newer | Matching::Unknown => break (reader, id, collection, None),
             }

@@ -124,3 +124,94 @@ impl Service {
 fn passes(error: &StoreError) -> bool {
     matches!(error, StoreError::Engine(EngineError::Full | EngineError::Failed(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{alice, card, name, service};
+    use super::*;
+    use crate::domain::filter::{Filter, MatchKind, PropertyCondition, PropertyFilter, Test, TextMatch};
+    use crate::service::place::Place;
+
+    async fn found(service: &Service, caller: &Caller, text: &str) -> Vec<String> {
+        let hits = service.search(caller, text, Mode::Substring, 10).await.unwrap();
+        hits.iter().map(|hit| format!("{}/{}", hit.book_name.as_str(), hit.name.as_str())).collect()
+    }
+
+    #[tokio::test]
+    async fn all_books_are_searched_and_only_ones_own() {
+        let service = service().await;
+        let caller = alice(&service).await;
+        let other = name("other");
+        service.create_book(&caller, &caller.name, &other, Vec::new(), Vec::new()).await.unwrap();
+        for indexed in [false, true] {
+            for (book, file, text) in
+                [("contacts", "a", "Jörg Wolf"), ("other", "b", "Georg Jorgensen"), ("other", "c", "Anna")]
+            {
+                service.store_card(&caller, book, file, card(file, text)).await.unwrap();
+            }
+            if indexed {
+                service.index_all().await.unwrap();
+                assert_eq!(service.store.indexes().size().cards, 3);
+            }
+            assert_eq!(found(&service, &caller, "jorg").await, ["contacts/a", "other/b"]);
+            assert_eq!(found(&service, &caller, "ANN").await, ["other/c"]);
+            assert!(found(&service, &caller, " ").await.is_empty());
+            let one = service.search(&caller, "r", Mode::Substring, 1).await.unwrap();
+            assert_eq!(one.len(), 1);
+            assert_eq!(format!("{one:?}"), "[Hit(…)]");
+        }
+        let stranger = Caller { home: CollectionId::from_bytes([9; 16]), ..caller.clone() };
+        assert!(found(&service, &stranger, "jorg").await.is_empty());
+
+        // Cards and books that go are found no more, and nothing is kept of them.
+        let gone = Place::Card(caller.name.clone(), name("contacts"), name("a"));
+        service.delete(&caller, &gone, Vec::new()).await.unwrap();
+        assert_eq!(found(&service, &caller, "jorg").await, ["other/b"]);
+        service.delete(&caller, &Place::Book(caller.name.clone(), other), Vec::new()).await.unwrap();
+        assert!(found(&service, &caller, "jorg").await.is_empty());
+        service.purge_all().await.unwrap();
+        assert_eq!(service.store.indexes().size().cards, 0);
+    }
+
+    /// Whoever has written finds it, however far the index is, while others write.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_writer_finds_what_it_wrote() {
+        let service = service().await;
+        let caller = alice(&service).await;
+        let upkeep = tokio::spawn({
+            let service = service.clone();
+            async move { service.index().await }
+        });
+        let writers = (0..4).map(|writer| {
+            let (service, caller) = (service.clone(), caller.clone());
+            tokio::spawn(async move {
+                for at in 0..60 {
+                    let file = format!("{writer}-{at}");
+                    let text = format!("Anna{writer}x{at}y");
+                    service.store_card(&caller, "contacts", &file, card(&file, &text)).await.unwrap();
+                    let texts = vec![TextMatch {
+                        text: text.to_uppercase(),
+                        collation: crate::domain::collation::Collation::UnicodeCasemap,
+                        kind: MatchKind::Contains,
+                        negate: false,
+                    }];
+                    let condition =
+                        PropertyCondition::Defined { test: Test::AllOf, texts, parameters: Vec::new() };
+                    let properties = vec![PropertyFilter { name: "FN".into(), condition }];
+                    let filter = Filter { test: Test::AllOf, properties };
+                    let book = name("contacts");
+                    let matches = service.query(&caller, &caller.name, &book, filter, None).await.unwrap();
+                    assert_eq!(matches.names, [name(&file)]);
+                    assert_eq!(found(&service, &caller, &text).await, [format!("contacts/{file}")]);
+                    if at % 10 == 0 {
+                        service.index_all().await.unwrap();
+                    }
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        upkeep.abort();
+    }
+}

@@ -62,7 +62,9 @@ fn append(field: Field, text: &str, end: usize, out: &mut Vec<u8>) -> bool {
 /// The folded FN of an entry, which answers are sorted by.
 pub fn formatted(entry: &[u8]) -> &[u8] {
     match entry.split_first() {
-        Some((tag, rest)) if *tag == Field::Formatted as u8 => rest.get(..text_end(rest, 0)).unwrap_or_default(),
+        Some((tag, rest)) if *tag == Field::Formatted as u8 => {
+            rest.get(..text_end(rest, 0)).unwrap_or_default()
+        }
         _ => &[],
     }
 }

@@ -17,7 +17,7 @@ pub use needles::{Needle, Needles};
 pub use terms::{Mode, Terms};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What a text of an entry is, in the order in which an entry holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +81,8 @@ struct Fields(u16);
 
 impl Fields {
     const ALL: Self = Self(u16::MAX);
-    const NAMES: Self = Self::one(Field::Formatted).and(Self::one(Field::Name)).and(Self::one(Field::Nickname));
+    const NAMES: Self =
+        Self::one(Field::Formatted).and(Self::one(Field::Name)).and(Self::one(Field::Nickname));
     const PHONES: Self = Self::one(Field::Phone).and(Self::one(Field::Digits));
 
     const fn one(field: Field) -> Self {

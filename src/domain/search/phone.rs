@@ -12,7 +12,8 @@ const MOST: usize = 20;
 /// calls, a trunk zero in brackets behind a country code, and what follows the number.
 pub(super) fn digits(value: &[u8]) -> Option<Vec<u8>> {
     let value = value.strip_prefix(b"tel:").unwrap_or(value).trim_ascii();
-    let number = value.split(|octet| *octet == b';' || octet.is_ascii_alphabetic()).next().unwrap_or_default();
+    let number =
+        value.split(|octet| *octet == b';' || octet.is_ascii_alphabetic()).next().unwrap_or_default();
     let mut digits = Vec::with_capacity(number.len());
     let mut rest = number;
     while let Some((octet, after)) = rest.split_first() {

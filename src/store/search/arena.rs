@@ -160,7 +160,8 @@ impl Arena {
     pub(super) fn remove(&mut self, member: &Hash) {
         let place = self.place(member);
         let at = self.by_member.get(place).map(|at| *at as usize);
-        let Some(at) = at.filter(|at| self.entries.get(*at).is_some_and(|entry| entry.member == *member)) else {
+        let Some(at) = at.filter(|at| self.entries.get(*at).is_some_and(|entry| entry.member == *member))
+        else {
             return;
         };
         self.by_member.remove(place);
@@ -170,10 +171,12 @@ impl Arena {
         }
         if let Some(entry) = self.entries.get_mut(at) {
             self.partial -= usize::from(entry.state == State::Partial);
-            *entry = Entry { start: entry.start, member: [0; 16], contact: [0; 16], kib: 0, state: State::Gone };
+            *entry =
+                Entry { start: entry.start, member: [0; 16], contact: [0; 16], kib: 0, state: State::Gone };
         }
         self.gone += end - start;
-        if self.gone > CROWDED.max(self.text.len() / 2) || self.entries.len() > 64 + 2 * self.by_member.len() {
+        if self.gone > CROWDED.max(self.text.len() / 2) || self.entries.len() > 64 + 2 * self.by_member.len()
+        {
             self.compact();
         }
     }
@@ -276,6 +279,12 @@ impl Arena {
     /// How many octets a search passes over.
     pub(super) fn text_len(&self) -> usize {
         self.text.len()
+    }
+
+    /// Whether these octets are anywhere.
+    #[cfg(test)]
+    pub(super) fn holds(&self, octets: &[u8]) -> bool {
+        memchr::memmem::find(&self.text, octets).is_some()
     }
 
     /// How much memory all of it takes.

@@ -328,13 +328,14 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Ranked>, StoreError> {
         let asked = terms.clone();
-        let mut found = match self.ask(reader, book, true, move |arena| Some(arena.search(&asked, limit))).await? {
-            Found::There((mut found, partial)) => {
-                found.extend(reader.ranked(book.0, &partial, terms).await?);
-                found
-            }
-            _ => reader.all_ranked(book.0, terms.clone(), limit).await?,
-        };
+        let mut found =
+            match self.ask(reader, book, true, move |arena| Some(arena.search(&asked, limit))).await? {
+                Found::There((mut found, partial)) => {
+                    found.extend(reader.ranked(book.0, &partial, terms).await?);
+                    found
+                }
+                _ => reader.all_ranked(book.0, terms.clone(), limit).await?,
+            };
         Ranked::best(&mut found, limit);
         Ok(found)
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::domain::id::{CollectionId, ContactId, Revision};
 use crate::domain::search::{Terms, entry};
 
+use super::super::StoreError;
 use super::super::engine::Extent;
 use super::super::keys::{self, Hash, Table};
 use super::super::query::{BODY_BYTES, Reader, With};
 use super::super::rows::{self, ChangeRow, CollectionRow};
-use super::super::StoreError;
 use super::Accept;
 use super::arena::{Arena, Candidate, Made, Ranked};
 
