@@ -261,7 +261,7 @@ impl Arena {
             if let Some(entry) = self.entries.get(at as usize).filter(|entry| entry.state == State::Whole) {
                 let found = Ranked::of(terms, self.entry_at(at as usize), entry.contact, entry.member);
                 best.extend(found);
-                if best.len() > 256 + 2 * limit {
+                if best.len() > limit.saturating_mul(2).saturating_add(256) {
                     Ranked::best(&mut best, limit);
                 }
             }

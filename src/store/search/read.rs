@@ -184,7 +184,7 @@ impl Reader {
         self.fold(range, Extent::Many, Vec::new(), move |found, key, value| {
             if let (Some(contact), Some((member, card))) = (keys::item(key), opened(value)?) {
                 found.extend(ranked(&terms, card, contact, member));
-                if found.len() > 256 + 2 * limit {
+                if found.len() > limit.saturating_mul(2).saturating_add(256) {
                     Ranked::best(found, limit);
                 }
             }

@@ -194,7 +194,7 @@ proptest! {
         prop_assert!(arena.text_len() <= 2 * bytes + (4 << 10) + 61, "{} for {}", arena.text_len(), bytes);
         for wanted in ["a", "bc", "dda"] {
             let terms = Terms::parse(wanted, Mode::Substring).unwrap();
-            let (found, _) = arena.search(&terms, usize::MAX / 4);
+            let (found, _) = arena.search(&terms, usize::MAX);
             let mut found: Vec<u8> = found.iter().map(|ranked| ranked.contact[0]).collect();
             found.sort_unstable();
             let expected: Vec<u8> = model.iter().filter(|(_, text)| text.contains(wanted)).map(|(at, _)| *at).collect();
@@ -219,11 +219,7 @@ async fn an_index_that_is_ahead_asks_for_a_newer_snapshot() {
     let at = (book(), revision(&store, &old).await);
     let unknown = store.matching(&old, at, &named("anna"), &accept, None).await.unwrap();
     assert!(matches!(unknown, Matching::Unknown));
-    assert_eq!(
-        store.indexes().take_behind().len(),
-        3,
-        "it was asked for, and both books and their home changed"
-    );
+    assert_eq!(store.indexes().take_behind().len(), 2, "the home has changed, and the book was asked for");
     put(&store, "a", card("Anna")).await;
     store.refresh_index(book()).await.unwrap();
     let newer = store.matching(&old, at, &named("anna"), &accept, None).await.unwrap();
