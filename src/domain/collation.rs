@@ -111,17 +111,20 @@ fn ascii_fold(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// RFC 5051 §2: each character to its titlecase by the one-to-one mapping, then decomposed,
-/// compatibility decompositions included, until nothing is left to decompose.
+/// RFC 5051 §2, character by character.
 fn unicode_fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len() + text.len() / 4);
-    for character in text.chars() {
-        match character {
-            ascii if ascii.is_ascii() => folded.push(ascii.to_ascii_uppercase()),
-            other => decompose_compatible(titlecase(other), |part| folded.push(part)),
-        }
-    }
+    text.chars().for_each(|character| casemap(character, |part| folded.push(part)));
     folded
+}
+
+/// RFC 5051 §2: a character to its titlecase by the one-to-one mapping, then decomposed,
+/// compatibility decompositions included, until nothing is left to decompose.
+pub(super) fn casemap(character: char, mut each: impl FnMut(char)) {
+    match character {
+        ascii if ascii.is_ascii() => each(ascii.to_ascii_uppercase()),
+        other => decompose_compatible(titlecase(other), each),
+    }
 }
 
 /// Simple_Titlecase_Mapping of UnicodeData.txt. It is the one-to-one upper case except for the

@@ -6,5 +6,6 @@ pub mod convert;
 pub mod filter;
 mod hidden;
 pub mod id;
+pub mod search;
 pub mod token;
 pub mod vcard;

@@ -136,6 +136,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     helpers.spawn(purge(opened.service.clone()));
     let service = opened.service.clone();
     helpers.spawn(async move { service.erase().await });
+    helpers.spawn(index(opened.service.clone()));
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -207,6 +208,12 @@ async fn demo_data(opened: &Opened, demo: bool) -> Result<&'static str, BootErro
 async fn purge(service: Arc<Service>) {
     let fault = service.purge().await;
     tracing::error!(%fault, "what deleted address books left is not cleared until the next start");
+}
+
+/// Keeps the search indexes, at the pace of the service.
+async fn index(service: Arc<Service>) {
+    let fault = service.index().await;
+    tracing::error!(%fault, "searching reads every card until the next start");
 }
 
 /// The line that says where the server is, now that it accepts connections.

@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use crate::domain::filter::Filter;
 use crate::domain::id::{ContactId, MemberName, UserName};
+use crate::domain::search::Needles;
 use crate::domain::vcard::admit;
 use crate::store::commit::{CardOp, NewCard, Op};
 use crate::store::query::With;
+use crate::store::search::Matching;
 
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
@@ -17,6 +19,9 @@ use super::{Answer, Service};
 
 /// A card's place, by its names.
 pub type CardPlace<'a> = (&'a UserName, &'a MemberName, &'a MemberName);
+
+/// How often a query takes a newer snapshot because the index went on meanwhile.
+const ROUNDS: usize = 3;
 
 impl Service {
     /// A book and those of its members that are asked for.
@@ -70,12 +75,33 @@ impl Service {
             return Err(Refusal::BadLimit.into());
         }
         let home = self.readable_home(caller, owner)?;
-        let reader = self.store.read().await?;
-        let id = book_id(&reader, home, book).await?;
-        let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+        let needles = Needles::of(&filter);
         let compiled = filter.compile();
-        let accept = Box::new(move |body: &[u8]| compiled.matches(body));
-        let (members, truncated) = reader.matching(id, accept, limit).await?;
+        let accept = |body: &[u8]| compiled.matches(body);
+        let mut rounds = 0..ROUNDS;
+        let (reader, id, collection, found) = loop {
+            let reader = self.store.read().await?;
+            let id = book_id(&reader, home, book).await?;
+            let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+            let indexed = match &needles {
+                Some(needles) => {
+                    let book = (id, collection.revision);
+                    self.store.matching(&reader, book, needles, &accept, limit).await?
+                }
+                None => Matching::Unknown,
+            };
+            match indexed {
+                Matching::Found(members, truncated) => {
+                    break (reader, id, collection, Some((members, truncated)));
+                }
+                Matching::Newer if rounds.next().is_some() => {}
+                Matching::Newer | Matching::Unknown => break (reader, id, collection, None),
+            }
+        };
+        let (members, truncated) = match found {
+            Some(found) => found,
+            None => reader.matching(id, Box::new(move |body: &[u8]| compiled.matches(body)), limit).await?,
+        };
         let cards = reader.cards_of(id, &members, With::default()).await?;
         let named = |card: crate::store::query::Card| MemberName::parse(&card.row.name);
         let names = cards.into_iter().flatten().map(named).collect::<Result<Vec<_>, _>>();

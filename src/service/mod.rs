@@ -3,7 +3,8 @@
 //!
 //! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
-//! `sign_in.rs` (who is asking), `admin.rs` (what the command line asks), `demo/` (made-up data).
+//! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
+//! `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub mod place;
 mod principals;
 pub mod refusal;
 mod resolve;
+pub mod search;
 pub mod sign_in;
 mod sync;
 pub mod transfer;
@@ -148,6 +150,7 @@ impl Service {
                 return Ok(());
             }
             for id in condemned {
+                self.store.indexes().forget(id);
                 while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.
                     tokio::task::yield_now().await;

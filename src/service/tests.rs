@@ -49,7 +49,7 @@ impl Entropy for Counting {
     }
 }
 
-async fn service() -> Arc<Service> {
+pub(super) async fn service() -> Arc<Service> {
     service_over(Arc::new(MemoryEngine::new())).await
 }
 
@@ -119,23 +119,29 @@ async fn sign_in(service: &Service, user: &str, password: &str) -> Result<Caller
     service.sign_in(credentials, HERE).await
 }
 
-async fn alice(service: &Service) -> Caller {
+pub(super) async fn alice(service: &Service) -> Caller {
     let name = UserName::parse("alice").unwrap();
     let profile = admin::Profile { email: None, display_name: None, admin: false };
     service.add_user(&name, profile, Some("secret".into())).await.unwrap();
     sign_in(service, "Alice", "secret").await.unwrap()
 }
 
-fn name(text: &str) -> MemberName {
+pub(super) fn name(text: &str) -> MemberName {
     MemberName::parse(text).unwrap()
 }
 
-fn card(uid: &str, text: &str) -> Bytes {
+pub(super) fn card(uid: &str, text: &str) -> Bytes {
     format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nFN:{text}\r\nN:{text};;;;\r\nEND:VCARD\r\n").into()
 }
 
 impl Service {
-    async fn store_card(&self, caller: &Caller, book: &str, file: &str, body: Bytes) -> Answer<view::Stored> {
+    pub(super) async fn store_card(
+        &self,
+        caller: &Caller,
+        book: &str,
+        file: &str,
+        body: Bytes,
+    ) -> Answer<view::Stored> {
         self.put(caller, (&caller.name, &name(book), &name(file)), body, Vec::new()).await
     }
 

@@ -12,6 +12,7 @@ use super::derive::{Derivation, Halt};
 use super::engine::Outcome;
 use super::keys::Hash;
 use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
+use super::search::touched;
 use super::{Store, StoreError, calls};
 
 crate::hidden!(NewCard);
@@ -312,10 +313,12 @@ impl Store {
             // A snapshot pins pages, so it goes before the commit that may free them.
             drop(snapshot);
             calls::bump();
+            let touched = touched(&batch);
             taken.sent();
             match self.engine.commit(batch).await.map_err(StoreError::from)? {
                 Outcome::Applied(_) => {
                     taken.kept();
+                    self.indexes().touch(touched);
                     if erases(commit) {
                         self.eraser.wake();
                     }

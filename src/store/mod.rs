@@ -26,6 +26,7 @@ pub mod purge;
 pub mod query;
 pub mod rows;
 pub mod seal;
+pub mod search;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -127,6 +128,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     sealer: Arc<Sealer>,
     eraser: Arc<Eraser>,
+    indexes: Arc<search::Indexes>,
 }
 
 impl Store {
@@ -158,7 +160,8 @@ impl Store {
         };
         drop(snapshot);
         let sealer = Sealer::new(laid.hashes, laid.slots, entropy.as_ref(), null)?;
-        let store = Self { engine, sealer: Arc::new(sealer), eraser: Arc::new(Eraser::default()) };
+        let store =
+            Self { engine, sealer: Arc::new(sealer), eraser: Arc::default(), indexes: Arc::default() };
         store.occupy().await?;
         store.erase_condemned(at).await?;
         Ok(store)

@@ -1,0 +1,303 @@
+//! The entries of one book, one behind the other in one run of octets, so that a search is one pass
+//! at memory speed. An entry that goes is overwritten at once, and its room is taken back when half
+//! of the run is such rooms. Knows octets and members, and nothing of revisions.
+
+use crate::domain::search::{NOTHING, Needles, Terms, entry, formatted};
+
+use super::super::keys::Hash;
+
+crate::hidden!(Arena, Entry, Ranked);
+
+/// How many octets of a card are kept; a card with more, which few people have, is read whenever
+/// something is looked for.
+pub(super) const ENTRY: usize = 2 << 10;
+
+/// Below so many octets, room is not worth taking back.
+const CROWDED: usize = 4 << 10;
+
+/// A card that may be what is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) contact: [u8; 16],
+    pub(super) member: Hash,
+    /// At least the size of its stored octets.
+    pub(super) bytes: u64,
+}
+
+/// A card that is what was searched for. Sorts by how well it fits, then by name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ranked {
+    /// How well it fits; less is better.
+    pub rank: u32,
+    /// Its folded name, to sort by.
+    pub formatted: Box<[u8]>,
+    /// The contact.
+    pub contact: [u8; 16],
+    /// The member's name hash.
+    pub member: Hash,
+}
+
+impl Ranked {
+    /// Judges one entry.
+    pub(super) fn of(terms: &Terms, octets: &[u8], contact: [u8; 16], member: Hash) -> Option<Self> {
+        let rank = terms.rank(octets)?;
+        Some(Self { rank, formatted: formatted(octets).into(), contact, member })
+    }
+
+    /// Keeps the best.
+    pub(super) fn best(found: &mut Vec<Self>, limit: usize) {
+        found.sort_unstable();
+        found.truncate(limit);
+    }
+}
+
+/// A card made ready to be kept.
+pub(super) struct Made {
+    text: Vec<u8>,
+    whole: bool,
+    kib: u16,
+}
+
+impl Made {
+    /// Reads a card's octets.
+    pub(super) fn of(card: &[u8]) -> Self {
+        let mut text = Vec::new();
+        let whole = entry(card, ENTRY, &mut text);
+        Self { text, whole, kib: kib(card) }
+    }
+}
+
+/// In whole KiB, rounded up.
+fn kib(card: &[u8]) -> u16 {
+    u16::try_from((card.len() >> 10) + 1).unwrap_or(u16::MAX)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    /// Its card has more than is kept.
+    Partial,
+    Gone,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    member: Hash,
+    contact: [u8; 16],
+    start: u32,
+    kib: u16,
+    state: State,
+}
+
+impl Entry {
+    fn candidate(&self) -> Candidate {
+        Candidate { contact: self.contact, member: self.member, bytes: u64::from(self.kib) << 10 }
+    }
+}
+
+/// The entries of one book.
+#[derive(Default)]
+pub(super) struct Arena {
+    text: Vec<u8>,
+    /// In the order of `text`.
+    entries: Vec<Entry>,
+    /// The entries that are not gone, by member.
+    by_member: Vec<u32>,
+    /// How many octets belong to entries that are gone.
+    gone: usize,
+    partial: usize,
+}
+
+impl Arena {
+    /// Adds a card to an arena that is not in order yet; `order` must follow.
+    pub(super) fn fill(&mut self, member: Hash, contact: [u8; 16], card: &[u8]) {
+        // The octets are folded right where they stay.
+        let start = self.text.len();
+        let mut whole = entry(card, ENTRY, &mut self.text);
+        if u32::try_from(self.text.len()).is_err() {
+            self.text.truncate(start);
+            whole = false;
+        }
+        self.add(member, contact, start, whole, kib(card));
+    }
+
+    /// Puts what was filled in order.
+    pub(super) fn order(&mut self) {
+        let entries = &self.entries;
+        self.by_member = (0..).take(entries.len()).collect();
+        self.by_member.sort_unstable_by_key(|at| entries.get(*at as usize).map(|entry| entry.member));
+        self.text.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    /// Adds a card, or replaces it.
+    pub(super) fn put(&mut self, member: Hash, contact: [u8; 16], made: Made) {
+        self.remove(&member);
+        let start = self.text.len();
+        let fits = u32::try_from(start + made.text.len()).is_ok();
+        if fits {
+            grow(&mut self.text, made.text.len());
+            self.text.extend_from_slice(&made.text);
+        }
+        let place = self.place(&member);
+        let at = self.add(member, contact, start, made.whole && fits, made.kib);
+        grow(&mut self.by_member, 1);
+        self.by_member.insert(place.min(self.by_member.len()), at);
+    }
+
+    fn add(&mut self, member: Hash, contact: [u8; 16], start: usize, whole: bool, kib: u16) -> u32 {
+        let at = self.entries.len() as u32;
+        let state = if whole { State::Whole } else { State::Partial };
+        self.partial += usize::from(!whole);
+        grow(&mut self.entries, 1);
+        // Whoever adds has seen to it that the octets begin below 4 GiB.
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
+        self.entries.push(Entry { member, contact, start, kib, state });
+        at
+    }
+
+    /// Removes a card, if it is there, and overwrites what was kept of it.
+    pub(super) fn remove(&mut self, member: &Hash) {
+        let place = self.place(member);
+        let at = self.by_member.get(place).map(|at| *at as usize);
+        let Some(at) = at.filter(|at| self.entries.get(*at).is_some_and(|entry| entry.member == *member))
+        else {
+            return;
+        };
+        self.by_member.remove(place);
+        let (start, end) = self.bounds(at);
+        if let Some(text) = self.text.get_mut(start..end) {
+            text.fill(NOTHING);
+        }
+        if let Some(entry) = self.entries.get_mut(at) {
+            self.partial -= usize::from(entry.state == State::Partial);
+            *entry =
+                Entry { start: entry.start, member: [0; 16], contact: [0; 16], kib: 0, state: State::Gone };
+        }
+        self.gone += end - start;
+        if self.gone > CROWDED.max(self.text.len() / 2) || self.entries.len() > 64 + 2 * self.by_member.len()
+        {
+            self.compact();
+        }
+    }
+
+    /// Takes back the room of what is gone.
+    fn compact(&mut self) {
+        let mut arena = Self { partial: self.partial, ..Self::default() };
+        arena.text.reserve_exact(self.text.len() - self.gone);
+        arena.entries.reserve_exact(self.by_member.len());
+        for (at, entry) in self.entries.iter().enumerate() {
+            if entry.state != State::Gone {
+                let start = u32::try_from(arena.text.len()).unwrap_or(u32::MAX);
+                arena.text.extend_from_slice(self.entry_at(at));
+                arena.entries.push(Entry { start, ..*entry });
+            }
+        }
+        arena.order();
+        *self = arena;
+    }
+
+    /// Where in `by_member` a member is, or would be.
+    fn place(&self, member: &Hash) -> usize {
+        self.by_member
+            .partition_point(|at| self.entries.get(*at as usize).is_some_and(|entry| entry.member < *member))
+    }
+
+    fn bounds(&self, at: usize) -> (usize, usize) {
+        let start = |at: usize| self.entries.get(at).map_or(self.text.len(), |entry| entry.start as usize);
+        (start(at), start(at + 1))
+    }
+
+    fn entry_at(&self, at: usize) -> &[u8] {
+        let (start, end) = self.bounds(at);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Which entries hold one of the texts; gives up beyond `most`.
+    fn holding(&self, needles: &Needles, most: usize) -> Option<Vec<u32>> {
+        let mut found = Vec::new();
+        for needle in needles.iter() {
+            let mut from = 0;
+            let before = found.len();
+            while let Some(hit) = needle.next(&self.text, from) {
+                let at = self.entries.partition_point(|entry| entry.start as usize <= hit).saturating_sub(1);
+                found.push(at as u32);
+                if found.len() - before > most {
+                    return None;
+                }
+                from = self.bounds(at).1;
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Some(found)
+    }
+
+    /// The cards that may hold one of the texts, oldest contact first; `None` when they are so many
+    /// that reading all cards is quicker.
+    pub(super) fn candidates(&self, needles: &Needles) -> Option<Vec<Candidate>> {
+        let most = 64 + self.by_member.len() / 4;
+        let mut found = self.holding(needles, most)?;
+        if self.partial > 0 {
+            let partial = (0..).zip(&self.entries).filter(|(_, entry)| entry.state == State::Partial);
+            found.extend(partial.map(|(at, _): (u32, _)| at));
+            found.sort_unstable();
+            found.dedup();
+        }
+        if found.len() > most {
+            return None;
+        }
+        let entries = found.iter().filter_map(|at| self.entries.get(*at as usize));
+        let mut candidates: Vec<_> = entries.map(Entry::candidate).collect();
+        candidates.sort_unstable_by_key(|candidate| candidate.contact);
+        Some(candidates)
+    }
+
+    /// The best of what was searched for, and the cards of which more must be read to tell.
+    pub(super) fn search(&self, terms: &Terms, limit: usize) -> (Vec<Ranked>, Vec<Candidate>) {
+        let holding = self.holding(&terms.needles(), usize::MAX).unwrap_or_default();
+        let mut best = Vec::new();
+        for at in holding {
+            if let Some(entry) = self.entries.get(at as usize).filter(|entry| entry.state == State::Whole) {
+                let found = Ranked::of(terms, self.entry_at(at as usize), entry.contact, entry.member);
+                best.extend(found);
+                if best.len() > limit.saturating_mul(2).saturating_add(256) {
+                    Ranked::best(&mut best, limit);
+                }
+            }
+        }
+        Ranked::best(&mut best, limit);
+        let partial = self.entries.iter().filter(|entry| entry.state == State::Partial);
+        (best, partial.map(Entry::candidate).collect())
+    }
+
+    /// How many cards there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_member.len()
+    }
+
+    /// How many octets a search passes over.
+    pub(super) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether these octets are anywhere.
+    #[cfg(test)]
+    pub(super) fn holds(&self, octets: &[u8]) -> bool {
+        memchr::memmem::find(&self.text, octets).is_some()
+    }
+
+    /// How much memory all of it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.by_member.capacity() * size_of::<u32>()
+    }
+}
+
+/// Makes room, an eighth more than there is at least: doubling would leave half of it unused.
+fn grow<T>(vec: &mut Vec<T>, more: usize) {
+    if vec.capacity() - vec.len() < more {
+        vec.reserve_exact(more.max(vec.len() / 8).max(8));
+    }
+}
