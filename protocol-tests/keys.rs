@@ -137,7 +137,8 @@ fn without_its_master_key_a_store_stays_shut_and_says_what_to_do() {
     run(&data, &["check"], "");
     let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
     let (mut before, mut after) = (names(&before), names(&files(&data)));
-    (before.sort(), after.sort());
+    before.sort();
+    after.sort();
     assert_eq!(before, after);
 }
 
