@@ -16,6 +16,7 @@ mod crash;
 mod faulty;
 mod http;
 mod judge;
+mod keys;
 mod limits;
 mod model;
 mod power;

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::server::boot::{BootError, Opened};
 use crate::server::control;
 use crate::service::admin::{AdminAnswer, AdminRequest};
+use crate::store::keyslots::MasterKey;
 
 /// How often a data directory is tried that another command holds, or a server that just starts or
 /// stops.
@@ -23,6 +24,14 @@ pub async fn ask(config: &Config, request: AdminRequest) -> anyhow::Result<Admin
     }
 }
 
+/// The master key that a command brings, which an interrupted rotation to it needs.
+fn next_master(request: &AdminRequest) -> Option<MasterKey> {
+    match request {
+        AdminRequest::KeyRotate { key } => key.map(MasterKey::new),
+        _ => None,
+    }
+}
+
 async fn reach(config: &Config, request: AdminRequest) -> anyhow::Result<AdminAnswer> {
     let data = &config.server.data;
     for _ in 0..TRIES {
@@ -34,7 +43,7 @@ async fn reach(config: &Config, request: AdminRequest) -> anyhow::Result<AdminAn
                 "the server went away before it answered; it may have done it, so look before you ask again",
             );
         }
-        match Opened::open(config).await {
+        match Opened::open_also_with(config, next_master(&request)).await {
             Ok(opened) => {
                 let answer = opened.service.admin(request).await;
                 opened.close().await?;

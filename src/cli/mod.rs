@@ -12,6 +12,7 @@ use crate::config::{self, Config};
 
 mod ask;
 mod check;
+mod key;
 mod secret;
 mod serve;
 mod show;
@@ -50,6 +51,9 @@ enum Command {
     Token(token::Token),
     /// Check every record, index and sync log
     Check(check::Check),
+    /// The master key
+    #[command(subcommand)]
+    Key(key::Key),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -105,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(user) => user.run(&config).await,
             Command::Token(token) => token.run(&config).await,
             Command::Check(check) => check.run(&config).await,
+            Command::Key(key) => key.run(&config).await,
             Command::Config(ConfigCommand::Example) => Ok(()),
         }
     });

@@ -18,12 +18,14 @@ use crate::service::refusal::Fault;
 use crate::service::{KeyFile, Service, Settings};
 use crate::store::engine::redb::RedbEngine;
 use crate::store::engine::{Engine, EngineError};
+use crate::store::keyslots::MasterKey;
 use crate::store::keyslots::file::FileMedium;
 
 use super::clock::{SystemClock, SystemEntropy};
 use super::control::Control;
+use super::rotation::Found;
 use super::tls::{Certificates, LOOK};
-use super::{Shared, body, demo, listen, master, metrics, trace};
+use super::{Shared, body, demo, listen, master, metrics, rotation, trace};
 
 /// Why the program does not start; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -62,24 +64,39 @@ pub struct Opened {
 impl Opened {
     /// Opens the data directory, and makes it, for its owner only, when it is missing.
     pub async fn open(config: &Config) -> Result<Self, BootError> {
+        Self::open_also_with(config, None).await
+    }
+
+    /// Opens the data directory, also when a rotation to this master key was interrupted.
+    pub async fn open_also_with(config: &Config, next: Option<MasterKey>) -> Result<Self, BootError> {
         let data = &config.server.data;
         make_directory(data)?;
-        let masters = master::obtain(config, !holds_a_store(data))?;
-        let path = data.join(STORE);
-        let cache = config.store.cache;
-        let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await;
-        let engine: Arc<dyn Engine> = match opened {
-            Ok(Ok(engine)) => Arc::new(engine),
-            Ok(Err(EngineError::InUse)) => {
-                return Err(BootError::InUse(data.display().to_string()));
-            }
-            Ok(Err(error)) => return Err(cannot_open(data, &error)),
-            Err(error) => return Err(cannot_open(data, &error)),
-        };
+        // Before anything is touched, since it may be missing; and again below.
+        master::obtain(config, !holds_a_store(data))?;
+        let engine = open_engine(config).await?;
         let medium = FileMedium::create(&data.join(KEYS)).map_err(|error| cannot_open(data, &error))?;
-        let keys = KeyFile { null: config.store.null_seal, ..KeyFile::new(medium, masters.keys) };
+        // Now that nobody else has the store, nobody else replaces its master key.
+        let mut masters = master::obtain(config, false)?;
+        let found = rotation::sort_out(&mut masters, &medium)?;
+        let place = rotation::Place::of(&masters);
+        let keys = masters.keys.into_iter().chain(next).collect();
+        let keys = KeyFile { null: config.store.null_seal, ..KeyFile::new(medium, keys) };
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let service = Service::open(engine, keys, clock, entropy, settings(config)).await?;
+        let opened = Service::open(engine, keys, clock, entropy, settings(config)).await;
+        let service = opened.map_err(|fault| match found {
+            Found::Wrong => BootError::Failed(format!(
+                "the master key in {} is not the one of the data directory {}; put the right one there, or name its place",
+                masters.place,
+                data.display()
+            )),
+            Found::Whole | Found::Rotating => cannot_open(data, &fault),
+        })?;
+        service.keep_master_in(Arc::new(place));
+        if found == Found::Rotating
+            && let Err(stop) = service.rotate(None).await
+        {
+            tracing::warn!(%stop, "the master key's replacement is not finished; the next start tries again");
+        }
         Ok(Self { service: Arc::new(service) })
     }
 
@@ -167,6 +184,17 @@ fn check_address(config: &Config, demo: bool) -> Result<(), BootError> {
         )));
     }
     Ok(())
+}
+
+async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, BootError> {
+    let data = &config.server.data;
+    let (path, cache) = (data.join(STORE), config.store.cache);
+    match tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await {
+        Ok(Ok(engine)) => Ok(Arc::new(engine)),
+        Ok(Err(EngineError::InUse)) => Err(BootError::InUse(data.display().to_string())),
+        Ok(Err(error)) => Err(cannot_open(data, &error)),
+        Err(error) => Err(cannot_open(data, &error)),
+    }
 }
 
 fn make_directory(data: &Path) -> Result<(), BootError> {

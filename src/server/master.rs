@@ -44,9 +44,11 @@ pub fn obtain(config: &Config, fresh: bool) -> Result<Masters, BootError> {
     let file = key_file(config)?;
     let current = match read(&file, true)? {
         Some(key) => key,
-        None if fresh => make(&file)?,
+        None if fresh => make(&file, "store.master_key_file")?,
         None => return Err(missing(&file, &config.server.data)),
     };
+    // A link stays one when what it leads to is replaced.
+    let file = file.canonicalize().unwrap_or(file);
     let next = read(&next_of(&file), true)?;
     let keys = [Some(current), next].into_iter().flatten().collect();
     Ok(Masters { keys, place: file.display().to_string(), file: Some(file) })
@@ -112,8 +114,16 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Reads a key from a file, if there is one.
-fn read(path: &Path, ours: bool) -> Result<Option<MasterKey>, BootError> {
+/// The key in a file that is named for a new one; makes it when there is none.
+pub fn at(file: &Path) -> Result<MasterKey, BootError> {
+    match read(file, true)? {
+        Some(key) => Ok(key),
+        None => make(file, "--new-key-file"),
+    }
+}
+
+/// Reads a key from a file, if there is one. One of `ours` is for its owner only.
+pub fn read(path: &Path, ours: bool) -> Result<Option<MasterKey>, BootError> {
     let wrong = |what: String| BootError::Failed(format!("the master key {} {what}", path.display()));
     let meta = match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -126,8 +136,11 @@ fn read(path: &Path, ours: bool) -> Result<Option<MasterKey>, BootError> {
         return Err(wrong("can be read by others than its owner; chmod 600 it".to_owned()));
     }
     let mut text = Vec::new();
-    let taken = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
-    taken.map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    match File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)) {
+        // A rotation has just given it another name.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        taken => taken.map_err(|error| wrong(format!("cannot be read: {error}")))?,
+    };
     let key = KeyBytes::from_hex(&text);
     let empty = text.trim_ascii().is_empty();
     wipe(&mut text);
@@ -139,10 +152,10 @@ fn read(path: &Path, ours: bool) -> Result<Option<MasterKey>, BootError> {
 }
 
 /// Makes the key of a store that is about to be made, and says that it must be kept.
-fn make(file: &Path) -> Result<MasterKey, BootError> {
+fn make(file: &Path, named_by: &str) -> Result<MasterKey, BootError> {
     let wrong = |error: io::Error| {
         BootError::Failed(format!(
-            "the master key {} cannot be made: {error}; set store.master_key_file to a place that can be written",
+            "the master key {} cannot be made: {error}; name a place that can be written with {named_by}",
             file.display()
         ))
     };
@@ -215,7 +228,7 @@ mod tests {
         let config = configured(room.path().join("data/"));
         let made = obtain(&config, true).unwrap();
         let file = room.path().join("data.key");
-        assert_eq!(made.file.as_ref(), Some(&file));
+        assert_eq!(made.file, Some(file.canonicalize().unwrap()));
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let text = std::fs::read(&file).unwrap();
         assert!(text.len() == 65 && text.ends_with(b"\n"));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::UserName;
 use crate::store::check::CheckReport;
 use crate::store::commit::{AccountOp, Op};
+use crate::store::keyslots::MasterKey;
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::refusal::{Refusal, Stop};
@@ -91,6 +92,11 @@ pub enum AdminRequest {
     },
     /// Verifies every record, index and log.
     Check,
+    /// Wraps all data keys with another master key.
+    KeyRotate {
+        /// That key; a new one when left out.
+        key: Option<[u8; 32]>,
+    },
 }
 
 /// What became of a command.
@@ -112,6 +118,11 @@ pub enum AdminAnswer {
     },
     /// What the check found.
     Checked(CheckReport),
+    /// The master key is another one now.
+    Rotated {
+        /// The file that has it, unless it is in the one that was named for it.
+        file: Option<String>,
+    },
     /// It was not done; the text says why and what to do.
     Refused(String),
 }
@@ -191,6 +202,9 @@ impl Service {
             AdminRequest::TokenList { user } => return self.list_tokens(user).await,
             AdminRequest::TokenRevoke { id } => self.revoke_token(&id).await?,
             AdminRequest::Check => return Ok(AdminAnswer::Checked(self.store.check().await?)),
+            AdminRequest::KeyRotate { key } => {
+                return Ok(AdminAnswer::Rotated { file: self.rotate(key.map(MasterKey::new)).await? });
+            }
         }
         Ok(AdminAnswer::Done)
     }

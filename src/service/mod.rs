@@ -4,7 +4,7 @@
 //! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `admin.rs` (what the command line asks), `demo/` (made-up data).
+//! `rotation.rs` (another master key), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub mod place;
 mod principals;
 pub mod refusal;
 mod resolve;
+pub mod rotation;
 pub mod search;
 pub mod sign_in;
 mod sync;
@@ -85,6 +86,7 @@ pub struct Service {
     sign_in: sign_in::SignIn,
     conversions: conversions::Conversions,
     purge: tokio::sync::Notify,
+    rotation: rotation::Rotation,
 }
 
 impl Service {
@@ -99,7 +101,8 @@ impl Service {
         let store = Store::open(engine, keys, entropy.clone(), clock.now()).await.map_err(fault)?;
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
-        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge: tokio::sync::Notify::new() })
+        let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());
+        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge, rotation })
     }
 
     /// How large and involved a card may be.

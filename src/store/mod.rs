@@ -24,6 +24,7 @@ pub mod log;
 pub mod owner;
 pub mod purge;
 pub mod query;
+mod rotate;
 pub mod rows;
 pub mod seal;
 pub mod search;

@@ -160,7 +160,7 @@ pub enum KeySlotsError {
     WrongMaster,
     /// A rotation is under way and one of its two master keys was not given.
     #[error(
-        "the master key was being changed: give the old and the new one, so that the change can be finished"
+        "the master key was being replaced: with the old one in its place, 'cardkeep key rotate' with the new one as --new-key-file finishes it"
     )]
     HalfRotated,
     /// There is no file, or nothing in it.
