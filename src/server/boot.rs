@@ -73,6 +73,12 @@ impl Opened {
             Ok(Err(EngineError::InUse)) => {
                 return Err(BootError::InUse(data.display().to_string()));
             }
+            Ok(Err(error @ EngineError::Damaged(_))) => {
+                return Err(cannot_open(
+                    data,
+                    &format_args!("{error}; restore a backup into a new directory"),
+                ));
+            }
             Ok(Err(error)) => return Err(cannot_open(data, &error)),
             Err(error) => return Err(cannot_open(data, &error)),
         };
