@@ -14,6 +14,7 @@ mod access;
 mod commands;
 mod crash;
 mod faulty;
+mod full;
 mod http;
 mod judge;
 mod limits;

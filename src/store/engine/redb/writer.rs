@@ -143,10 +143,11 @@ impl Writer {
                 }
             }
             Err(trouble) => {
+                // First, so that whoever was refused can read at once.
+                self.recover(&trouble);
                 for (answer, _room) in answers {
                     let _ = answer.send(Err(trouble.error.clone()));
                 }
-                self.recover(&trouble);
             }
         }
         if let Some(answer) = then {
