@@ -13,6 +13,7 @@
 mod access;
 mod commands;
 mod crash;
+mod damage;
 mod faulty;
 mod full;
 mod http;
