@@ -13,7 +13,9 @@
 mod access;
 mod commands;
 mod crash;
+mod damage;
 mod faulty;
+mod full;
 mod http;
 mod judge;
 mod keys;

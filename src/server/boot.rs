@@ -192,6 +192,9 @@ async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, BootError> {
     match tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await {
         Ok(Ok(engine)) => Ok(Arc::new(engine)),
         Ok(Err(EngineError::InUse)) => Err(BootError::InUse(data.display().to_string())),
+        Ok(Err(error @ EngineError::Damaged(_))) => {
+            Err(cannot_open(data, &format_args!("{error}; restore a backup into a new directory")))
+        }
         Ok(Err(error)) => Err(cannot_open(data, &error)),
         Err(error) => Err(cannot_open(data, &error)),
     }

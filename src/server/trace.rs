@@ -28,6 +28,9 @@ pub fn install(log: &Log) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would say so on standard error, and panic when that fails too: a log that lies on a
+        // full disk must not end the server.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let done = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -135,7 +135,9 @@ impl Service {
             match self.purge_all().await {
                 Ok(()) => self.purge.notified().await,
                 // A full disk gets room again, also by what is cleared.
-                Err(StoreError::Engine(EngineError::Full | EngineError::Failed(_))) => {
+                Err(StoreError::Engine(
+                    EngineError::Full | EngineError::Unavailable(_) | EngineError::Failed(_),
+                )) => {
                     tokio::select! {
                         () = self.purge.notified() => {}
                         () = tokio::time::sleep(PURGE_AGAIN) => {}
@@ -208,11 +210,18 @@ fn refusal(unmet: Unmet) -> Refusal {
     }
 }
 
-/// How a store's failure is answered: a full store is the asker's to know, the rest is ours.
+/// When to try again what a disk refused; it takes longer to recover than a rival's commit.
+const DISK_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How a store's failure is answered: a full store and one whose disk does not do its part are the
+/// asker's to know, the rest is ours.
 fn stop(error: StoreError) -> Stop {
     match error {
         StoreError::Engine(EngineError::Full) | StoreError::Keys(KeySlotsError::Full) => {
             Refusal::StoreFull.into()
+        }
+        StoreError::Engine(EngineError::Unavailable(_)) | StoreError::Keys(KeySlotsError::Io(_)) => {
+            Refusal::Busy { retry_after: DISK_AGAIN }.into()
         }
         StoreError::Erased => Refusal::NotFound.into(),
         StoreError::Overtaken => Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into(),

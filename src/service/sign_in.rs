@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::store::StoreError;
 use crate::store::commit::{AccountOp, CollectionOp, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
@@ -212,7 +213,11 @@ impl Drop for Checking<'_> {
 impl Service {
     /// Signs a client in by name and password. `address` is the client's, for slowing down guesses.
     pub async fn sign_in(&self, credentials: Credentials, address: IpAddr) -> Result<Caller, NotSignedIn> {
-        let failed = |error: crate::store::StoreError| NotSignedIn::Failed(super::fault(error));
+        let failed = |error: StoreError| match super::stop(error) {
+            Stop::Refused(Refusal::Busy { retry_after }) => NotSignedIn::Busy { retry_after },
+            Stop::Refused(refusal) => NotSignedIn::Failed(Fault(refusal.to_string())),
+            Stop::Failed(fault) => NotSignedIn::Failed(fault),
+        };
         let Credentials { user, password } = credentials;
         let Ok(name) = UserName::parse(&user) else { return Err(NotSignedIn::Wrong) };
         let reader = self.store.read().await.map_err(failed)?;

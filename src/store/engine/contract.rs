@@ -442,9 +442,9 @@ fn what_is_no_store_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store.redb");
     std::fs::write(&path, [b'x'; 9000]).unwrap();
-    assert!(matches!(RedbEngine::open(&path, 1 << 20).err(), Some(EngineError::Failed(_))));
+    assert!(matches!(RedbEngine::open(&path, 1 << 20).err(), Some(EngineError::Damaged(_))));
     let missing = directory.path().join("no such directory/store.redb");
-    assert!(matches!(RedbEngine::open(&missing, 1 << 20).err(), Some(EngineError::Failed(_))));
+    assert!(matches!(RedbEngine::open(&missing, 1 << 20).err(), Some(EngineError::Unavailable(_))));
 }
 
 /// What a batch does, once more and as plainly as possible.

@@ -30,9 +30,16 @@ pub enum EngineError {
     /// The engine was closed.
     #[error("the store is closed")]
     Closed,
-    /// The medium failed, or the batch makes no sense (a stamp that does not fit). When the medium
-    /// failed, the batch is afterwards wholly there or wholly absent, and nobody knows which. The
+    /// The medium does not do its part, or is just being opened again: trying later may help. A
+    /// batch that met this is afterwards wholly there or wholly absent, and nobody knows which. The
     /// text names no personal data.
+    #[error("the disk does not do its part: {0}")]
+    Unavailable(String),
+    /// What the medium holds is not what was written; the text names no personal data.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The engine itself failed (then as for `Unavailable`), or the batch makes no sense (a stamp
+    /// that does not fit). The text names no personal data.
     #[error("the store failed: {0}")]
     Failed(String),
 }
@@ -142,6 +149,7 @@ pub trait Engine: Send + Sync {
     fn commit(&self, batch: Batch) -> Pending<'_, Outcome>;
 
     /// Verifies the engine's own structure, by reading all of it; `false` where it is damaged.
+    /// Commits may have to wait meanwhile.
     fn verify(&self) -> Pending<'_, bool>;
 
     /// Finishes what was taken and lets go of the medium; later calls answer `Closed`.

@@ -1,8 +1,9 @@
 //! The embedded engine: one redb file, one table of bytes, one thread that writes (group commit),
 //! any number of readers. It knows nothing of what the rows mean.
 //!
-//! `medium.rs` opens the file and turns redb's errors into ours, `writer.rs` is the writing
-//! thread, this file is the engine and its snapshots.
+//! `medium.rs` opens the file and turns redb's errors into ours, `frozen.rs` opens it without
+//! writing to it, `room.rs` sees a full disk coming, `writer.rs` is the writing thread, this file
+//! is the engine and its snapshots.
 
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,11 +24,15 @@ use super::{Batch, Engine, EngineError, Extent, KeyRange, Outcome, Pending, Snap
 use medium::{FileMedium, Medium, OnceMedium, Trouble};
 use writer::{Job, Order, Writer};
 
+mod frozen;
 mod medium;
+mod room;
 mod writer;
 
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod edge;
 #[cfg(test)]
 #[path = "../../../../protocol-tests/faulty.rs"]
 pub(crate) mod faulty;
@@ -59,11 +64,18 @@ impl RedbEngine {
     /// Opens the file, creating it (mode 0600) if it is not there; its directory must be. After an
     /// unclean end, redb first checks the whole file. `InUse` when it is open elsewhere.
     ///
-    /// When the medium fails while the engine runs, the engine lets go of the file and opens it
-    /// again, as redb demands after an I/O error; when the medium is full, writes answer `Full`
-    /// until there is room, and reads go on.
+    /// Some mebibytes of the disk are kept free: when no more are left, writes answer `Full`, first
+    /// those that add and last those that make room, and reads go on. When the medium fails while
+    /// the engine runs, the engine lets go of the file and opens it again, as redb demands after an
+    /// I/O error; for reading alone when the medium takes no writes, which then answer
+    /// `Unavailable`. Both pass by themselves once the medium has recovered.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, EngineError> {
-        Self::with_medium(Box::new(FileMedium::new(path, cache_bytes)))
+        Self::open_keeping(path, cache_bytes, room::KEEP_FREE)
+    }
+
+    /// As `open`, keeping so many bytes of the disk free.
+    pub fn open_keeping(path: &Path, cache_bytes: usize, keep_free: u64) -> Result<Self, EngineError> {
+        Self::with_medium(Box::new(FileMedium::new(path, cache_bytes)), keep_free)
     }
 
     /// Opens a store on any backend, for tests of what a failing disk does. Having only this one
@@ -71,15 +83,15 @@ impl RedbEngine {
     /// which the power failed before this call first answered cannot be opened any more (`open`
     /// makes a new file under another name for that reason).
     pub fn with_backend(backend: impl StorageBackend, cache_bytes: usize) -> Result<Self, EngineError> {
-        Self::with_medium(Box::new(OnceMedium::new(backend, cache_bytes)))
+        Self::with_medium(Box::new(OnceMedium::new(backend, cache_bytes)), 0)
     }
 
-    fn with_medium(medium: Box<dyn Medium>) -> Result<Self, EngineError> {
+    fn with_medium(medium: Box<dyn Medium>, keep_free: u64) -> Result<Self, EngineError> {
         let database = medium.open().map_err(|trouble| trouble.error)?;
         let shared =
             Arc::new(Shared { held: RwLock::new(Held::Open(database)), failing: AtomicBool::new(false) });
         let (queue, orders) = mpsc::channel();
-        let writer = Writer::new(Arc::clone(&shared), orders, medium);
+        let writer = Writer::new(Arc::clone(&shared), orders, medium, keep_free);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run())
@@ -140,17 +152,19 @@ impl Engine for RedbEngine {
         })
     }
 
-    /// Reads every row and checks the order of the keys and their number. redb's own check of
-    /// page checksums wants the file for itself, so it only runs when a file that was not closed
-    /// cleanly is opened; damage inside a value stays unseen here (the store's values are
-    /// checked by their codec).
+    /// Reads every row and checks the order of the keys and their number; then, while commits wait,
+    /// has redb verify the checksum of every page on the disk.
     fn verify(&self) -> Pending<'_, bool> {
         Box::pin(async {
             let snapshot = self.view()?;
             match blocking(move || snapshot.walk_all()).await {
-                Err(EngineError::Failed(_)) => Ok(false),
-                result => result,
+                Ok(true) => {}
+                Err(EngineError::Failed(_) | EngineError::Damaged(_)) => return Ok(false),
+                result => return result,
             }
+            let (answer, answered) = oneshot::channel();
+            self.send(Order::Verify(answer))?;
+            answered.await.unwrap_or_else(|_| Err(writer_stopped()))
         })
     }
 
@@ -199,8 +213,10 @@ impl Shared {
         match trouble.error {
             // redb calls it closed when the writer had to open the file again.
             EngineError::Closed if !closed() => {
-                Err(EngineError::Failed("reopened since the snapshot".into()))
+                Err(EngineError::Unavailable("reopened since the snapshot".into()))
             }
+            // What cannot be read now will hardly be readable later.
+            EngineError::Unavailable(text) if trouble.medium => Err(EngineError::Failed(text)),
             error => Err(error),
         }
     }
@@ -224,10 +240,23 @@ impl Held {
     fn database(&self) -> Result<&Database, Trouble> {
         match self {
             Self::Open(database) => Ok(database),
-            Self::Away => Err(Trouble::from(EngineError::Failed("being reopened".into()))),
+            Self::Away => Err(Trouble::from(EngineError::Unavailable("being reopened".into()))),
             Self::Closed => Err(Trouble::from(EngineError::Closed)),
         }
     }
+}
+
+/// A hash of every row and of their order.
+fn digest(database: &Database) -> Result<blake3::Hash, Trouble> {
+    let table = database.begin_read()?.open_table(TABLE)?;
+    let mut hasher = blake3::Hasher::new();
+    for row in table.range::<&[u8]>(..)? {
+        let (key, value) = row?;
+        for bytes in [key.value(), value.value()] {
+            hasher.update(&(bytes.len() as u64).to_be_bytes()).update(bytes);
+        }
+    }
+    Ok(hasher.finalize())
 }
 
 /// The map as of one commit; the table keeps its read transaction alive.

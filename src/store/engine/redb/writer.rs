@@ -1,6 +1,7 @@
 //! The writing thread: takes what has queued up, applies it in one transaction, makes it durable
 //! once, answers all (group commit). The commit itself is the batching window; there is no timer.
-//! It also opens the store again after an I/O error. It knows nothing of readers' requests.
+//! It also opens the store again after an I/O error, for reading alone while the disk takes no
+//! writes. It knows nothing of readers' requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use tracing::warn;
 use super::super::plan::{Plan, View, plan};
 use super::super::{Batch, EngineError, Outcome};
 use super::medium::{Medium, Trouble};
-use super::{Held, Shared, TABLE};
+use super::room::{Leave, Room};
+use super::{Held, Shared, TABLE, digest};
 
 /// At most this many batches share a transaction.
 const GROUP_BATCHES: usize = 512;
@@ -27,8 +29,14 @@ const GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// it, so a busy store does without.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// A store that could not be opened again is tried again at most this often.
+/// A store that could not be opened again is tried again after this long, then after twice as long,
+/// and so on up to `RETRY_MOST`: opening may mean checking the whole file.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_secs(16);
+
+/// Where only what makes room is written, a batch that removes something may still add this much:
+/// what is removed leaves a line in a log.
+const SLACK: i64 = 512;
 
 /// What the writer is told.
 pub(super) enum Order {
@@ -36,6 +44,8 @@ pub(super) enum Order {
     Commit(Job),
     /// A reader met an I/O error: see whether the store must be opened again.
     Revive,
+    /// Verify every page of the file.
+    Verify(oneshot::Sender<Result<bool, EngineError>>),
 }
 
 /// A batch, and whom to tell.
@@ -55,15 +65,25 @@ pub(super) struct Writer {
     medium: Box<dyn Medium>,
     /// Something was written since the file was last marked for quick repair.
     unmarked: bool,
-    /// The medium was full when last written to.
+    /// How much room the medium has.
+    room: Room,
+    /// The medium was full when last written to, though it had said otherwise.
     full: bool,
-    /// When opening the store again last failed.
-    missed: Option<Instant>,
+    /// The store is open for reading alone.
+    frozen: bool,
+    /// When opening the store again last failed, and how long it is left alone from then on.
+    missed: Option<(Instant, Duration)>,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, orders: Receiver<Order>, medium: Box<dyn Medium>) -> Self {
-        Self { shared, orders, medium, unmarked: true, full: false, missed: None }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        orders: Receiver<Order>,
+        medium: Box<dyn Medium>,
+        keep_free: u64,
+    ) -> Self {
+        let room = Room::new(keep_free);
+        Self { shared, orders, medium, unmarked: true, room, full: false, frozen: false, missed: None }
     }
 
     /// Works until the queue is closed and empty, then closes the store.
@@ -77,6 +97,7 @@ impl Writer {
             match order {
                 Ok(Order::Commit(first)) => self.group(first),
                 Ok(Order::Revive) => self.examine(),
+                Ok(Order::Verify(answer)) => self.verify(answer),
                 Err(RecvTimeoutError::Timeout) => self.mark(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -97,6 +118,7 @@ impl Writer {
     fn group(&mut self, first: Job) {
         let mut weight = first.weight;
         let (mut batches, mut answers) = (vec![first.batch], vec![(first.answer, first.room)]);
+        let mut then = None;
         while batches.len() < GROUP_BATCHES && weight < GROUP_BYTES {
             match self.orders.try_recv() {
                 Ok(Order::Commit(job)) => {
@@ -106,6 +128,10 @@ impl Writer {
                 }
                 // Applying the group finds the same error that the reader met.
                 Ok(Order::Revive) => {}
+                Ok(Order::Verify(answer)) => {
+                    then = Some(answer);
+                    break;
+                }
                 Err(_) => break,
             }
         }
@@ -117,22 +143,26 @@ impl Writer {
                 }
             }
             Err(trouble) => {
+                // First, so that whoever was refused can read at once.
+                self.recover(&trouble);
                 for (answer, _room) in answers {
                     let _ = answer.send(Err(trouble.error.clone()));
                 }
-                self.recover(&trouble);
             }
+        }
+        if let Some(answer) = then {
+            self.verify(answer);
         }
     }
 
     /// One transaction for all batches. An error means that none of them was made durable, as far
     /// as anybody knows.
     fn apply(&mut self, batches: Vec<Batch>, weight: usize) -> Result<Outcomes, Trouble> {
-        self.ensure_open()?;
+        self.ensure_open(weight)?;
+        let rows = batches.iter().map(|batch| batch.counters.len() + batch.writes.len()).sum();
+        let leave = self.room.leave(self.medium.as_ref(), weight, rows)?;
         if self.full {
-            if !self.medium.has_room(weight) {
-                return Err(EngineError::Full.into());
-            }
+            self.medium.try_writing(weight)?;
             self.full = false;
         }
         let mut transaction = self.shared.held().database()?.begin_write()?;
@@ -145,6 +175,9 @@ impl Writer {
                 outcomes.push(match plan(batch, &table)? {
                     Plan::Moved => Ok(Outcome::Moved),
                     Plan::Refused(error) => Err(error),
+                    Plan::Apply(changes) if leave == Leave::Shrinking && table.grows(&changes.rows)? => {
+                        Err(EngineError::Full)
+                    }
                     Plan::Apply(mut changes) => {
                         changed = true;
                         table.write(std::mem::take(&mut changes.rows))?;
@@ -164,6 +197,10 @@ impl Writer {
 
     /// Marks the file for a quick opening.
     fn mark(&mut self) {
+        // A file that is not marked is only slower to open.
+        if self.frozen || self.full || self.room.leave(self.medium.as_ref(), 0, 0).is_err() {
+            return;
+        }
         self.unmarked = false;
         let marked = catch_unwind(AssertUnwindSafe(|| -> Result<(), Trouble> {
             let held = self.shared.held();
@@ -188,27 +225,62 @@ impl Writer {
         }
     }
 
+    /// Has redb verify every page, over the file as it lies on the disk, and compares what is found
+    /// there with what readers see: where the newest commit's pages are damaged, redb goes back to
+    /// the commit before. No commit happens meanwhile.
+    fn verify(&mut self, answer: oneshot::Sender<Result<bool, EngineError>>) {
+        let verified = catch_unwind(AssertUnwindSafe(|| -> Result<bool, Trouble> {
+            let seen = digest(self.shared.held().database()?)?;
+            match self.medium.examine() {
+                Ok(Some(found)) => Ok(digest(&found)? == seen),
+                Ok(None) => Ok(true),
+                Err(trouble) => Err(trouble),
+            }
+        }));
+        let verified = match verified {
+            Ok(Ok(same)) => Ok(same),
+            Ok(Err(Trouble { error: EngineError::Damaged(_) | EngineError::Failed(_), .. })) | Err(_) => {
+                Ok(false)
+            }
+            Ok(Err(trouble)) => Err(trouble.error),
+        };
+        let _ = answer.send(verified);
+    }
+
     /// After an error: opens the store again when redb will not go on without.
     fn recover(&mut self, trouble: &Trouble) {
         self.full |= matches!(trouble.error, EngineError::Full);
         if trouble.lasts {
             warn!("the store is opened again, after an error: {}", trouble.error);
-            let lost = self.shared.replace(Held::Away);
-            // Dropping the database closes the file; it must be closed before it is opened.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(lost)));
+            self.let_go();
             self.missed = None;
-            let _ = self.ensure_open();
+            let _ = self.ensure_open(0);
         }
     }
 
-    /// Opens the store again if it is away; not more often than `RETRY`, since opening may mean
-    /// checking the whole file.
-    fn ensure_open(&mut self) -> Result<(), Trouble> {
-        if !matches!(*self.shared.held(), Held::Away) {
+    /// Closes the file; it must be closed before it is opened.
+    fn let_go(&mut self) {
+        let lost = self.shared.replace(Held::Away);
+        self.frozen = false;
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(lost)));
+    }
+
+    /// Opens the store again if it is not open for writing; where that fails, for reading alone.
+    fn ensure_open(&mut self, weight: usize) -> Result<(), Trouble> {
+        let away = matches!(*self.shared.held(), Held::Away);
+        if !away && !self.frozen {
             return Ok(());
         }
-        if self.missed.is_some_and(|missed| missed.elapsed() < RETRY) {
-            return Err(EngineError::Failed("the store could not be reopened".into()).into());
+        if self.missed.is_some_and(|(at, wait)| at.elapsed() < wait) {
+            return Err(EngineError::Unavailable("it has failed a moment ago".into()).into());
+        }
+        if self.frozen {
+            // While it fails, nothing is lost by staying as we are.
+            if let Err(error) = self.medium.try_writing(weight) {
+                self.missed = Some((Instant::now(), RETRY));
+                return Err(error.into());
+            }
+            self.let_go();
         }
         match self.medium.reopen() {
             Ok(database) => {
@@ -216,9 +288,15 @@ impl Writer {
                 self.missed = None;
                 Ok(())
             }
-            Err(error) => {
-                self.missed = Some(Instant::now());
-                Err(error)
+            Err(trouble) => {
+                let wait = self.missed.map_or(RETRY, |(_, wait)| (wait * 2).min(RETRY_MOST));
+                if let Ok(database) = self.medium.open_frozen() {
+                    warn!("the store is open for reading alone: {}", trouble.error);
+                    self.shared.replace(Held::Open(database));
+                    self.frozen = true;
+                }
+                self.missed = Some((Instant::now(), wait));
+                Err(trouble)
             }
         }
     }
@@ -231,6 +309,20 @@ type Outcomes = Vec<Result<Outcome, EngineError>>;
 struct Rows<'a>(Table<'a, &'static [u8], &'static [u8]>);
 
 impl Rows<'_> {
+    /// Whether the changes leave more in the table than was there.
+    fn grows(&self, rows: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<bool, Trouble> {
+        let wide = |key: &[u8], value: usize| i64::try_from(key.len() + value).unwrap_or(i64::MAX);
+        let (mut growth, mut removes) = (0_i64, false);
+        for (key, value) in rows {
+            let before = self.look(key, |value| value.map(<[u8]>::len))?;
+            removes |= value.is_none() && before.is_some();
+            growth = growth
+                .saturating_add(value.as_ref().map_or(0, |value| wide(key, value.len())))
+                .saturating_sub(before.map_or(0, |before| wide(key, before)));
+        }
+        Ok(growth > if removes { SLACK } else { 0 })
+    }
+
     fn write(&mut self, rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), Trouble> {
         for (key, value) in rows {
             match value {
