@@ -34,8 +34,8 @@ impl Medium for Faulty {
         if self.piece == 0 || offset < 2 * HEADER as u64 {
             return self.disk.write(offset, bytes);
         }
-        let pieces = (0_u64..).zip(bytes.chunks(self.piece));
-        pieces.map(|(at, piece)| self.disk.write(offset + at * self.piece as u64, piece)).collect()
+        let mut pieces = (0_u64..).zip(bytes.chunks(self.piece));
+        pieces.try_for_each(|(at, piece)| self.disk.write(offset + at * self.piece as u64, piece))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
