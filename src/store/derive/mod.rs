@@ -215,8 +215,9 @@ impl<'a> Derivation<'a> {
     fn new_key(&mut self, owner: Owner) -> Step<Slot> {
         let slot = self.taken.take()?;
         let key = keys::slot(slot);
-        // The file of slots and this table must never tell of two owners.
-        self.read.insert(key.clone(), None);
+        // The file of slots and this table must never tell of two owners; and a slot whose former
+        // key was overwritten, but which still waits for it in the table, would be overwritten again.
+        self.read.extend([(key.clone(), None), (keys::doomed(slot), None)]);
         let value = self.sealer.encode_slot(slot, owner);
         self.put(key, value);
         Ok(slot)

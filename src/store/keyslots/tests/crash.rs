@@ -34,8 +34,8 @@ impl Medium for Faulty {
         if self.piece == 0 || offset < 2 * HEADER as u64 {
             return self.disk.write(offset, bytes);
         }
-        let pieces = (0_u64..).zip(bytes.chunks(self.piece));
-        pieces.map(|(at, piece)| self.disk.write(offset + at * self.piece as u64, piece)).collect()
+        let mut pieces = (0_u64..).zip(bytes.chunks(self.piece));
+        pieces.try_for_each(|(at, piece)| self.disk.write(offset + at * self.piece as u64, piece))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
@@ -396,4 +396,64 @@ fn a_bad_sector_costs_no_key() {
         assert_all_there(&keys, &live);
         assert_eq!(keys.unreadable(), 0);
     }
+}
+
+/// A medium that sees whether both copies of anything are ever being written at once: a disk may
+/// spoil the sectors around every write that is under way.
+struct Watchful {
+    bytes: MemoryMedium,
+    /// Which copies were written since the last sync.
+    written: Mutex<Vec<Side>>,
+}
+
+impl Medium for Watchful {
+    fn len(&self) -> io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.bytes.read_at(offset, out)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let is_new = offset >= self.bytes.len()?;
+        self.bytes.write_at(offset, bytes)?;
+        if is_new {
+            return Ok(());
+        }
+        let unit = if offset < 2 * HEADER as u64 { HEADER as u64 } else { u64::from(FEW) * 64 };
+        assert_eq!(offset / unit, (offset + bytes.len() as u64 - 1) / unit, "a write stays in its copy");
+        let side = if (offset / unit).is_multiple_of(2) { Side::A } else { Side::B };
+        let mut written = self.written.lock().unwrap();
+        written.push(side);
+        assert!(!written.contains(&side.other()), "the other copy is not durable yet");
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.bytes.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.written.lock().unwrap().clear();
+        Ok(())
+    }
+}
+
+#[test]
+fn one_copy_is_always_left_alone() {
+    let bytes = MemoryMedium::new();
+    let watchful = || Watchful { bytes: bytes.clone(), written: Mutex::default() };
+    let keys = create_on(watchful(), FEW).unwrap();
+    let live = taken(&keys, 2 * FEW as usize);
+    keys.destroy(&slots(&live[5..9])).unwrap();
+    keys.install(&[live[0].1, live[1].1]).unwrap();
+    keys.rotate(&master(2)).unwrap();
+    bytes.write_at(2 * HEADER as u64, &[0; 9 * 64]).unwrap();
+    bytes.write_at(2 * HEADER as u64 + u64::from(FEW + 9) * 64, &[0; 7 * 64]).unwrap();
+    bytes.write_at(9, &[1; 9]).unwrap();
+    drop(open_on(watchful(), &[master(2)]).unwrap());
+    bytes.write_at(2 * HEADER as u64, &[0; 9 * 64]).unwrap();
+    bytes.write_at(2 * HEADER as u64 + u64::from(FEW + 9) * 64, &[0; 7 * 64]).unwrap();
+    assert_eq!(keys.heal().unwrap(), 16);
 }
