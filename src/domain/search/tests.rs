@@ -44,7 +44,7 @@ fn odd(most: usize) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// What a filter finds, in whatever collation, the folded text has too.
     #[test]
@@ -138,7 +138,7 @@ fn candidate(filter: &Filter, card: &[u8], most: usize) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// A card that answers a filter holds what the filter needs.
     #[test]
