@@ -28,9 +28,9 @@ use jiff::Timestamp;
 use crate::server::{Server, attempt, room};
 
 /// How many cards the store has.
-const CARDS: u32 = 200;
+const CARDS: u32 = 120;
 /// How many bytes are flipped, each in a file that is whole otherwise.
-const FLIPS: u64 = 300;
+const FLIPS: u64 = 200;
 /// How long opening and reading everything may take.
 const SOON: Duration = Duration::from_secs(60);
 
