@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 
+pub mod archive;
 pub mod calls;
 mod census;
 pub mod check;
