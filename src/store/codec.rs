@@ -22,6 +22,14 @@ const CONTACT: usize = 16 + 4;
 /// What a body has in clear: the member's name hash and the card's version.
 const BODY: usize = keys::HASH + 8;
 
+/// Where the envelopes of cards, of books' places and of bodies begin; those of other sealed rows
+/// begin at once.
+pub const CARD_AT: usize = STAMP + CONTACT;
+/// See [`CARD_AT`].
+pub const LINK_AT: usize = STAMP;
+/// See [`CARD_AT`].
+pub const BODY_AT: usize = BODY;
+
 const SHORT: StoreError = StoreError::Damaged("a row is too short");
 const UNREADABLE: StoreError = StoreError::Damaged("a row cannot be read");
 

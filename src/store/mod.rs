@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 
 pub mod archive;
+pub mod backup;
 pub mod calls;
 mod census;
 pub mod check;
@@ -25,6 +26,8 @@ pub mod log;
 pub mod owner;
 pub mod purge;
 pub mod query;
+mod rebuild;
+pub mod restore;
 mod rotate;
 pub mod rows;
 pub mod seal;

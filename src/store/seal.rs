@@ -265,6 +265,19 @@ impl Sealer {
         Ok(Envelope::read(sealed)?.slot)
     }
 
+    /// Names another slot in the sealed envelope that begins `front` bytes into a value: for a key
+    /// that lies elsewhere now. The seal is not bound to the slot.
+    pub fn readdress(value: &mut [u8], front: usize, slot: Slot) -> Result<(), StoreError> {
+        match value.get_mut(front..).and_then(<[u8]>::split_first_mut) {
+            Some((&mut SEALED, rest)) => {
+                let number = rest.first_chunk_mut::<SLOT>().ok_or(FORGED)?;
+                *number = slot.0.to_be_bytes();
+                Ok(())
+            }
+            _ => Err(FORGED),
+        }
+    }
+
     /// Appends a marked envelope to `value`.
     pub fn mark_into(&self, key: &[u8], value: &mut Vec<u8>, clear: &[u8]) {
         value.reserve(1 + MARK + clear.len());

@@ -199,6 +199,11 @@ impl<W: Write> Writer<W> {
         if self.payload.len() >= AIM { self.block(Kind::Records) } else { Ok(()) }
     }
 
+    /// What is written into.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// How many bytes were handed out so far.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -1,0 +1,460 @@
+//! Backups: everything that is not derived, of one snapshot, sealed as it lies; nothing is opened. And
+//! the keyring of now, which opens it. What became of it is `restore.rs`'s.
+//!
+//! Accounts and collections are written twice, first and last: without them nobody finds a contact.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc::Sender;
+
+use crate::domain::id::{CollectionId, ContactId};
+
+use super::archive::block::{Counts, FORMAT as ARCHIVE, Header, Writer};
+use super::archive::keyring::Keyring;
+use super::archive::record::{self, Kind, Object, Row};
+use super::codec::{self, CardPlace};
+use super::engine::{Extent, KeyRange};
+use super::entropy::Entropy;
+use super::keys::{self, Table};
+use super::keyslots::Slot;
+use super::owner::{self, Owner};
+use super::query::Reader;
+use super::rows::{self, CollectionRow, ErasedRow, PurgeRow};
+use super::seal::Sealer;
+use super::{FORMAT, FORMAT_ROW, SECRETS, SecretsRow, Store, StoreError};
+
+/// How many contacts are read at a time, and how many bytes of theirs.
+const STEP: usize = 256;
+const STEP_BYTES: usize = 4 << 20;
+/// How much is gathered before it is handed out.
+const HAND_OUT: usize = 256 * 1024;
+
+/// A part of an archive.
+pub struct Part {
+    /// The next bytes.
+    pub bytes: Vec<u8>,
+    /// How many objects are done with.
+    pub objects: u64,
+}
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The store's word.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nobody takes it any more.
+    #[error("nobody takes the archive any more")]
+    Left,
+    /// It does not fit.
+    #[error("the archive cannot be written: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackedUp {
+    /// How much of each kind.
+    pub counts: Counts,
+    /// Rows that belong to nothing, or whose clear part cannot be read; `check` tells them.
+    pub passed_over: u64,
+}
+
+/// The keyring of now.
+pub struct KeysOfNow {
+    /// The keyring.
+    pub keyring: Keyring,
+    /// How many objects have lost their key, so that nothing opens them.
+    pub unreadable: u64,
+}
+
+/// A row of a scan.
+type Pair = (Vec<u8>, Bytes);
+
+impl Store {
+    /// About how many objects a backup of now would hold.
+    pub async fn objects(&self) -> Result<u64, StoreError> {
+        let count = |count: &mut u64, _: &[u8], _: &[u8]| {
+            *count += 1;
+            Ok(ControlFlow::Continue(()))
+        };
+        self.read().await?.fold(keys::whole(Table::Slot), Extent::Many, 0, count).await
+    }
+
+    /// Hands out an archive of one snapshot. The snapshot lives until all of it is taken.
+    pub async fn backup(
+        &self,
+        at: Timestamp,
+        entropy: &dyn Entropy,
+        out: &Sender<Part>,
+    ) -> Result<BackedUp, BackupError> {
+        let mut archive = [0; 8];
+        entropy.fill(&mut archive).map_err(StoreError::from)?;
+        let header = Header {
+            format: ARCHIVE,
+            installation: self.sealer.slots().installation(),
+            made: rows::micros(at),
+            program: concat!("cardkeep ", env!("CARGO_PKG_VERSION")).to_owned(),
+            rows: FORMAT,
+        };
+        let reader = self.read().await?;
+        let writer = Writer::new(Vec::new(), archive, &header)?;
+        let done = BackedUp::default();
+        let mut walk = Walk { reader, sealer: &self.sealer, writer, out, objects: 0, done };
+        let (structure, books) = walk.structure().await?;
+        for object in &structure {
+            walk.put(object).await?;
+        }
+        for book in books {
+            walk.contacts(book).await?;
+        }
+        for object in &structure {
+            walk.put(object).await?;
+        }
+        let Walk { mut writer, done, objects, .. } = walk;
+        let mut bytes = std::mem::take(writer.get_mut());
+        bytes.append(&mut writer.finish(done.counts)?);
+        out.send(Part { bytes, objects }).await.map_err(|_| BackupError::Left)?;
+        Ok(done)
+    }
+
+    /// The keys of all that lives and the ledger of what was erased. What waits to be purged counts
+    /// as erased: nobody can ask for it any more.
+    pub async fn keyring(&self, at: Timestamp) -> Result<KeysOfNow, StoreError> {
+        let reader = self.read().await?;
+        let key = keys::installation(SECRETS);
+        let value = reader.get(vec![key.clone()]).await?.pop().flatten();
+        let value = value.ok_or(StoreError::Damaged("the installation's secrets are missing"))?;
+        let secrets: SecretsRow = self.sealer.decode_sealed(&key, &value)?;
+        let (slots, nameless) = owned(&reader).await?;
+        let doomed = doomed(&reader).await?;
+        drop(reader);
+        let keys = slots.into_iter().map(|(slot, owner)| (owner, self.sealer.slots().key(slot)));
+        let mut keys: Vec<_> = keys.collect();
+        // Only now: what was erased before a key was read, and may have given its slot to another,
+        // is in this ledger.
+        let mut erased = self.ledger().await?;
+        let known: HashSet<Owner> = erased.iter().map(|(owner, _)| *owner).collect();
+        erased
+            .extend(doomed.into_iter().filter(|owner| !known.contains(owner)).map(|o| (o, rows::micros(at))));
+        let gone: HashSet<Owner> = erased.iter().map(|(owner, _)| *owner).collect();
+        keys.retain(|(owner, _)| !gone.contains(owner));
+        let unreadable = nameless + keys.iter().filter(|(_, key)| key.is_none()).count() as u64;
+        let keys = keys.into_iter().filter_map(|(owner, key)| Some((owner, *key?.as_bytes())));
+        let installation = self.sealer.slots().installation();
+        let keys = keys.collect();
+        let keyring = Keyring::new(installation, rows::micros(at), secrets.secret.to_vec(), keys, erased);
+        Ok(KeysOfNow { keyring, unreadable })
+    }
+
+    /// What was erased, and when. Names of what is gone are in no archive.
+    async fn ledger(&self) -> Result<Vec<(Owner, i64)>, StoreError> {
+        let sealer = self.sealer.clone();
+        let range = keys::whole(Table::Erased);
+        self.read()
+            .await?
+            .fold(range, Extent::Many, Vec::new(), move |found: &mut Vec<_>, key, value| {
+                let owner = keys::owner_in(key).ok_or(StoreError::Damaged("an erasure's key"))?;
+                if owner.kind != owner::Kind::Names {
+                    // What was erased stays so, whatever became of the row that says when.
+                    let at = sealer.decode::<ErasedRow>(key, value).map_or(0, |row| row.at);
+                    found.push((owner, at));
+                }
+                Ok(ControlFlow::Continue(()))
+            })
+            .await
+    }
+}
+
+/// The slots in use and whose they are, but for names of what is gone; and of how many slots nobody
+/// can tell.
+async fn owned(reader: &Reader) -> Result<(Vec<(Slot, Owner)>, u64), StoreError> {
+    let sealer = reader.sealer().clone();
+    let range = keys::whole(Table::Slot);
+    reader
+        .fold(range, Extent::Many, (Vec::new(), 0), move |(found, nameless), key, value| {
+            let slot = keys::slot_in(key).ok_or(StoreError::Damaged("a key slot's key"))?;
+            match sealer.decode_slot(key, value) {
+                Ok(owner) if owner.kind == owner::Kind::Names => {}
+                Ok(owner) => found.push((slot, owner)),
+                Err(_) => *nameless += 1,
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .await
+}
+
+/// The owners of what waits to be purged: homes and books, and the contacts in them.
+async fn doomed(reader: &Reader) -> Result<Vec<Owner>, StoreError> {
+    let mut found = Vec::new();
+    let mut books = Vec::new();
+    for (key, value) in scan(reader, keys::whole(Table::Purge)).await? {
+        let id = codec::collection_in(&key)?;
+        // Which of the two it is, is only half known where the row is damaged: nobody finds either.
+        let row = reader.sealer().decode::<PurgeRow>(&key, &value);
+        found.push(Owner::collection(*id.as_bytes()));
+        if row.is_ok_and(|row| row.home) {
+            let links = scan(reader, keys::under(Table::Member, id.as_bytes())).await?;
+            for (_, owner) in with_owners(reader, links, codec::link_slot).await? {
+                books.extend(owner.map(|owner| CollectionId::from_bytes(owner.id)));
+            }
+        } else {
+            books.push(id);
+        }
+    }
+    for book in books {
+        found.push(Owner::collection(*book.as_bytes()));
+        let range = keys::under(Table::Member, book.as_bytes());
+        found = reader
+            .fold(range, Extent::Many, found, |found, _, value| {
+                // A damaged row names nobody; its contact goes when the purge does.
+                let place = CardPlace::read(value).ok();
+                found.extend(place.map(|place| Owner::contact(*place.contact.as_bytes(), place.number)));
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// All rows of a range of small ones.
+async fn scan(reader: &Reader, range: KeyRange) -> Result<Vec<Pair>, StoreError> {
+    reader
+        .fold(range, Extent::Many, Vec::new(), |found: &mut Vec<_>, key, value| {
+            found.push((key.to_vec(), Bytes::copy_from_slice(value)));
+            Ok(ControlFlow::Continue(()))
+        })
+        .await
+}
+
+/// Sealed rows with the owners of their key slots.
+async fn with_owners(
+    reader: &Reader,
+    pairs: Vec<Pair>,
+    slot_of: fn(&[u8]) -> Result<Slot, StoreError>,
+) -> Result<Vec<(Pair, Option<Owner>)>, StoreError> {
+    let slots: Vec<_> = pairs.iter().map(|(_, value)| slot_of(value).ok().map(keys::slot)).collect();
+    let mut owners = HashMap::new();
+    let wanted: Vec<_> = slots.iter().flatten().cloned().collect();
+    for some in wanted.chunks(STEP) {
+        let values = reader.get(some.to_vec()).await?;
+        for (key, value) in some.iter().zip(values) {
+            if let Some(owner) = value.and_then(|value| reader.sealer().decode_slot(key, &value).ok()) {
+                owners.insert(key.clone(), owner);
+            }
+        }
+    }
+    let owner = |slot: Option<Vec<u8>>| slot.and_then(|slot| owners.get(&slot).copied());
+    Ok(pairs.into_iter().zip(slots).map(|(pair, slot)| (pair, owner(slot))).collect())
+}
+
+/// A backup in the making.
+struct Walk<'a> {
+    reader: Reader,
+    sealer: &'a Sealer,
+    writer: Writer<Vec<u8>>,
+    out: &'a Sender<Part>,
+    objects: u64,
+    done: BackedUp,
+}
+
+impl Walk<'_> {
+    /// Accounts and collections as objects, and the books to walk through.
+    async fn structure(&mut self) -> Result<(Vec<Vec<u8>>, Vec<CollectionId>), BackupError> {
+        let mut objects = Vec::new();
+        let marks = scan(&self.reader, keys::whole(Table::Installation)).await?;
+        let own = [keys::installation(FORMAT_ROW), keys::installation(SECRETS)];
+        let marks = marks.into_iter().filter(|(key, _)| !own.contains(key));
+        let rows = marks.map(|(key, value)| Row { owner: Owner::INSTALLATION, key, value }).collect();
+        self.add(&mut objects, Kind::Installation, rows)?;
+        let accounts = scan(&self.reader, keys::whole(Table::Account)).await?;
+        for ((key, value), owner) in with_owners(&self.reader, accounts, Sealer::slot_of).await? {
+            match owner.filter(|owner| owner.kind == owner::Kind::Account) {
+                Some(owner) => {
+                    self.done.counts.accounts += 1;
+                    self.add(&mut objects, Kind::Account, vec![Row { owner, key, value }])?;
+                }
+                None => self.done.passed_over += 1,
+            }
+        }
+        for (key, value) in scan(&self.reader, keys::whole(Table::AppPasswordOf)).await? {
+            match keys::owner(&key).map(Owner::account) {
+                Some(owner) => self.add(&mut objects, Kind::AppPassword, vec![Row { owner, key, value }])?,
+                None => self.done.passed_over += 1,
+            }
+        }
+        let books = self.collections(&mut objects).await?;
+        Ok((objects, books))
+    }
+
+    /// Adds homes and books; answers the books.
+    async fn collections(&mut self, objects: &mut Vec<Vec<u8>>) -> Result<Vec<CollectionId>, BackupError> {
+        let mut homes = HashSet::new();
+        let mut books = Vec::new();
+        for (key, value) in scan(&self.reader, keys::whole(Table::Collection)).await? {
+            let id = codec::collection_in(&key)?;
+            match self.sealer.decode::<CollectionRow>(&key, &value) {
+                Ok(row) if row.home.is_none() => {
+                    homes.insert(*id.as_bytes());
+                    self.home(objects, id, &row, (key, value)).await?;
+                }
+                Ok(row) => books.push((id, row, (key, value))),
+                Err(_) => self.done.passed_over += 1,
+            }
+        }
+        // A book whose home was deleted is only waiting to be purged.
+        books.retain(|(_, row, _)| row.home.is_some_and(|home| homes.contains(&home)));
+        let mut ids = Vec::new();
+        for (id, _, (key, value)) in books {
+            self.done.counts.collections += 1;
+            let owner = Owner::collection(*id.as_bytes());
+            let mut rows = vec![Row { owner, key, value }];
+            rows.extend(self.properties(owner, &[*id.as_bytes()]).await?);
+            self.add(objects, Kind::Book, rows)?;
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    async fn home(
+        &mut self,
+        objects: &mut Vec<Vec<u8>>,
+        id: CollectionId,
+        row: &CollectionRow,
+        (key, value): Pair,
+    ) -> Result<(), BackupError> {
+        self.done.counts.collections += 1;
+        let owner = Owner::collection(*id.as_bytes());
+        let mut rows = vec![Row { owner, key, value }];
+        rows.extend(self.properties(owner, &[*id.as_bytes(), row.owner]).await?);
+        let links = scan(&self.reader, keys::under(Table::Member, id.as_bytes())).await?;
+        for ((key, value), owner) in with_owners(&self.reader, links, codec::link_slot).await? {
+            match owner {
+                Some(owner) => rows.push(Row { owner, key, value }),
+                None => self.done.passed_over += 1,
+            }
+        }
+        self.add(objects, Kind::Home, rows)
+    }
+
+    async fn properties(&self, owner: Owner, of: &[[u8; 16]]) -> Result<Vec<Row>, StoreError> {
+        let wanted: Vec<_> = of.iter().map(keys::properties).collect();
+        let values = self.reader.get(wanted.clone()).await?;
+        let rows = wanted.into_iter().zip(values);
+        Ok(rows.filter_map(|(key, value)| Some(Row { owner, key, value: value? })).collect())
+    }
+
+    fn add(&mut self, objects: &mut Vec<Vec<u8>>, kind: Kind, rows: Vec<Row>) -> Result<(), BackupError> {
+        if !rows.is_empty() {
+            objects.push(encoded(&Object { kind, rows })?);
+        }
+        Ok(())
+    }
+
+    /// The contacts of a book, a step at a time: in the order of their bodies, whose sizes bound a
+    /// step.
+    async fn contacts(&mut self, book: CollectionId) -> Result<(), BackupError> {
+        let mut range = keys::under(Table::Body, book.as_bytes());
+        loop {
+            let state = (Vec::<Pair>::new(), 0);
+            let scan = |(found, bytes): &mut (Vec<Pair>, usize), key: &[u8], value: &[u8]| {
+                found.push((key.to_vec(), Bytes::copy_from_slice(value)));
+                *bytes += value.len();
+                let full = found.len() == STEP || *bytes >= STEP_BYTES;
+                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            let (bodies, _) = self.reader.fold(range.clone(), Extent::Many, state, scan).await?;
+            let Some((last, _)) = bodies.last() else { return Ok(()) };
+            range.start = [&last[..], &[0]].concat();
+            self.some_contacts(book, bodies).await?;
+        }
+    }
+
+    async fn some_contacts(&mut self, book: CollectionId, bodies: Vec<Pair>) -> Result<(), BackupError> {
+        let mut wanted = Vec::with_capacity(2 * bodies.len());
+        for (key, value) in &bodies {
+            let member = codec::body_front(value).map_or([0; keys::HASH], |(member, _)| member);
+            wanted.push(keys::member(book, &member));
+            wanted.push(keys::properties(&keys::item(key).unwrap_or_default()));
+        }
+        let found = self.reader.get(wanted.clone()).await?;
+        let beside = wanted.into_iter().zip(found).collect::<Vec<_>>();
+        for (body, beside) in bodies.into_iter().zip(beside.chunks_exact(2)) {
+            let [(member, Some(card)), (properties, described)] = beside else {
+                self.done.passed_over += 1;
+                continue;
+            };
+            let Ok(place) = CardPlace::read(card) else {
+                self.done.passed_over += 1;
+                continue;
+            };
+            let owner = Owner::contact(*place.contact.as_bytes(), place.number);
+            let version = codec::body_front(&body.1).map_or(1, |(_, version)| version);
+            let row = |key, value| Row { owner, key, value };
+            let mut rows = vec![row(member.clone(), card.clone()), row(body.0, body.1)];
+            rows.extend(described.clone().map(|value| row(properties.clone(), value)));
+            self.done.counts.contacts += 1;
+            if version > 1 {
+                self.with_history(place.contact, owner, rows).await?;
+            } else {
+                self.put(&encoded(&Object { kind: Kind::Contact, rows })?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A contact with its earlier bodies, a step at a time.
+    async fn with_history(
+        &mut self,
+        contact: ContactId,
+        owner: Owner,
+        mut rows: Vec<Row>,
+    ) -> Result<(), BackupError> {
+        let mut kind = Kind::Contact;
+        let mut range = keys::under(Table::History, contact.as_bytes());
+        loop {
+            let state = (Vec::<Pair>::new(), 0);
+            let scan = |(found, bytes): &mut (Vec<Pair>, usize), key: &[u8], value: &[u8]| {
+                found.push((key.to_vec(), Bytes::copy_from_slice(value)));
+                *bytes += value.len();
+                let full = *bytes >= STEP_BYTES;
+                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            let (found, bytes) = self.reader.fold(range.clone(), Extent::Few, state, scan).await?;
+            if let Some((last, _)) = found.last() {
+                range.start = [&last[..], &[0]].concat();
+            }
+            rows.extend(found.into_iter().map(|(key, value)| Row { owner, key, value }));
+            if !rows.is_empty() {
+                self.put(&encoded(&Object { kind, rows: std::mem::take(&mut rows) })?).await?;
+            }
+            if bytes < STEP_BYTES {
+                return Ok(());
+            }
+            kind = Kind::History;
+        }
+    }
+
+    /// Writes an object, and hands out what has gathered.
+    async fn put(&mut self, object: &[u8]) -> Result<(), BackupError> {
+        for record in record::records(object) {
+            self.writer.record(&record)?;
+        }
+        self.objects += 1;
+        if self.writer.get_mut().len() < HAND_OUT {
+            return Ok(());
+        }
+        let bytes = std::mem::take(self.writer.get_mut());
+        let part = Part { bytes, objects: self.objects };
+        self.out.send(part).await.map_err(|_| BackupError::Left)
+    }
+}
+
+fn encoded(object: &Object) -> Result<Vec<u8>, StoreError> {
+    object.encode().ok_or(StoreError::Malformed("an object is too large for an archive"))
+}

@@ -1,0 +1,459 @@
+//! Writes the objects of an archive into a new store: opens each row once, gives it the slot that
+//! its key has now, and derives what archives do not hold. Whether and what is restored is
+//! `restore.rs`'s.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+
+use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, Uid, UserName};
+
+use super::archive::keyring::Keyring;
+use super::archive::record::{Kind, Object, Row};
+use super::engine::Write;
+use super::entropy::Entropy;
+use super::erase::blocking;
+use super::keyslots::{DataKey, Slot};
+use super::owner::Owner;
+use super::restore::{Restored, Structure, put};
+use super::rows::{
+    AccountRow, AppPasswordRow, CardRow, ChangeRow, CollectionRow, HistoryRow, PropertiesRow, UidRow,
+};
+use super::seal::Sealer;
+use super::{Store, StoreError};
+use super::{codec, keys};
+
+/// A store in the making.
+pub(super) struct Rebuild<'a> {
+    store: Store,
+    keyring: &'a Keyring,
+    told: Restored,
+    /// The homes that are restored.
+    homes: HashSet<[u8; 16]>,
+    /// The books that are restored, and how many changes their logs have.
+    books: HashMap<CollectionId, u64>,
+    /// The contacts that came.
+    seen: HashSet<[u8; 16]>,
+    /// Slots whose owner is not restored after all.
+    spoilt: Vec<Slot>,
+    /// The contact that was written last, and its key slot.
+    last: Option<(ContactId, Owner, Slot)>,
+}
+
+/// Why an object is not restored.
+enum Miss {
+    /// It does not open, or contradicts itself.
+    Damaged,
+    /// What it belongs to is not there.
+    Homeless,
+    /// The store's fault.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Miss {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged(_) | StoreError::Erased => Self::Damaged,
+            error => Self::Failed(error),
+        }
+    }
+}
+
+/// A book that may be restored, once a home has a place for it.
+struct Candidate {
+    row: CollectionRow,
+    slot: Slot,
+    writes: Vec<Write>,
+    placed: bool,
+}
+
+impl<'a> Rebuild<'a> {
+    pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
+        let (homes, books) = (HashSet::new(), HashMap::new());
+        let (seen, spoilt) = (HashSet::new(), Vec::new());
+        Self { store, keyring, told, homes, books, seen, spoilt, last: None }
+    }
+
+    /// What was made.
+    pub(super) fn done(self) -> (Store, Restored) {
+        (self.store, self.told)
+    }
+
+    /// Puts the owners' keys into slots; those without one are counted.
+    async fn install(&mut self, owners: Vec<Owner>) -> Result<HashMap<Owner, Slot>, StoreError> {
+        let mut wanted = Vec::new();
+        let mut given = Vec::new();
+        for owner in owners {
+            match self.keyring.key(&owner) {
+                Some(key) => {
+                    wanted.push(owner);
+                    given.push(DataKey::new(*key));
+                }
+                None if self.keyring.erased_at(&owner).is_some() => self.told.erased += 1,
+                None => self.told.keyless += 1,
+            }
+        }
+        let slots = self.store.sealer.slots().clone();
+        let found = blocking(move || slots.install(&given)).await?;
+        Ok(wanted.into_iter().zip(found).collect())
+    }
+
+    /// Counts an object that is not restored, and gives up its slot.
+    fn miss(&mut self, slot: Option<Slot>, miss: Miss) -> Result<(), StoreError> {
+        match miss {
+            Miss::Damaged => self.told.damaged += 1,
+            Miss::Homeless => self.told.homeless += 1,
+            Miss::Failed(error) => return Err(error),
+        }
+        self.spoilt.extend(slot);
+        Ok(())
+    }
+
+    /// Writes, and destroys the keys of what was given up.
+    async fn write(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let spoilt = std::mem::take(&mut self.spoilt);
+        if !spoilt.is_empty() {
+            let slots = self.store.sealer.slots().clone();
+            blocking(move || slots.destroy(&spoilt)).await?;
+        }
+        self.store.write(writes).await
+    }
+
+    /// Writes accounts, homes and books.
+    pub(super) async fn structure(
+        &mut self,
+        parts: Structure,
+        entropy: &dyn Entropy,
+    ) -> Result<(), StoreError> {
+        let Structure { marks, accounts, passwords, homes, books } = parts;
+        let collections = homes.values().chain(books.values()).filter_map(|rows| rows.first());
+        let owners = accounts.values().chain(collections).map(|row| row.owner).collect();
+        let slots = self.install(owners).await?;
+        let slot_of = |rows: &[Row]| rows.first().and_then(|row| slots.get(&row.owner)).copied();
+        let mut writes = Vec::new();
+        for (key, value) in marks {
+            match self.store.sealer.unmark(&key, &value) {
+                Ok(_) => writes.push(put(key, value.to_vec())),
+                Err(error) => self.miss(None, error.into())?,
+            }
+        }
+        let mut known = HashMap::new();
+        for row in accounts.into_values() {
+            let Some(slot) = slots.get(&row.owner).copied() else { continue };
+            match self.account(&row, slot) {
+                Ok((account, value)) => {
+                    writes.extend([put(row.key.clone(), value), self.slot_row(slot, row.owner)]);
+                    known.insert(account.id, (account, slot));
+                    self.told.accounts += 1;
+                }
+                Err(miss) => self.miss(Some(slot), miss)?,
+            }
+        }
+        for row in passwords.into_values() {
+            // One of an account that is not there was counted with it.
+            let Some((_, slot)) = known.get(&row.owner.id) else { continue };
+            match self.password(&row, *slot) {
+                Ok(rows) => writes.extend(rows),
+                Err(miss) => self.miss(None, miss)?,
+            }
+        }
+        let mut candidates = HashMap::new();
+        for rows in books.into_values() {
+            let Some(slot) = slot_of(&rows) else { continue };
+            match self.collection(&rows, slot, entropy) {
+                Ok((id, row, writes)) => {
+                    candidates.insert(id, Candidate { row, slot, writes, placed: false });
+                }
+                Err(miss) => self.miss(Some(slot), miss)?,
+            }
+        }
+        for rows in homes.into_values() {
+            let Some(slot) = slot_of(&rows) else { continue };
+            match self.home(&rows, slot, &known, &mut candidates, entropy) {
+                Ok(rows) => writes.extend(rows),
+                Err(miss) => self.miss(Some(slot), miss)?,
+            }
+        }
+        for (account, _) in known.values().filter(|(account, _)| !self.homes.contains(&account.home)) {
+            writes.extend(self.empty_home(account, entropy)?);
+        }
+        for (id, candidate) in candidates {
+            if candidate.placed {
+                writes.extend(candidate.writes);
+                self.books.insert(CollectionId::from_bytes(id), 0);
+                self.told.books += 1;
+            } else {
+                self.miss(Some(candidate.slot), Miss::Homeless)?;
+            }
+        }
+        self.write(writes).await
+    }
+
+    /// The home of an account whose own was lost: an account has one all the same.
+    fn empty_home(&self, account: &AccountRow, entropy: &dyn Entropy) -> Result<[Write; 2], StoreError> {
+        let (slot, _) = self.store.sealer.slots().allocate()?;
+        let row = CollectionRow {
+            owner: account.id,
+            home: None,
+            created: account.created,
+            default: false,
+            slot: slot.0,
+            identity: fresh(entropy)?,
+            floor: 0,
+        };
+        let owner = Owner::collection(account.home);
+        Ok([self.collection_row(account.home, &row), self.slot_row(slot, owner)])
+    }
+
+    fn account(&self, row: &Row, slot: Slot) -> Result<(AccountRow, Vec<u8>), Miss> {
+        let (account, value): (AccountRow, _) = self.opened(row, slot)?;
+        let name = UserName::parse(&account.name).map_err(|_| Miss::Damaged)?;
+        let right = row.key == keys::account(&self.store.sealer.user(&name));
+        if right && row.owner == Owner::account(account.id) {
+            Ok((account, value))
+        } else {
+            Err(Miss::Damaged)
+        }
+    }
+
+    fn password(&self, row: &Row, slot: Slot) -> Result<Vec<Write>, Miss> {
+        let (password, value): (AppPasswordRow, _) = self.opened(row, slot)?;
+        if row.key != keys::app_password_of(&password.account, &password.id) {
+            return Err(Miss::Damaged);
+        }
+        let by_secret = keys::app_password(&password.secret);
+        let again = self.store.sealer.encode_sealed(slot, &by_secret, &password)?;
+        Ok(vec![put(row.key.clone(), value), put(by_secret, again)])
+    }
+
+    /// A home with its properties and the places of its books.
+    fn home(
+        &mut self,
+        rows: &[Row],
+        slot: Slot,
+        accounts: &HashMap<[u8; 16], (AccountRow, Slot)>,
+        books: &mut HashMap<[u8; 16], Candidate>,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<Write>, Miss> {
+        let (id, row, mut writes) = self.collection(rows, slot, entropy)?;
+        if accounts.get(&row.owner).is_none_or(|(account, _)| account.home != id) {
+            return Err(Miss::Homeless);
+        }
+        let mut revision = 0;
+        for link in rows.iter().filter(|row| row.key.first() == Some(&(keys::Table::Member as u8))) {
+            // Of a book that is not restored nothing is.
+            let Some(book) = books.get_mut(&link.owner.id).filter(|book| book.row.home == Some(id)) else {
+                continue;
+            };
+            match self.link(link, id, book.slot) {
+                Ok((member, value)) => {
+                    revision += 1;
+                    book.placed = true;
+                    let home = CollectionId::from_bytes(id);
+                    writes.extend(self.logged(home, member, link.key.clone(), value, revision));
+                }
+                Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,
+            }
+        }
+        writes.extend((revision > 0).then(|| counter(CollectionId::from_bytes(id), revision)));
+        self.homes.insert(id);
+        Ok(writes)
+    }
+
+    /// A book's place in its home.
+    fn link(&self, link: &Row, home: [u8; 16], slot: Slot) -> Result<(keys::Hash, Vec<u8>), Miss> {
+        let mut value = link.value.to_vec();
+        Sealer::readdress(&mut value, codec::LINK_AT, slot)?;
+        let (_, place) = self.store.sealer.decode_link(&link.key, &value)?;
+        let name = MemberName::parse(&place.name).map_err(|_| Miss::Damaged)?;
+        let member = self.store.sealer.member(&home, &name);
+        let right = link.key == keys::member(CollectionId::from_bytes(home), &member);
+        if right && link.owner == Owner::collection(place.collection) {
+            Ok((member, value))
+        } else {
+            Err(Miss::Damaged)
+        }
+    }
+
+    /// A collection's row, with a new identity, and its properties.
+    fn collection(
+        &mut self,
+        rows: &[Row],
+        slot: Slot,
+        entropy: &dyn Entropy,
+    ) -> Result<([u8; 16], CollectionRow, Vec<Write>), Miss> {
+        let (first, rest) = rows.split_first().ok_or(Miss::Damaged)?;
+        let id = *codec::collection_in(&first.key)?.as_bytes();
+        let row: CollectionRow = self.store.sealer.decode(&first.key, &first.value)?;
+        if first.owner != Owner::collection(id) || first.key != keys::collection(CollectionId::from_bytes(id))
+        {
+            return Err(Miss::Damaged);
+        }
+        let row = CollectionRow { slot: slot.0, identity: fresh(entropy)?, floor: 0, ..row };
+        let mut writes = vec![self.collection_row(id, &row), self.slot_row(slot, first.owner)];
+        for written in [id, row.owner].map(|id| keys::properties(&id)) {
+            for row in rest.iter().filter(|row| row.key == written) {
+                match self.opened::<PropertiesRow>(row, slot) {
+                    Ok((_, value)) => writes.push(put(row.key.clone(), value)),
+                    Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,
+                }
+            }
+        }
+        Ok((id, row, writes))
+    }
+
+    /// Writes contacts, whose keys are put into slots at once.
+    pub(super) async fn contacts(&mut self, mut objects: Vec<Object>) -> Result<(), StoreError> {
+        let mut owners = Vec::new();
+        objects.retain(|object| match object.rows.first() {
+            Some(row) if object.kind == Kind::Contact => {
+                let new = self.seen.insert(row.owner.id);
+                owners.extend(new.then_some(row.owner));
+                new
+            }
+            first => first.is_some(),
+        });
+        let slots = self.install(owners).await?;
+        let mut writes = Vec::new();
+        let mut touched = HashSet::new();
+        for object in objects {
+            if object.kind == Kind::History {
+                // That of a contact that was not restored is counted with it.
+                if let Some((contact, owner, slot)) = self.last {
+                    let theirs = object.rows.iter().filter(|row| row.owner == owner);
+                    for row in theirs {
+                        writes.extend(self.beside(row, contact, slot)?);
+                    }
+                }
+                continue;
+            }
+            self.last = None;
+            let Some(slot) = object.rows.first().and_then(|row| slots.get(&row.owner)).copied() else {
+                continue;
+            };
+            match self.contact(&object.rows, slot) {
+                Ok((book, rows)) => {
+                    writes.extend(rows);
+                    touched.insert(book);
+                    self.told.contacts += 1;
+                }
+                Err(miss) => self.miss(Some(slot), miss)?,
+            }
+        }
+        for book in touched {
+            writes.push(counter(book, self.books.get(&book).copied().unwrap_or_default()));
+        }
+        self.write(writes).await
+    }
+
+    fn contact(&mut self, rows: &[Row], slot: Slot) -> Result<(CollectionId, Vec<Write>), Miss> {
+        let sealer = self.store.sealer.clone();
+        let [card, body, rest @ ..] = rows else { return Err(Miss::Damaged) };
+        let mut value = card.value.to_vec();
+        Sealer::readdress(&mut value, codec::CARD_AT, slot)?;
+        let kept = sealer.decode_card(&card.key, &value)?;
+        let book = codec::collection_in(&card.key)?;
+        let contact = ContactId::from_bytes(kept.row.contact);
+        let name = MemberName::parse(&kept.row.name).map_err(|_| Miss::Damaged)?;
+        let member = sealer.member(book.as_bytes(), &name);
+        let uid = Uid::new(&kept.row.uid).ok_or(Miss::Damaged)?;
+        let placed = card.key == keys::member(book, &member) && body.key == keys::body(book, contact);
+        if !placed || card.owner != kept.owner() {
+            return Err(Miss::Damaged);
+        }
+        let mut octets = body.value.to_vec();
+        Sealer::readdress(&mut octets, codec::BODY_AT, slot)?;
+        let opened = sealer.decode_body(&body.key, Bytes::copy_from_slice(&octets))?;
+        let same = opened.member == member && opened.version == kept.row.version;
+        if !same || opened.octets.len() as u64 != kept.row.size {
+            return Err(Miss::Damaged);
+        }
+        if !self.books.contains_key(&book) {
+            return Err(Miss::Homeless);
+        }
+        let mut writes = vec![self.slot_row(slot, card.owner), put(body.key.clone(), octets)];
+        let described = keys::properties(contact.as_bytes());
+        for row in rest {
+            let beside = self.beside(row, contact, slot).map_err(Miss::Failed)?;
+            if beside.is_none() && row.key == described {
+                let row = CardRow { described: false, ..kept.row.clone() };
+                value = sealer.encode_card(slot, kept.number, &card.key, &row)?;
+            }
+            writes.extend(beside);
+        }
+        let revision = self.books.entry(book).or_default();
+        *revision += 1;
+        let revision = *revision;
+        let by_uid = keys::uid(book, &sealer.uid(book.as_bytes(), &uid));
+        let holder = sealer.encode(&by_uid, &UidRow { member });
+        writes.push(put(by_uid, holder));
+        writes.extend(self.logged(book, member, card.key.clone(), value, revision));
+        self.last = Some((contact, card.owner, slot));
+        Ok((book, writes))
+    }
+
+    /// A contact's properties or one of its earlier bodies; one that is damaged is counted, and costs
+    /// no more than itself.
+    fn beside(&mut self, row: &Row, contact: ContactId, slot: Slot) -> Result<Option<Write>, StoreError> {
+        let value = if row.key == keys::properties(contact.as_bytes()) {
+            self.opened::<PropertiesRow>(row, slot).map(|(_, value)| value)
+        } else if keys::number(&row.key).is_some_and(|version| row.key == keys::history(contact, version)) {
+            self.opened::<HistoryRow>(row, slot).map(|(_, value)| value)
+        } else {
+            Err(Miss::Damaged)
+        };
+        match value {
+            Ok(value) => Ok(Some(put(row.key.clone(), value))),
+            Err(miss) => self.miss(None, miss).map(|()| None),
+        }
+    }
+
+    /// A row that is nothing but its envelope, opened, and with its new slot.
+    fn opened<T>(&self, row: &Row, slot: Slot) -> Result<(T, Vec<u8>), Miss>
+    where
+        T: for<'b> minicbor::Decode<'b, ()>,
+    {
+        let mut value = row.value.to_vec();
+        Sealer::readdress(&mut value, 0, slot)?;
+        Ok((self.store.sealer.decode_sealed(&row.key, &value)?, value))
+    }
+
+    /// A member's row at its new revision, and its line in the log.
+    fn logged(
+        &self,
+        of: CollectionId,
+        member: keys::Hash,
+        key: Vec<u8>,
+        mut value: Vec<u8>,
+        revision: u64,
+    ) -> [Write; 2] {
+        if let Some(stamp) = value.first_chunk_mut::<{ codec::STAMP }>() {
+            *stamp = revision.to_be_bytes();
+        }
+        let line = keys::change(of, Revision(revision));
+        let change = self.store.sealer.encode(&line, &ChangeRow { member, removed: false });
+        [put(key, value), put(line, change)]
+    }
+
+    fn collection_row(&self, id: [u8; 16], row: &CollectionRow) -> Write {
+        let key = keys::collection(CollectionId::from_bytes(id));
+        let value = self.store.sealer.encode(&key, row);
+        put(key, value)
+    }
+
+    fn slot_row(&self, slot: Slot, owner: Owner) -> Write {
+        put(keys::slot(slot), self.store.sealer.encode_slot(slot, owner))
+    }
+}
+
+/// A collection's counter of changes.
+fn counter(of: CollectionId, revision: u64) -> Write {
+    put(keys::revision(of), revision.to_be_bytes().to_vec())
+}
+
+/// A new identity for a collection's log.
+fn fresh(entropy: &dyn Entropy) -> Result<[u8; 16], StoreError> {
+    let mut id = [0; 16];
+    entropy.fill(&mut id)?;
+    Ok(id)
+}
