@@ -18,6 +18,7 @@ use super::keyslots::memory::MemoryMedium;
 use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
 use super::{FORMAT, FORMAT_ROW, FormatRow, KeyFile, SECRETS, Store, StoreError, codec, rows, seal};
 
+mod backups;
 mod erasing;
 
 /// The system's randomness: a seal must hold with any.
