@@ -11,8 +11,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config};
 
 mod ask;
+mod backup;
 mod check;
 mod key;
+mod progress;
+mod restore;
 mod secret;
 mod serve;
 mod show;
@@ -49,6 +52,10 @@ enum Command {
     /// App passwords
     #[command(subcommand)]
     Token(token::Token),
+    /// Write an archive of everything, sealed, and the keyring that opens it
+    Backup(backup::Backup),
+    /// Fill an empty data directory from an archive
+    Restore(restore::Restore),
     /// Check every record, index and sync log
     Check(check::Check),
     /// The master key
@@ -108,6 +115,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Serve(serve) => serve.run(config).await,
             Command::User(user) => user.run(&config).await,
             Command::Token(token) => token.run(&config).await,
+            Command::Backup(backup) => backup.run(&config).await,
+            Command::Restore(restore) => restore.run(&config).await,
             Command::Check(check) => check.run(&config).await,
             Command::Key(key) => key.run(&config).await,
             Command::Config(ConfigCommand::Example) => Ok(()),

@@ -1,7 +1,9 @@
 //! Reads a password: from standard input where the command line says so, else from the terminal,
 //! twice and without showing it. Never from an argument, which others could see.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, IsTerminal as _};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
@@ -30,6 +32,13 @@ pub fn new_password(from_stdin: bool) -> anyhow::Result<String> {
     Ok(password)
 }
 
+/// The first line of a file.
+pub fn line_of(file: &Path) -> anyhow::Result<String> {
+    let shown = file.display();
+    let open = File::open(file).with_context(|| format!("{shown} cannot be read"))?;
+    first_line(BufReader::new(open)).with_context(|| shown.to_string())
+}
+
 fn prompt(text: &str) -> anyhow::Result<String> {
     rpassword::prompt_password(text).context("the password cannot be read from the terminal")
 }
@@ -37,10 +46,7 @@ fn prompt(text: &str) -> anyhow::Result<String> {
 /// The first line, without its end.
 fn first_line(input: impl std::io::BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
-    input
-        .take(LONGEST + 1)
-        .read_line(&mut line)
-        .context("the password cannot be read from standard input")?;
+    input.take(LONGEST + 1).read_line(&mut line).context("the password cannot be read")?;
     let password = line.trim_end_matches(['\n', '\r']);
     if u64::try_from(password.len()).unwrap_or(u64::MAX) > LONGEST {
         bail!("the password is longer than {LONGEST} bytes; nothing was changed");

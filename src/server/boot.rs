@@ -45,10 +45,10 @@ impl From<Fault> for BootError {
 }
 
 /// The store's file in the data directory.
-const STORE: &str = "cardkeep.redb";
+pub(super) const STORE: &str = "cardkeep.redb";
 
 /// The file of data keys beside it.
-const KEYS: &str = "cardkeep.keys";
+pub(super) const KEYS: &str = "cardkeep.keys";
 
 /// Whether a store was ever made in this data directory.
 pub fn holds_a_store(data: &Path) -> bool {
@@ -73,7 +73,7 @@ impl Opened {
         make_directory(data)?;
         // Before anything is touched, since it may be missing; and again below.
         master::obtain(config, !holds_a_store(data))?;
-        let engine = open_engine(config).await?;
+        let engine = engine_in(data, config.store.cache).await?;
         let medium = FileMedium::create(&data.join(KEYS)).map_err(|error| cannot_open(data, &error))?;
         // Now that nobody else has the store, nobody else replaces its master key.
         let mut masters = master::obtain(config, false)?;
@@ -114,6 +114,20 @@ impl Opened {
     /// Lets go of the data directory; everything that was taken is kept.
     pub async fn close(self) -> Result<(), BootError> {
         Ok(self.service.close().await?)
+    }
+}
+
+/// The engine whose file lies in a directory.
+pub(super) async fn engine_in(directory: &Path, cache: usize) -> Result<Arc<dyn Engine>, BootError> {
+    let path = directory.join(STORE);
+    match tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await {
+        Ok(Ok(engine)) => Ok(Arc::new(engine)),
+        Ok(Err(EngineError::InUse)) => Err(BootError::InUse(directory.display().to_string())),
+        Ok(Err(error @ EngineError::Damaged(_))) => {
+            Err(cannot_open(directory, &format_args!("{error}; restore a backup into a new directory")))
+        }
+        Ok(Err(error)) => Err(cannot_open(directory, &error)),
+        Err(error) => Err(cannot_open(directory, &error)),
     }
 }
 
@@ -186,21 +200,7 @@ fn check_address(config: &Config, demo: bool) -> Result<(), BootError> {
     Ok(())
 }
 
-async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, BootError> {
-    let data = &config.server.data;
-    let (path, cache) = (data.join(STORE), config.store.cache);
-    match tokio::task::spawn_blocking(move || RedbEngine::open(&path, cache)).await {
-        Ok(Ok(engine)) => Ok(Arc::new(engine)),
-        Ok(Err(EngineError::InUse)) => Err(BootError::InUse(data.display().to_string())),
-        Ok(Err(error @ EngineError::Damaged(_))) => {
-            Err(cannot_open(data, &format_args!("{error}; restore a backup into a new directory")))
-        }
-        Ok(Err(error)) => Err(cannot_open(data, &error)),
-        Err(error) => Err(cannot_open(data, &error)),
-    }
-}
-
-fn make_directory(data: &Path) -> Result<(), BootError> {
+pub(super) fn make_directory(data: &Path) -> Result<(), BootError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| {
         BootError::Failed(format!("the data directory {} cannot be made: {error}", data.display()))
     })

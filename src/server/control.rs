@@ -1,5 +1,6 @@
 //! The control socket `DATA/control.sock`: commands reach a running server through it. One JSON
-//! line asks, one JSON line answers. Only the server's own user and root may ask.
+//! line asks; one JSON line answers, or what `handout.rs` streams. Only the server's own user and root
+//! may ask.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -18,6 +19,9 @@ use tokio::time::timeout;
 
 use crate::service::Service;
 use crate::service::admin::{AdminAnswer, AdminRequest};
+use crate::service::refusal::Fault;
+
+use super::handout::{self, Handout, Sink, Take, Taken};
 
 /// The socket's name in the data directory.
 const NAME: &str = "control.sock";
@@ -89,13 +93,23 @@ impl Drop for Control {
     }
 }
 
+/// What may be asked.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Question {
+    Take(Take),
+    Admin(AdminRequest),
+}
+
 async fn converse(socket: UnixStream, service: &Service) -> io::Result<()> {
     let mut socket = BufReader::new(socket);
-    let question: AdminRequest = timeout(PATIENCE, receive(&mut socket, LONGEST_QUESTION))
+    let question: Question = timeout(PATIENCE, receive(&mut socket, LONGEST_QUESTION))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let answer = service.admin(question).await;
-    send(socket.get_mut(), &answer).await
+    match question {
+        Question::Admin(request) => send(socket.get_mut(), &service.admin(request).await).await,
+        Question::Take(take) => handout::to(socket.get_mut(), service, take.take).await,
+    }
 }
 
 /// The other end: a running server.
@@ -125,6 +139,13 @@ impl Running {
         let mut socket = BufReader::new(self.0);
         send(socket.get_mut(), request).await?;
         receive(&mut socket, LONGEST_ANSWER).await
+    }
+
+    /// Takes what it hands out.
+    pub async fn take(self, what: Handout, sink: Sink<'_>) -> io::Result<Result<Taken, Fault>> {
+        let mut socket = BufReader::with_capacity(1 << 16, self.0);
+        send(socket.get_mut(), &Take { take: what }).await?;
+        handout::from_socket(&mut socket, sink).await
     }
 }
 

@@ -12,6 +12,8 @@ use crate::service::Service;
 
 pub mod boot;
 pub mod control;
+pub mod handout;
+pub mod restore;
 
 mod auth;
 mod body;
@@ -27,6 +29,8 @@ mod rotation;
 mod route;
 mod tls;
 mod trace;
+
+pub use clock::SystemEntropy;
 
 /// What all requests share.
 struct Shared {

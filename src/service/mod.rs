@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError};
 
 pub mod access;
 pub mod admin;
+pub mod backup;
 mod books;
 mod contacts;
 pub mod conversions;
