@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod backup;
 mod commands;
 mod crash;
 mod damage;

@@ -2,7 +2,7 @@
 //! and put in place once it is whole, so that an interrupted restore leaves nothing that counts.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::store::archive::keyring::Keyring;
 use crate::store::archive::reader::Mode;
 use crate::store::keyslots::file::FileMedium;
-use crate::store::restore::{Plan, Restored};
+use crate::store::restore::{Plan, RestoreError, Restored, verify};
 
 use super::boot::{self, BootError, KEYS, STORE};
 use super::clock::{SystemClock, SystemEntropy};
@@ -40,23 +40,24 @@ pub async fn restore(
         return Err(BootError::InUse(data.display().to_string()));
     }
     let site = Site::lay(data)?;
+    let told = |error: RestoreError| BootError::Failed(error.to_string());
+    let mut source = || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(archive)?)) };
+    let verified = verify(&mut source, keyring, mode, progress).map_err(told)?;
     let masters = master::obtain(config, true)?;
     let engine = boot::engine_in(&site.path, config.store.cache).await?;
     let medium = FileMedium::create(&site.path.join(KEYS)).map_err(|error| failed(data, &error))?;
     let file = KeyFile::new(medium, masters.keys);
-    let plan =
-        Plan { engine: engine.clone(), file, entropy: Arc::new(SystemEntropy), keyring, mode, progress };
-    let restored = Store::restore(plan, &mut || Ok(Box::new(File::open(archive)?))).await;
-    let (store, told) = match restored {
+    let plan = Plan { engine: engine.clone(), file, entropy: Arc::new(SystemEntropy), keyring, progress };
+    let (store, done) = match Store::restore(plan, verified, &mut source).await {
         Ok(restored) => restored,
         Err(error) => {
             let _ = engine.close().await;
-            return Err(BootError::Failed(error.to_string()));
+            return Err(told(error));
         }
     };
     store.close(SystemClock.now()).await.map_err(|error| failed(data, &error))?;
     site.move_in(data).map_err(|error| failed(data, &error))?;
-    Ok(told)
+    Ok(done)
 }
 
 /// Where a store is built; cleared away when this goes.

@@ -106,35 +106,57 @@ pub struct Plan<'a> {
     pub entropy: Arc<dyn Entropy>,
     /// The keyring.
     pub keyring: &'a Keyring,
-    /// What is done about damage.
-    pub mode: Mode,
     /// Told how many bytes are read, of twice the archive's.
     pub progress: &'a mut dyn FnMut(u64),
 }
 
-impl Store {
-    /// Fills an empty engine from an archive. After an error what is in it is of no use.
-    pub async fn restore(plan: Plan<'_>, archive: Source<'_>) -> Result<(Self, Restored), RestoreError> {
-        let Plan { engine, file, entropy, keyring, mode, progress } = plan;
-        let mut told = Restored::default();
-        let mut parts = Structure::default();
-        let mut objects = Objects::new(archive()?, mode);
-        while let Some(found) = objects.advance()? {
-            match found {
-                Found::Header(header) => check(&header, keyring, &mut told)?,
-                Found::Object(object) => parts.add(object),
-                Found::Gap(gap) => told.gap(gap),
-            }
-            progress(objects.bytes());
+/// An archive that was read from end to end.
+pub struct Verified {
+    parts: Structure,
+    told: Restored,
+    mode: Mode,
+    bytes: u64,
+}
+
+/// Reads all of an archive, to see that it is whole or what of it is lost, and that the keyring
+/// belongs to it.
+pub fn verify(
+    archive: Source<'_>,
+    keyring: &Keyring,
+    mode: Mode,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Verified, RestoreError> {
+    let mut told = Restored::default();
+    let mut parts = Structure::default();
+    let mut objects = Objects::new(archive()?, mode);
+    while let Some(found) = objects.advance()? {
+        match found {
+            Found::Header(header) => check(&header, keyring, &mut told)?,
+            Found::Object(object) => parts.add(object),
+            Found::Gap(gap) => told.gap(gap),
         }
-        let first = objects.bytes();
+        progress(objects.bytes());
+    }
+    Ok(Verified { parts, told, mode, bytes: objects.bytes() })
+}
+
+impl Store {
+    /// Fills an empty engine from an archive that was verified. After an error what is in it is of
+    /// no use.
+    pub async fn restore(
+        plan: Plan<'_>,
+        verified: Verified,
+        archive: Source<'_>,
+    ) -> Result<(Self, Restored), RestoreError> {
+        let Plan { engine, file, entropy, keyring, progress } = plan;
+        let Verified { parts, told, mode, bytes: first } = verified;
         let store = lay(engine, file, entropy.clone(), keyring).await?;
         let mut rebuild = Rebuild::new(store, keyring, told);
         rebuild.structure(parts, entropy.as_ref()).await?;
         let mut objects = Objects::new(archive()?, mode);
         let (mut some, mut bytes) = (Vec::new(), 0);
         while let Some(found) = objects.advance()? {
-            // What is lost was told at the first reading.
+            // What is lost was told when it was verified.
             let Found::Object(object) = found else { continue };
             if matches!(object.kind, Kind::Contact | Kind::History) {
                 bytes += object.rows.iter().map(|row| row.value.len()).sum::<usize>();

@@ -18,7 +18,7 @@ use crate::store::codec::CardPlace;
 use crate::store::engine::redb::RedbEngine;
 use crate::store::keyslots::file::FileMedium;
 use crate::store::owner::Owner;
-use crate::store::restore::{Plan, RestoreError, Restored};
+use crate::store::restore::{Plan, RestoreError, Restored, verify};
 use crate::store::rows::{CollectionRow, UidRow};
 
 const BOOK: CollectionId = CollectionId::from_bytes([3; 16]);
@@ -57,10 +57,11 @@ async fn restored_on(
 ) -> Result<(Store, Restored), RestoreError> {
     let mut read = 0;
     let mut progress = |bytes| read = bytes;
+    let mut source = || Ok(Box::new(Cursor::new(archive.to_vec())) as Box<dyn Read>);
+    let verified = verify(&mut source, keyring, mode, &mut progress)?;
     let entropy = Arc::new(Random);
-    let plan = Plan { engine, file, entropy, keyring, mode, progress: &mut progress };
-    let done =
-        Store::restore(plan, &mut || Ok(Box::new(Cursor::new(archive.to_vec())) as Box<dyn Read>)).await;
+    let plan = Plan { engine, file, entropy, keyring, progress: &mut progress };
+    let done = Store::restore(plan, verified, &mut source).await;
     assert!(done.is_err() || read == 2 * archive.len() as u64);
     done
 }
