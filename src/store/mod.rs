@@ -22,6 +22,7 @@ pub mod keys;
 pub mod keyslots;
 pub mod log;
 pub mod owner;
+mod prune;
 pub mod purge;
 pub mod query;
 pub mod rows;
