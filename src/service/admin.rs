@@ -90,7 +90,10 @@ pub enum AdminRequest {
         id: String,
     },
     /// Verifies every record, index and log.
-    Check,
+    Check {
+        /// Put right what can be, first.
+        repair: bool,
+    },
 }
 
 /// What became of a command.
@@ -190,7 +193,15 @@ impl Service {
             }
             AdminRequest::TokenList { user } => return self.list_tokens(user).await,
             AdminRequest::TokenRevoke { id } => self.revoke_token(&id).await?,
-            AdminRequest::Check => return Ok(AdminAnswer::Checked(self.store.check().await?)),
+            AdminRequest::Check { repair: false } => {
+                return Ok(AdminAnswer::Checked(self.store.check().await?));
+            }
+            AdminRequest::Check { repair: true } => {
+                let report = self.store.repair(self.clock.now()).await?;
+                // What could not be purged may be purged now.
+                self.purge_soon();
+                return Ok(AdminAnswer::Checked(report));
+            }
         }
         Ok(AdminAnswer::Done)
     }

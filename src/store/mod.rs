@@ -25,6 +25,7 @@ pub mod owner;
 mod prune;
 pub mod purge;
 pub mod query;
+mod repair;
 pub mod rows;
 pub mod seal;
 
