@@ -77,8 +77,8 @@ pub(super) struct Census {
     peopled: HashSet<Id>,
     /// A row that says what exists cannot be read: nothing is known to belong to nothing.
     pub(super) unsure: bool,
-    /// The rows that make a store of the file were met.
-    installed: bool,
+    /// How many of the two rows that make a store of the file were met.
+    installed: u8,
 }
 
 impl Census {
@@ -101,7 +101,7 @@ impl Census {
             contacts: HashMap::new(),
             peopled: HashSet::new(),
             unsure: false,
-            installed: false,
+            installed: 0,
         }
     }
 
@@ -226,8 +226,8 @@ impl Census {
                 Ok(ControlFlow::Continue(()))
             })
             .await?;
-        if !census.installed {
-            census.fault(&[], "the installation's secrets are missing");
+        if census.installed < 2 {
+            census.fault(&[], "the installation's format or secrets are missing");
         }
         let mut short = Vec::new();
         for (id, contact) in &census.contacts {
@@ -311,9 +311,10 @@ impl Census {
 
     fn look_at_installation(&mut self, key: &[u8], value: &[u8]) {
         let sound = if key == keys::installation(FORMAT_ROW) {
+            self.installed += 1;
             check_format(value).is_ok()
         } else if key == keys::installation(SECRETS) {
-            self.installed = true;
+            self.installed += 1;
             let ours = self.sealer.etag(0, b"");
             let row = self.sealer.decode_sealed::<SecretsRow>(key, value);
             row.is_ok_and(|row| Hashes::new(&row.secret).etag(0, b"") == ours)

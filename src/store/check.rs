@@ -28,6 +28,8 @@ mod collection;
 pub(super) mod finding;
 mod log;
 #[cfg(test)]
+mod prune_tests;
+#[cfg(test)]
 mod tests;
 
 /// How many faults are told; a broken disk has no end of them.

@@ -229,7 +229,8 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
             other[last] ^= 1;
             set(&engine, &other, Some(value)).await;
             noticed("doubled", key).await;
-            set(&engine, &other, None).await;
+            let was = rows.iter().find(|(key, _)| *key == other);
+            set(&engine, &other, was.map(|(_, value)| value.as_slice())).await;
         }
     }
     for key in [b"?".to_vec(), b"Mx".to_vec()] {

@@ -30,6 +30,15 @@ pub(in crate::store) enum Entry {
     Expected,
 }
 
+impl Entry {
+    fn revision(self) -> Option<u64> {
+        match self {
+            Self::At(revision) => Some(revision),
+            Self::Garbled | Self::Expected => None,
+        }
+    }
+}
+
 struct Stone {
     revision: Option<u64>,
     sound: bool,
@@ -100,6 +109,13 @@ impl Census {
         look_at_members(&mut amends, members, &stones, &logged);
         self.look_at_stones(&mut amends, &stones, &logged, counter);
         let newest = logged.values().copied().max().unwrap_or(0);
+        // Rows that are to be logged again still say where they were.
+        let stamps = members.values().filter_map(|entry| entry.revision());
+        let stamps = stamps.chain(stones.values().filter_map(|stone| stone.revision));
+        let stamped = stamps.max().unwrap_or(0).max(newest).max(floor);
+        let unknown =
+            counter.is_some_and(|counter| counter > stamped || (changes.is_empty() && counter > floor));
+        amends.lost |= unknown && !amends.again.is_empty();
         self.settle(amends, counter, newest, floor);
         Ok(())
     }
@@ -182,10 +198,7 @@ fn compare(
 ) -> HashMap<Hash, u64> {
     let id = amends.collection;
     let mut logged = HashMap::new();
-    let stamped = members.values().filter_map(|entry| match entry {
-        Entry::At(revision) => Some(*revision),
-        Entry::Garbled | Entry::Expected => None,
-    });
+    let stamped = members.values().filter_map(|entry| entry.revision());
     let held: HashSet<u64> = stamped.chain(stones.values().filter_map(|stone| stone.revision)).collect();
     for (revision, change) in changes {
         let key = keys::change(id, Revision(*revision));
