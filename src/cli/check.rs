@@ -13,8 +13,8 @@ use super::show;
 /// Check every record, index and sync log
 #[derive(Args)]
 pub struct Check {
-    /// Taken, so that scripts may say it, and not shown: this version repairs nothing
-    #[arg(long, hide = true)]
+    /// Put right what can be derived from other records, then check
+    #[arg(long)]
     repair: bool,
 }
 
@@ -26,7 +26,8 @@ impl Check {
         if !boot::holds_a_store(data) {
             bail!("there is nothing to check in {}; name the data directory with --data", data.display());
         }
-        let AdminAnswer::Checked(report) = ask(config, AdminRequest::Check).await? else {
+        let AdminAnswer::Checked(report) = ask(config, AdminRequest::Check { repair: self.repair }).await?
+        else {
             bail!("the server answered something else; is it another version?");
         };
         for fault in &report.faults {
@@ -40,13 +41,21 @@ impl Check {
             "vCard 4.0: {} cards hold to RFC 6350, {} are kept as their clients wrote them\n",
             report.strict, report.lenient
         ))?;
-        match report.faults.len() {
-            0 if self.repair => show::print("nothing needs repair, which this version could not do\n"),
+        if report.more_faults > 0 {
+            show::print(&format!("{} more faults are not listed\n", report.more_faults))?;
+        }
+        let left = report.count();
+        if self.repair {
+            show::print(&format!("{} repaired, {left} left\n", report.repaired))?;
+        }
+        match left {
             0 => Ok(()),
-            faults if self.repair => bail!(
-                "{faults} faults found, listed on standard output; this version repairs none, restore a backup"
+            left if self.repair => bail!(
+                "{left} faults are left, listed on standard output: nothing else in the store answers for them; restore a backup"
             ),
-            faults => bail!("{faults} faults found, listed on standard output"),
+            left => bail!(
+                "{left} faults found, listed on standard output; 'cardkeep check --repair' mends what it can"
+            ),
         }
     }
 }

@@ -168,6 +168,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let service = opened.service.clone();
     helpers.spawn(async move { service.erase().await });
     helpers.spawn(index(opened.service.clone()));
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.prune().await });
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -222,6 +224,7 @@ fn settings(config: &Config) -> Settings {
     let mut settings = Settings::default();
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
+    settings.tombstone_days = config.privacy.tombstone_days;
     settings
 }
 

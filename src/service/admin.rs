@@ -91,7 +91,10 @@ pub enum AdminRequest {
         id: String,
     },
     /// Verifies every record, index and log.
-    Check,
+    Check {
+        /// Put right what can be, first.
+        repair: bool,
+    },
     /// Wraps all data keys with another master key.
     KeyRotate {
         /// That key; a new one when left out.
@@ -201,7 +204,15 @@ impl Service {
             }
             AdminRequest::TokenList { user } => return self.list_tokens(user).await,
             AdminRequest::TokenRevoke { id } => self.revoke_token(&id).await?,
-            AdminRequest::Check => return Ok(AdminAnswer::Checked(self.store.check().await?)),
+            AdminRequest::Check { repair: false } => {
+                return Ok(AdminAnswer::Checked(self.store.check().await?));
+            }
+            AdminRequest::Check { repair: true } => {
+                let report = self.store.repair(self.clock.now()).await?;
+                // What could not be purged may be purged now.
+                self.purge_soon();
+                return Ok(AdminAnswer::Checked(report));
+            }
             AdminRequest::KeyRotate { key } => {
                 return Ok(AdminAnswer::Rotated { file: self.rotate(key.map(MasterKey::new)).await? });
             }

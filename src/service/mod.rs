@@ -62,11 +62,18 @@ pub struct Settings {
     pub login_attempts: u32,
     /// The cost of hashing a password.
     pub argon2: sign_in::Argon2Cost,
+    /// How many days the names of removed members are kept for clients that have not synced.
+    pub tombstone_days: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { card: Limits::default(), login_attempts: 10, argon2: sign_in::Argon2Cost::default() }
+        Self {
+            card: Limits::default(),
+            login_attempts: 10,
+            argon2: sign_in::Argon2Cost::default(),
+            tombstone_days: 400,
+        }
     }
 }
 
@@ -77,6 +84,10 @@ const PURGE_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 /// failed.
 const ERASE_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
 const ERASE_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How often names that are old enough are forgotten, and how soon again when that failed.
+const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(86_400);
+const PRUNE_AGAIN: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// The use cases over one store.
 pub struct Service {
@@ -181,6 +192,20 @@ impl Service {
                 tokio::time::sleep(ERASE_AGAIN).await;
                 self.store.erase_again();
             }
+        }
+    }
+
+    /// Forgets the names of what was removed long ago, now and once a day; runs until dropped.
+    pub async fn prune(&self) {
+        loop {
+            let rest = match self.store.prune(self.clock.now(), self.settings.tombstone_days).await {
+                Ok(_) => PRUNE_EVERY,
+                Err(error) => {
+                    tracing::error!(%error, "names of what was removed long ago could not be forgotten yet");
+                    PRUNE_AGAIN
+                }
+            };
+            tokio::time::sleep(rest).await;
         }
     }
 

@@ -152,7 +152,9 @@ impl Service {
     }
 
     async fn assert_sound(&self) {
-        let AdminAnswer::Checked(report) = self.admin(AdminRequest::Check).await else { panic!("no report") };
+        let AdminAnswer::Checked(report) = self.admin(AdminRequest::Check { repair: false }).await else {
+            panic!("no report")
+        };
         assert_eq!(report.faults, Vec::<String>::new());
     }
 }
@@ -604,4 +606,77 @@ async fn clearing_goes_on_when_a_full_store_has_room_again() {
         assert!(poll().await, "clearing ended");
     }
     assert_eq!(service.store.count(Table::Purge).await.unwrap(), 0);
+}
+
+const DAY: i64 = 86_400_000;
+
+#[tokio::test]
+async fn sync_16_tokens_from_before_a_forgotten_removal_and_only_those_are_refused() {
+    let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
+    let entropy = Arc::new(Counting(AtomicU64::new(0)));
+    let keys = key_file(&MemoryMedium::new());
+    let settings = Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, ..Settings::default() };
+    let service =
+        Service::open(Arc::new(MemoryEngine::new()), keys, clock.clone(), entropy, settings).await.unwrap();
+    let caller = alice(&service).await;
+    let put = async |file: &str| {
+        service.store_card(&caller, "contacts", file, card(file, "A")).await.unwrap();
+    };
+    let delete = async |file: &str| {
+        let place = Place::Card(caller.name.clone(), name("contacts"), name(file));
+        service.delete(&caller, &place, Vec::new()).await.unwrap();
+    };
+    let changes =
+        async |since, limit| service.changes(&caller, &caller.name, &name("contacts"), since, limit).await;
+    for file in ["a", "b", "c", "d"] {
+        put(file).await;
+    }
+    let first_page = changes(None, Some(1)).await.unwrap().token;
+    let before = changes(None, None).await.unwrap().token;
+    delete("a").await;
+    let after = changes(None, None).await.unwrap().token;
+    // Its first page begins after the removal: it was never to be told of it.
+    let later_page = changes(None, Some(1)).await.unwrap().token;
+    clock.0.fetch_add(30 * DAY, Ordering::Relaxed);
+    delete("b").await;
+    put("e").await;
+    let newest = changes(None, None).await.unwrap().token;
+
+    clock.0.fetch_add(371 * DAY, Ordering::Relaxed);
+    service.store.prune(service.clock.now(), 430).await.unwrap();
+    assert!(changes(Some(before), None).await.is_ok(), "it is not old enough");
+    clock.0.fetch_add(7 * DAY, Ordering::Relaxed);
+    assert_eq!(service.store.prune(service.clock.now(), 400).await.unwrap(), 1);
+    for token in [before, first_page] {
+        assert!(matches!(refused(changes(Some(token), None).await), Refusal::BadToken));
+    }
+    let delta = changes(Some(after), None).await.unwrap();
+    assert_eq!((delta.changed.len(), delta.removed), (1, vec![name("b")]));
+    let rest = changes(Some(later_page), None).await.unwrap();
+    assert_eq!((rest.changed.len(), rest.removed), (2, vec![name("b")]));
+    assert_eq!(changes(Some(newest), None).await.unwrap().token, newest);
+    service.assert_sound().await;
+
+    // A clock that goes back finds the period without a key, and makes another.
+    clock.0.fetch_add(-408 * DAY, Ordering::Relaxed);
+    delete("c").await;
+    let delta = changes(Some(newest), None).await.unwrap();
+    assert_eq!(delta.removed, vec![name("c")]);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_repair_leaves_clients_and_a_sound_store_as_they_are() {
+    let service = service().await;
+    let caller = alice(&service).await;
+    service.store_card(&caller, "contacts", "a", card("a", "A")).await.unwrap();
+    let mut follower = Follower::default();
+    follower.follow(&service, &caller, None).await;
+    let AdminAnswer::Checked(report) = service.admin(AdminRequest::Check { repair: true }).await else {
+        panic!("no report")
+    };
+    assert_eq!((report.repaired, report.count(), report.cards), (0, 0, 1));
+    let token = follower.token;
+    follower.follow(&service, &caller, None).await;
+    assert_eq!(follower.token, token);
 }

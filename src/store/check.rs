@@ -1,22 +1,36 @@
-//! The integrity check: walks every account, collection, card, index and log of one snapshot and
-//! says what does not belong together; `census.rs` then asks of every row what it belongs to. A row
-//! that cannot be read is passed over here and told there. Finds by id and never tells a name.
+//! The integrity check: whether every row of one snapshot can be read and belongs to the others, and
+//! every seal to its owner's key. First the small tables, then each collection with its log
+//! (`check/`), then one walk over the rest (`census.rs`). Tells things by their ids and never by a
+//! name; what would put them right is found along the way, for `repair.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{CollectionId, MemberName, Uid, UserName};
-use crate::domain::vcard::strict::{self, Verdict};
+use crate::domain::id::UserName;
 
-use super::census::Census;
-use super::engine::Extent;
-use super::keys::{self, Hash, Table};
-use super::query::{Collection, Reader};
-use super::rows::{AccountRow, AppPasswordRow, CardRow, ChangeRow, LinkRow, PurgeRow, TombstoneRow, UidRow};
+use super::census::{Account, Census, Id, UNREADABLE};
+use super::engine::{Extent, KeyRange};
+use super::erase::blocking;
+use super::keys::{self, Table};
+use super::keyslots::{Slot, Verdict};
+use super::owner::Owner;
+use super::query::Reader;
+use super::rows::{self, AccountRow, AppPasswordRow, CollectionRow, NamesRow, PurgeRow};
 use super::seal::Sealer;
-use super::{Store, StoreError};
+use super::{SECRETS, Store, StoreError};
+
+use finding::{Finding, Mend, Stage};
+
+mod collection;
+pub(super) mod finding;
+mod log;
+#[cfg(test)]
+mod prune_tests;
+#[cfg(test)]
+mod tests;
 
 /// How many faults are told; a broken disk has no end of them.
 const MOST: usize = 1000;
@@ -35,349 +49,332 @@ pub struct CheckReport {
     /// vCard 4.0 cards that do not, or are too large to ask, which is no fault: a client's card is
     /// kept as it came.
     pub lenient: u64,
+    /// How many things were repaired, where that was asked for.
+    pub repaired: u64,
     /// What is wrong.
     pub faults: Vec<String>,
+    /// How many more faults there are, that `faults` has no room for.
+    pub more_faults: u64,
 }
 
 impl CheckReport {
-    pub(super) fn fault(&mut self, id: &[u8], what: &str) {
+    /// How many faults there are.
+    pub fn count(&self) -> u64 {
+        self.faults.len() as u64 + self.more_faults
+    }
+
+    fn tell(&mut self, finding: &Finding) {
         if self.faults.len() < MOST {
-            let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            self.faults.push(format!("{what} ({id})"));
+            let id: String = finding.id.iter().map(|byte| format!("{byte:02x}")).collect();
+            self.faults.push(format!("{} ({id})", finding.what));
+        } else {
+            self.more_faults += 1;
         }
     }
 }
 
-/// What one collection's log and tombstones say.
-#[derive(Default)]
-struct Logged {
-    changes: HashMap<Hash, (u64, bool)>,
-    newest: u64,
+/// What one look at everything found.
+pub(super) struct Examined {
+    /// What there is, without faults.
+    pub(super) report: CheckReport,
+    /// What is wrong.
+    pub(super) findings: Vec<Finding>,
+    /// What it was seen in.
+    pub(super) reader: Reader,
+    /// The file of key slots.
+    pub(super) keys: Verdict,
+    /// Whether the engine's own structure is whole.
+    pub(super) engine: bool,
 }
 
-/// What one collection's bodies say: contact, then the member it names.
-type Bodies = HashMap<[u8; 16], Hash>;
-
-impl Store {
-    /// Checks everything, the engine's own structure included.
-    pub async fn check(&self) -> Result<CheckReport, StoreError> {
-        let mut report = CheckReport::default();
-        if !self.engine.verify().await? {
+impl Examined {
+    /// Everything that is wrong, told.
+    pub(super) fn into_report(self) -> CheckReport {
+        let mut report = self.report;
+        if !self.engine {
             report.faults.push("the engine's file is damaged".into());
         }
+        if self.keys.header_damaged {
+            report.faults.push("a copy of the header of the file of data keys is damaged".into());
+        }
+        for (count, what) in [
+            (self.keys.damaged, "data keys have a damaged copy"),
+            (self.keys.lost, "data keys in use cannot be read any more: restore a backup"),
+        ] {
+            if count > 0 {
+                report.faults.push(format!("{count} {what}"));
+            }
+        }
+        self.findings.iter().for_each(|finding| report.tell(finding));
+        report
+    }
+}
+
+impl Store {
+    /// Checks everything, the engine's own structure and the file of key slots included.
+    pub async fn check(&self) -> Result<CheckReport, StoreError> {
+        Ok(self.examine_twice(Timestamp::UNIX_EPOCH).await?.into_report())
+    }
+
+    /// Looks at everything, and where something seems wrong again: a key may have been overwritten
+    /// in the middle of a look, as it should. What both looks find is wrong.
+    pub(super) async fn examine_twice(&self, at: Timestamp) -> Result<Examined, StoreError> {
+        let engine = self.engine.verify().await?;
+        let first = self.examine(at, engine).await?;
+        if first.findings.is_empty() {
+            return Ok(first);
+        }
+        let Examined { findings, reader, .. } = first;
+        // A snapshot pins pages.
+        drop(reader);
+        let known: HashSet<_> = findings.into_iter().map(|finding| (finding.id, finding.what)).collect();
+        let mut second = self.examine(at, engine).await?;
+        second.findings.retain(|finding| known.contains(&(finding.id.clone(), finding.what)));
+        Ok(second)
+    }
+
+    async fn examine(&self, at: Timestamp, engine: bool) -> Result<Examined, StoreError> {
         let reader = self.read().await?;
-        let mut census = Census::new(self.sealer.clone());
-        let accounts: Vec<AccountRow> = reader.table(keys::whole(Table::Account)).await?;
-        for account in &accounts {
-            report.accounts += 1;
-            self.check_account(&reader, account, &mut census, &mut report).await?;
-        }
-        self.check_app_passwords(&reader, &accounts, &mut report).await?;
-        note_ending(&reader, &mut census).await?;
-        census.walk(&reader, &mut report).await?;
-        Ok(report)
+        let mut census = Census::new(self.sealer.clone(), rows::micros(at));
+        census.read_slots(&reader).await?;
+        census.read_collections(&reader).await?;
+        census.read_accounts(&reader).await?;
+        census.examine_homes(&reader).await?;
+        census.examine_ending(&reader).await?;
+        census.examine_app_passwords(&reader).await?;
+        census.settle_slots();
+        let mut census = census.walk(&reader).await?;
+        census.hesitate();
+        let live: Vec<Slot> = census.slots.keys().copied().collect();
+        let slots = self.sealer.slots().clone();
+        let keys = blocking(move || slots.verify(&live)).await?;
+        Ok(Examined { report: census.report, findings: census.findings, reader, keys, engine })
     }
+}
 
-    async fn check_account(
-        &self,
-        reader: &Reader,
-        account: &AccountRow,
-        census: &mut Census,
-        report: &mut CheckReport,
-    ) -> Result<(), StoreError> {
-        let home = CollectionId::from_bytes(account.home);
-        census.accounts.insert(account.id);
-        census.homes.insert(account.home);
-        let Some(collection) = reader.sound_collection(home).await? else {
-            report.fault(&account.id, "an account has no home");
-            return Ok(());
-        };
-        if collection.row.owner != account.id || collection.row.home.is_some() {
-            report.fault(&account.home, "a home is not its account's");
-        }
-        let logged = self.check_log(reader, &collection, report).await?;
-        let links = reader.links_in(home).await?;
-        self.check_members(
-            home,
-            links.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())),
-            &logged,
-            report,
-        );
-        for (_, _, link) in links {
-            if !census.books.insert(link.collection) {
-                report.fault(&link.collection, "a book has two places");
-            }
-            let id = CollectionId::from_bytes(link.collection);
-            match reader.sound_collection(id).await? {
-                Some(book) => {
-                    if book.row.owner != account.id || book.row.home != Some(account.home) {
-                        report.fault(&link.collection, "a book is not its home's");
-                    }
-                    self.check_book(reader, &book, census, report).await?;
-                }
-                None => report.fault(&link.collection, "a home names a book that is not there"),
-            }
-        }
-        Ok(())
-    }
-
-    async fn check_book(
-        &self,
-        reader: &Reader,
-        book: &Collection,
-        census: &mut Census,
-        report: &mut CheckReport,
-    ) -> Result<(), StoreError> {
-        report.books += 1;
-        let logged = self.check_log(reader, book, report).await?;
-        let cards = reader.cards_in(book.id).await?;
-        self.check_members(
-            book.id,
-            cards.iter().map(|(hash, revision, row)| (hash, *revision, row.name.as_str())),
-            &logged,
-            report,
-        );
-        let mut uids = reader.uids(book.id).await?;
-        let mut bodies = self.check_bodies(reader, book.id, &cards, report).await?;
-        for (member, _, card) in &cards {
-            report.cards += 1;
-            if !census.contact(card) {
-                report.fault(&card.contact, "two cards are one contact");
-            }
-            if bodies.remove(&card.contact) != Some(*member) {
-                report.fault(&card.contact, "a card has no body, or another card's");
-            }
-            let uid = Uid::new(&card.uid).map(|uid| self.sealer.uid(book.id.as_bytes(), &uid));
-            if uid.and_then(|uid| uids.remove(&uid)) != Some(*member) {
-                report.fault(&card.contact, "a card's UID is not in the index, or belongs to another card");
-            }
-        }
-        bodies.keys().for_each(|contact| report.fault(contact, "a body belongs to no card"));
-        uids.values().for_each(|member| report.fault(member, "the UID index names no card"));
-        Ok(())
-    }
-
-    /// Compares every body with its card's size and entity tag.
-    async fn check_bodies(
-        &self,
-        reader: &Reader,
-        book: CollectionId,
-        cards: &[(Hash, u64, CardRow)],
-        report: &mut CheckReport,
-    ) -> Result<Bodies, StoreError> {
-        let of = |card: &CardRow| (card.contact, (card.version, card.etag, card.format, card.size));
-        let expected: HashMap<_, _> = cards.iter().map(|(_, _, card)| of(card)).collect();
+impl Census {
+    /// The tables of key slots, and the installation's own.
+    async fn read_slots(&mut self, reader: &Reader) -> Result<(), StoreError> {
         let sealer = self.sealer.clone();
-        let range = keys::under(Table::Body, book.as_bytes());
-        let state = (Bodies::new(), std::mem::take(report));
-        let mut plain = Vec::new();
-        let (bodies, filled) = reader
-            .fold(range, Extent::Many, state, move |(bodies, report), key, value| {
-                let opened = sealer.scan_body(key, value, &mut plain);
-                let (Some(contact), Ok((member, body))) = (keys::item(key), opened) else {
-                    return Ok(ControlFlow::Continue(()));
-                };
-                if let Some((version, etag, format, size)) = expected.get(&contact) {
-                    if sealer.etag(*version, body).0 != *etag || body.len() as u64 != *size {
-                        report.fault(&contact, "a card's body does not match its entity tag or size");
-                    }
-                    if *format == 4 {
-                        match strict::verdict(body) {
-                            Verdict::Passed | Verdict::Extension(_) => report.strict += 1,
-                            Verdict::TooLarge | Verdict::Refused => report.lenient += 1,
-                        }
-                    }
+        let slots = reader.gather(keys::whole(Table::Slot), move |key, value| {
+            Some((keys::slot_in(key)?, sealer.decode_slot(key, value).ok()))
+        });
+        for (slot, owner) in slots.await? {
+            match owner {
+                Some(owner) => drop(self.slots.insert(slot, owner)),
+                None => {
+                    self.broken.insert(slot);
+                    self.fault(&keys::slot(slot), UNREADABLE);
                 }
-                bodies.insert(contact, member);
-                Ok(ControlFlow::Continue(()))
-            })
-            .await?;
-        *report = filled;
-        Ok(bodies)
-    }
-
-    /// Reads a collection's log, and checks it against the tombstones and the revision counter.
-    async fn check_log(
-        &self,
-        reader: &Reader,
-        collection: &Collection,
-        report: &mut CheckReport,
-    ) -> Result<Logged, StoreError> {
-        let mut logged = Logged::default();
-        for (revision, row) in reader.changes(collection.id).await? {
-            logged.newest = logged.newest.max(revision);
-            if logged.changes.insert(row.member, (revision, row.removed)).is_some() {
-                report.fault(&row.member, "a member is in the log twice");
             }
         }
-        if logged.newest > collection.revision.0 {
-            report.fault(collection.id.as_bytes(), "the log is ahead of its collection's revision");
+        let doomed = reader.gather(keys::whole(Table::Doomed), |key, _| keys::slot_in(key));
+        self.doomed = doomed.await?.into_iter().collect();
+        let secrets = reader.get(vec![keys::installation(SECRETS)]).await?.pop().flatten();
+        if let Some(slot) = secrets.and_then(|value| Sealer::slot_of(&value).ok()) {
+            self.claim(slot, Owner::INSTALLATION, None);
         }
-        let mut gone: HashSet<Hash> = HashSet::new();
-        for (member, revision, row) in reader.tombstones_of(collection.id).await? {
-            gone.insert(member);
-            if logged.changes.get(&member) != Some(&(revision, true))
-                || !self.is_name(collection.id, &member, &row.name)
-            {
-                report.fault(&member, "a tombstone is not in the log as it should be");
-            }
-        }
-        let lost = logged.changes.iter().filter(|(member, (_, removed))| *removed && !gone.contains(*member));
-        lost.for_each(|(member, _)| report.fault(member, "a logged removal has no tombstone"));
-        Ok(logged)
-    }
-
-    /// Checks that members and the log's changes are the same set.
-    fn check_members<'a>(
-        &self,
-        collection: CollectionId,
-        members: impl Iterator<Item = (&'a Hash, u64, &'a str)>,
-        logged: &Logged,
-        report: &mut CheckReport,
-    ) {
-        let mut seen = 0;
-        for (member, revision, name) in members {
-            seen += 1;
-            if logged.changes.get(member) != Some(&(revision, false)) {
-                report.fault(member, "a member is not in the log as it should be");
-            }
-            if !self.is_name(collection, member, name) {
-                report.fault(member, "a member's name is not the one that it is kept under");
-            }
-        }
-        if logged.changes.values().filter(|(_, removed)| !removed).count() != seen {
-            report.fault(collection.as_bytes(), "the log tells of members that are not there");
-        }
-    }
-
-    fn is_name(&self, collection: CollectionId, member: &Hash, name: &str) -> bool {
-        MemberName::parse(name).is_ok_and(|name| self.sealer.member(collection.as_bytes(), &name) == *member)
-    }
-
-    async fn check_app_passwords(
-        &self,
-        reader: &Reader,
-        accounts: &[AccountRow],
-        report: &mut CheckReport,
-    ) -> Result<(), StoreError> {
-        let name = |account: &AccountRow| UserName::parse(&account.name).ok();
-        let named = |account: &AccountRow| Some((account.id, self.sealer.user(&name(account)?)));
-        let known: HashMap<_, _> = accounts.iter().filter_map(named).collect();
-        let by_owner: Vec<AppPasswordRow> = reader.table(keys::whole(Table::AppPasswordOf)).await?;
-        let by_secret: Vec<AppPasswordRow> = reader.table(keys::whole(Table::AppPassword)).await?;
-        let ids = |rows: &[AppPasswordRow]| rows.iter().map(|row| (row.id, row.clone())).collect();
-        let (owned, secret): (HashMap<_, _>, HashMap<_, _>) = (ids(&by_owner), ids(&by_secret));
-        let half = |id: &&[u8; 16]| owned.get(*id) != secret.get(*id);
-        let all: HashSet<_> = owned.keys().chain(secret.keys()).collect();
-        all.into_iter().filter(half).for_each(|id| report.fault(id, "an app password is known by half"));
-        let orphans = by_owner.iter().filter(|row| known.get(&row.account) != Some(&row.account_name));
-        orphans.for_each(|row| report.fault(&row.id, "an app password belongs to no account"));
         Ok(())
     }
+
+    /// Collections, counters, what waits to be purged, keys for names.
+    async fn read_collections(&mut self, reader: &Reader) -> Result<(), StoreError> {
+        for (id, key, row) in reader.marked::<CollectionRow>(Table::Collection).await? {
+            match row {
+                Some(row) => {
+                    self.claim(Slot(row.slot), Owner::collection(id), None);
+                    self.collections.insert(id, row);
+                }
+                None => self.unreadable(&key, None, None),
+            }
+        }
+        for (id, key, row) in reader.marked::<PurgeRow>(Table::Purge).await? {
+            match &row {
+                Some(row) => self.claim(Slot(row.slot), Owner::collection(id), None),
+                None => self.unreadable_purge(reader, id, &key).await?,
+            }
+            if self.collections.contains_key(&id) {
+                self.fault(&key, "a collection that lives waits to be purged");
+            }
+            self.ending.insert(id, row);
+        }
+        let revisions = reader.gather(keys::whole(Table::Revision), |key, value| {
+            Some((keys::owner(key)?, value.try_into().ok().map(u64::from_be_bytes)))
+        });
+        self.revisions = revisions.await?.into_iter().collect();
+        for (id, key, row) in reader.marked::<NamesRow>(Table::Names).await? {
+            match (row, keys::period(&key)) {
+                (Some(row), Some(period)) => drop(self.names.insert((id, period), Slot(row.slot))),
+                (None, Some(period)) => {
+                    // If there is such a key, its slot's row says so (`settle_slots`).
+                    let owner = Owner::names(id, period);
+                    let kept = self.slots.values().any(|held| *held == owner);
+                    let mend = match kept {
+                        true => Mend::Nothing,
+                        false => Mend::drop_row(Stage::Derived, key.clone()),
+                    };
+                    self.finding(&key, UNREADABLE, mend);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A row that has a collection purged, which follows from its key slot and its members.
+    async fn unreadable_purge(&mut self, reader: &Reader, id: Id, key: &[u8]) -> Result<(), StoreError> {
+        self.unsure = true;
+        let owner = Owner::collection(id);
+        let slot = self.slots.iter().find(|(_, held)| **held == owner).map(|(slot, _)| *slot);
+        let sealer = self.sealer.clone();
+        let home = reader.gather(keys::under(Table::Member, &id), move |key, value| {
+            sealer.decode_link(key, value).ok().map(drop)
+        });
+        let home = !home.await?.is_empty();
+        let mend = match slot {
+            Some(slot) => {
+                self.claim(slot, owner, None);
+                let value = self.sealer.encode(key, &PurgeRow { home, slot: slot.0 });
+                Mend::put(Stage::Collections, key.to_vec(), value)
+            }
+            None => Mend::Nothing,
+        };
+        self.finding(key, UNREADABLE, mend);
+        Ok(())
+    }
+
+    async fn read_accounts(&mut self, reader: &Reader) -> Result<(), StoreError> {
+        let sealer = self.sealer.clone();
+        let accounts = reader.gather(keys::whole(Table::Account), move |key, value| {
+            let row = sealer.decode_sealed::<AccountRow>(key, value).ok();
+            Some((key.to_vec(), Sealer::slot_of(value).ok(), row))
+        });
+        for (key, slot, row) in accounts.await? {
+            let Some(row) = row else {
+                self.unreadable(&key, slot, None);
+                continue;
+            };
+            self.report.accounts += 1;
+            if let Some(slot) = slot {
+                self.claim(slot, Owner::account(row.id), Some(&key));
+            }
+            let name = UserName::parse(&row.name).ok().map(|name| self.sealer.user(&name));
+            if name.is_none_or(|name| keys::account(&name) != key) {
+                self.fault(&key, "an account is not kept under its name");
+            }
+            self.named.insert(row.home);
+            let account = Account { slot, home: row.home, name, created: row.created };
+            if self.accounts.insert(row.id, account).is_some() {
+                self.fault(&row.id, "two accounts are one");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every app password is there twice: by its secret, and by its account.
+    async fn examine_app_passwords(&mut self, reader: &Reader) -> Result<(), StoreError> {
+        let by_secret = reader.app_passwords_in(Table::AppPassword).await?;
+        let by_owner = reader.app_passwords_in(Table::AppPasswordOf).await?;
+        let rows = |found: &Passwords| -> HashMap<Id, AppPasswordRow> {
+            found.iter().filter_map(|(_, _, row)| row.clone()).map(|row| (row.id, row)).collect()
+        };
+        let (secret, owner) = (rows(&by_secret), rows(&by_owner));
+        for (key, slot, row) in by_secret.iter().chain(&by_owner) {
+            let Some(row) = row else {
+                self.unreadable_app_password(key, &secret, &owner);
+                continue;
+            };
+            let Some(account) = self.accounts.get(&row.account) else {
+                let mend = Mend::drop_row(Stage::Orphans, key.clone());
+                self.finding(key, "an app password belongs to no account", mend);
+                continue;
+            };
+            let (of, name) = (account.slot, account.name);
+            if name != Some(row.account_name) || of != *slot {
+                self.fault(key, "an app password is not its account's");
+            }
+            let places = [keys::app_password(&row.secret), keys::app_password_of(&row.account, &row.id)];
+            if !places.contains(key) {
+                self.fault(key, "an app password is not kept where it belongs");
+            }
+        }
+        for (id, row) in secret.iter().chain(&owner) {
+            if secret.get(id) != owner.get(id) {
+                self.half_app_password(row, secret.contains_key(id), owner.contains_key(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// The row that is there says what the other one was, unless they differ.
+    fn half_app_password(&mut self, row: &AppPasswordRow, by_secret: bool, by_owner: bool) {
+        let slot = self.accounts.get(&row.account).and_then(|account| account.slot);
+        let (from, to) = (keys::app_password(&row.secret), keys::app_password_of(&row.account, &row.id));
+        let (from, to) = if by_secret { (from, to) } else { (to, from) };
+        let anew = slot.and_then(|slot| self.sealer.encode_sealed(slot, &to, row).ok());
+        let mend = match anew {
+            Some(anew) if by_secret != by_owner => {
+                Mend::Rows { stage: Stage::Derived, writes: vec![(to, Some(anew))], also: vec![from] }
+            }
+            _ => Mend::Nothing,
+        };
+        self.finding(&row.id, "an app password is known by half", mend);
+    }
+
+    /// Its other row is written in its place (`half_app_password`), if there is one.
+    fn unreadable_app_password(
+        &mut self,
+        key: &[u8],
+        secret: &HashMap<Id, AppPasswordRow>,
+        owner: &HashMap<Id, AppPasswordRow>,
+    ) {
+        let is = |row: &AppPasswordRow| {
+            keys::app_password(&row.secret) == key || keys::app_password_of(&row.account, &row.id) == key
+        };
+        if !secret.values().chain(owner.values()).any(is) {
+            self.unsure = true;
+        }
+        self.fault(key, UNREADABLE);
+    }
 }
 
-/// Notes what waits to be purged: its rows are still there, and nothing is wrong with that.
-async fn note_ending(reader: &Reader, census: &mut Census) -> Result<(), StoreError> {
-    let sealer = reader.sealer().clone();
-    let waiting: Vec<(CollectionId, bool)> = reader
-        .fold(keys::whole(Table::Purge), Extent::Many, Vec::new(), move |found: &mut Vec<_>, key, value| {
-            if let (Some(id), Ok(row)) = (keys::owner(key), sealer.decode::<PurgeRow>(key, value)) {
-                found.push((CollectionId::from_bytes(id), row.home));
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-    let mut books = Vec::new();
-    for (id, home) in waiting {
-        census.ending.insert(*id.as_bytes());
-        if home {
-            let links = reader.links_in(id).await?;
-            books.extend(links.into_iter().map(|(_, _, link)| CollectionId::from_bytes(link.collection)));
-        } else {
-            books.push(id);
-        }
-    }
-    for book in books {
-        census.ending.insert(*book.as_bytes());
-        for (_, _, card) in reader.cards_in(book).await? {
-            census.contact(&card);
-        }
-    }
-    Ok(())
-}
+/// App passwords: key, key slot, and the row where it can be read.
+type Passwords = Vec<(Vec<u8>, Option<Slot>, Option<AppPasswordRow>)>;
+
+/// Marked rows by the id that their keys begin with: the row, where it can be read.
+type Marked<T> = Vec<(Id, Vec<u8>, Option<T>)>;
 
 impl Reader {
-    /// A collection, unless one of its rows cannot be read.
-    async fn sound_collection(&self, id: CollectionId) -> Result<Option<Collection>, StoreError> {
-        match self.collections(&[id]).await {
-            Err(StoreError::Damaged(_)) => Ok(None),
-            found => Ok(found?.pop().flatten()),
-        }
+    /// What `read` makes of the rows of a range.
+    pub(super) async fn gather<T: Send + 'static>(
+        &self,
+        range: KeyRange,
+        mut read: impl FnMut(&[u8], &[u8]) -> Option<T> + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        self.fold(range, Extent::Many, Vec::new(), move |found: &mut Vec<T>, key, value| {
+            found.extend(read(key, value));
+            Ok(ControlFlow::Continue(()))
+        })
+        .await
     }
 
-    /// Sealed rows that can be read.
-    async fn table<T>(&self, range: super::engine::KeyRange) -> Result<Vec<T>, StoreError>
+    async fn marked<T>(&self, table: Table) -> Result<Marked<T>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()> + Send + 'static,
     {
-        self.readable(range, |sealer, key, value| sealer.decode_sealed(key, value).ok()).await
-    }
-
-    /// What can be read of a range.
-    async fn readable<T: Send + 'static>(
-        &self,
-        range: super::engine::KeyRange,
-        read: fn(&Sealer, &[u8], &[u8]) -> Option<T>,
-    ) -> Result<Vec<T>, StoreError> {
         let sealer = self.sealer().clone();
-        self.fold(range, Extent::Many, Vec::new(), move |found, key, value| {
-            found.extend(read(&sealer, key, value));
-            Ok(ControlFlow::Continue(()))
+        self.gather(keys::whole(table), move |key, value| {
+            Some((keys::owner(key)?, key.to_vec(), sealer.decode::<T>(key, value).ok()))
         })
         .await
     }
 
-    async fn cards_in(&self, book: CollectionId) -> Result<Vec<(Hash, u64, CardRow)>, StoreError> {
-        self.readable(keys::under(Table::Member, book.as_bytes()), |sealer, key, value| {
-            let card = sealer.decode_card(key, value).ok()?;
-            Some((keys::item(key)?, card.revision, card.row))
+    async fn app_passwords_in(&self, table: Table) -> Result<Passwords, StoreError> {
+        let sealer = self.sealer().clone();
+        self.gather(keys::whole(table), move |key, value| {
+            let row = sealer.decode_sealed::<AppPasswordRow>(key, value).ok();
+            Some((key.to_vec(), Sealer::slot_of(value).ok(), row))
         })
         .await
-    }
-
-    async fn links_in(&self, home: CollectionId) -> Result<Vec<(Hash, u64, LinkRow)>, StoreError> {
-        self.readable(keys::under(Table::Member, home.as_bytes()), |sealer, key, value| {
-            let (revision, row) = sealer.decode_link(key, value).ok()?;
-            Some((keys::item(key)?, revision, row))
-        })
-        .await
-    }
-
-    async fn tombstones_of(
-        &self,
-        collection: CollectionId,
-    ) -> Result<Vec<(Hash, u64, TombstoneRow)>, StoreError> {
-        self.readable(keys::under(Table::Tombstone, collection.as_bytes()), |sealer, key, value| {
-            let (revision, row) = sealer.decode_tombstone(key, value).ok()?;
-            Some((keys::item(key)?, revision, row))
-        })
-        .await
-    }
-
-    async fn changes(&self, collection: CollectionId) -> Result<Vec<(u64, ChangeRow)>, StoreError> {
-        self.readable(keys::under(Table::Change, collection.as_bytes()), |sealer, key, value| {
-            Some((keys::number(key)?, sealer.decode(key, value).ok()?))
-        })
-        .await
-    }
-
-    async fn uids(&self, collection: CollectionId) -> Result<HashMap<Hash, Hash>, StoreError> {
-        let range = keys::under(Table::Uid, collection.as_bytes());
-        let uids = self
-            .readable(range, |sealer, key, value| {
-                Some((keys::item(key)?, sealer.decode::<UidRow>(key, value).ok()?.member))
-            })
-            .await?;
-        Ok(uids.into_iter().collect())
     }
 }

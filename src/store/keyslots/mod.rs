@@ -366,6 +366,11 @@ impl KeySlots {
         }
     }
 
+    /// Takes a certain slot, which rows turn out to name; false when it is not free, or has no key.
+    pub fn claim(&self, slot: Slot) -> bool {
+        self.table_mut().claim(slot)
+    }
+
     /// Gives back slots that no commit has used.
     pub fn release(&self, slots: &[Slot]) {
         let mut table = self.table_mut();

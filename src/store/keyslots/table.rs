@@ -154,6 +154,16 @@ impl Table {
         Some((Slot(slot), DataKey(entry.key)))
     }
 
+    /// Takes a certain free slot.
+    pub(super) fn claim(&mut self, slot: Slot) -> bool {
+        match self.entry_mut(slot.0) {
+            Some(entry) if entry.state == State::Free => entry.state = State::Live,
+            _ => return false,
+        }
+        self.free.retain(|free| *free != slot.0);
+        true
+    }
+
     pub(super) fn release(&mut self, slot: Slot) {
         if let Some(entry) = self.entry_mut(slot.0)
             && entry.state == State::Live
