@@ -177,7 +177,7 @@ async fn meet(path: &Path, stored: &Stored, closed: bool, told: &str) -> Fate {
             }
         }
     }
-    let sound = match service.admin(AdminRequest::Check).await {
+    let sound = match service.admin(AdminRequest::Check { repair: false }).await {
         AdminAnswer::Checked(report) => report.faults.is_empty(),
         _ => false,
     };
