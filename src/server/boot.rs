@@ -14,8 +14,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::service::keyring::KeyringPlace;
 use crate::service::refusal::Fault;
 use crate::service::{KeyFile, Service, Settings};
+use crate::store::archive::keyring::Passphrase;
 use crate::store::engine::redb::RedbEngine;
 use crate::store::engine::{Engine, EngineError};
 use crate::store::keyslots::MasterKey;
@@ -168,6 +170,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let service = opened.service.clone();
     helpers.spawn(async move { service.erase().await });
     helpers.spawn(index(opened.service.clone()));
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.keep_keyring().await });
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -222,6 +226,10 @@ fn settings(config: &Config) -> Settings {
     let mut settings = Settings::default();
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
+    settings.keyring = config.backup.keyring.clone().map(|path| {
+        let passphrase = config.backup.passphrase.as_ref();
+        KeyringPlace { path, passphrase: passphrase.and_then(|secret| Passphrase::new(secret.reveal())) }
+    });
     settings
 }
 

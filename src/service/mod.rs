@@ -4,7 +4,8 @@
 //! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `rotation.rs` (another master key), `admin.rs` (what the command line asks), `demo/` (made-up data).
+//! `rotation.rs` (another master key), `keyring.rs` (the keyring that follows each erasing),
+//! `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ mod books;
 mod contacts;
 pub mod conversions;
 pub mod demo;
+pub mod keyring;
 pub mod place;
 mod principals;
 pub mod refusal;
@@ -62,11 +64,14 @@ pub struct Settings {
     pub login_attempts: u32,
     /// The cost of hashing a password.
     pub argon2: sign_in::Argon2Cost,
+    /// The keyring that is written anew at each erasing.
+    pub keyring: Option<keyring::KeyringPlace>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { card: Limits::default(), login_attempts: 10, argon2: sign_in::Argon2Cost::default() }
+        let (card, argon2) = (Limits::default(), sign_in::Argon2Cost::default());
+        Self { card, login_attempts: 10, argon2, keyring: None }
     }
 }
 
@@ -88,6 +93,7 @@ pub struct Service {
     conversions: conversions::Conversions,
     purge: tokio::sync::Notify,
     rotation: rotation::Rotation,
+    keyring_upkeep: keyring::Upkeep,
 }
 
 impl Service {
@@ -103,7 +109,8 @@ impl Service {
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());
-        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge, rotation })
+        let keyring_upkeep = keyring::Upkeep::default();
+        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge, rotation, keyring_upkeep })
     }
 
     /// How large and involved a card may be.
@@ -118,6 +125,9 @@ impl Service {
 
     /// Finishes what was taken and closes the store.
     pub async fn close(&self) -> Result<(), Fault> {
+        // What cannot be done now is done at the next start.
+        let _ = self.erase_now().await;
+        self.settle_keyring().await;
         self.store.close(self.clock.now()).await.map_err(fault)
     }
 
@@ -167,7 +177,11 @@ impl Service {
 
     /// Overwrites the keys of what was erased so far; answers how many.
     pub async fn erase_now(&self) -> Result<usize, Fault> {
-        self.store.erase_condemned(self.clock.now()).await.map_err(fault)
+        let erased = self.store.erase_condemned(self.clock.now()).await.map_err(fault)?;
+        if erased > 0 {
+            self.keyring_upkeep.wake();
+        }
+        Ok(erased)
     }
 
     /// Overwrites the keys of what was erased, soon after; runs until dropped.
