@@ -16,7 +16,7 @@ use super::archive::reader::{ArchiveError, Gap, Mode};
 use super::archive::record::{Kind, Object, Row};
 use super::engine::{Batch, Engine, Write};
 use super::entropy::Entropy;
-use super::erase::{Eraser, blocking};
+use super::erase::blocking;
 use super::keyslots::{DataKey, KeySlots, KeySlotsError};
 use super::owner::Owner;
 use super::rebuild::Rebuild;
@@ -259,7 +259,7 @@ async fn lay(
         let value = sealer.encode_erased(&key, *at);
         writes.push(put(key, value));
     }
-    let store = Store { engine, sealer: Arc::new(sealer), eraser: Arc::new(Eraser::default()) };
+    let store = Store { engine, sealer: Arc::new(sealer), eraser: Arc::default(), indexes: Arc::default() };
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(10 * STEP));
         store.write(std::mem::replace(&mut writes, rest)).await?;
