@@ -19,6 +19,7 @@ mod faulty;
 mod full;
 mod http;
 mod judge;
+mod keyring;
 mod keys;
 mod limits;
 mod model;

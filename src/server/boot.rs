@@ -14,8 +14,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::service::keyring::KeyringPlace;
 use crate::service::refusal::Fault;
 use crate::service::{KeyFile, Service, Settings};
+use crate::store::archive::keyring::Passphrase;
 use crate::store::engine::redb::RedbEngine;
 use crate::store::engine::{Engine, EngineError};
 use crate::store::keyslots::MasterKey;
@@ -170,6 +172,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     helpers.spawn(index(opened.service.clone()));
     let service = opened.service.clone();
     helpers.spawn(async move { service.prune().await });
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.keep_keyring().await });
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -225,6 +229,10 @@ fn settings(config: &Config) -> Settings {
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
     settings.tombstone_days = config.privacy.tombstone_days;
+    settings.keyring = config.backup.keyring.clone().map(|path| {
+        let passphrase = config.backup.passphrase.as_ref();
+        KeyringPlace { path, passphrase: passphrase.and_then(|secret| Passphrase::new(secret.reveal())) }
+    });
     settings
 }
 

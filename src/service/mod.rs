@@ -4,7 +4,8 @@
 //! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `rotation.rs` (another master key), `admin.rs` (what the command line asks), `demo/` (made-up data).
+//! `rotation.rs` (another master key), `keyring.rs` (the keyring that follows each erasing),
+//! `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ mod books;
 mod contacts;
 pub mod conversions;
 pub mod demo;
+pub mod keyring;
 pub mod place;
 mod principals;
 pub mod refusal;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub argon2: sign_in::Argon2Cost,
     /// How many days the names of removed members are kept for clients that have not synced.
     pub tombstone_days: u32,
+    /// The keyring that is written anew at each erasing.
+    pub keyring: Option<keyring::KeyringPlace>,
 }
 
 impl Default for Settings {
@@ -73,6 +77,7 @@ impl Default for Settings {
             login_attempts: 10,
             argon2: sign_in::Argon2Cost::default(),
             tombstone_days: 400,
+            keyring: None,
         }
     }
 }
@@ -99,6 +104,7 @@ pub struct Service {
     conversions: conversions::Conversions,
     purge: tokio::sync::Notify,
     rotation: rotation::Rotation,
+    keyring_upkeep: keyring::Upkeep,
 }
 
 impl Service {
@@ -114,7 +120,8 @@ impl Service {
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());
-        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge, rotation })
+        let keyring_upkeep = keyring::Upkeep::default();
+        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge, rotation, keyring_upkeep })
     }
 
     /// How large and involved a card may be.
@@ -129,6 +136,9 @@ impl Service {
 
     /// Finishes what was taken and closes the store.
     pub async fn close(&self) -> Result<(), Fault> {
+        // What cannot be done now is done at the next start.
+        let _ = self.erase_now().await;
+        self.settle_keyring().await;
         self.store.close(self.clock.now()).await.map_err(fault)
     }
 
@@ -178,7 +188,11 @@ impl Service {
 
     /// Overwrites the keys of what was erased so far; answers how many.
     pub async fn erase_now(&self) -> Result<usize, Fault> {
-        self.store.erase_condemned(self.clock.now()).await.map_err(fault)
+        let erased = self.store.erase_condemned(self.clock.now()).await.map_err(fault)?;
+        if erased > 0 {
+            self.keyring_upkeep.wake();
+        }
+        Ok(erased)
     }
 
     /// Overwrites the keys of what was erased, soon after; runs until dropped.
