@@ -221,7 +221,7 @@ impl Repair<'_> {
     async fn card(&mut self, book: CollectionId, contact: ContactId) -> Result<Option<()>, StoreError> {
         let key = keys::body(book, contact);
         let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
-        let sealed = value.get(codec::BODY..).unwrap_or_default();
+        let sealed = value.get(codec::BODY_AT..).unwrap_or_default();
         let slot = Sealer::slot_of(sealed)?;
         let body = self.sealer.decode_body(&key, value)?;
         let Ok(name) = MemberName::parse(&body.name) else { return Ok(None) };
