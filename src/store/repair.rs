@@ -65,6 +65,9 @@ impl Store {
             // Keys may have been condemned.
             self.erase_again();
         }
+        if repaired > 0 {
+            self.indexes().touch(self.all_books().await?);
+        }
         let mut report = self.check().await?;
         report.repaired = repaired;
         Ok(report)
