@@ -231,14 +231,14 @@ impl Census {
         }
         let mut short = Vec::new();
         for (id, contact) in &census.contacts {
-            if census.ending.contains_key(contact.book.as_bytes()) {
-                continue;
-            }
             if contact.history < contact.version.saturating_sub(1).min(HISTORY) {
                 short.push((*id, "an earlier body of a card is missing", Mend::Nothing));
             }
             if contact.described && !contact.properties {
-                let mend = Mend::Card { book: contact.book, contact: ContactId::from_bytes(*id) };
+                let mend = match census.ending.contains_key(contact.book.as_bytes()) {
+                    true => Mend::Nothing,
+                    false => Mend::Card { book: contact.book, contact: ContactId::from_bytes(*id) },
+                };
                 short.push((*id, "a card's properties are missing", mend));
             }
         }
@@ -261,10 +261,15 @@ impl Census {
             Table::Properties => self.look_at_properties(owner, key, value),
             Table::History => self.look_at_history(owner, key, value),
             Table::Doomed => {
-                let lives = keys::slot_in(key).is_some_and(|slot| self.slots.contains_key(&slot));
-                if !self.marked::<ErasedRow>(key, value) && !lives {
+                if !self.marked::<ErasedRow>(key, value) {
+                    let lives = keys::slot_in(key).is_some_and(|slot| self.slots.contains_key(&slot));
                     let anew = self.sealer.encode_erased(key, self.at);
-                    self.finding(key, UNREADABLE, Mend::put(Stage::Keys, key.to_vec(), anew));
+                    let mend = match lives {
+                        // It must not condemn what lives; what claims the slot says so.
+                        true => Mend::Nothing,
+                        false => Mend::put(Stage::Keys, key.to_vec(), anew),
+                    };
+                    self.finding(key, UNREADABLE, mend);
                 }
             }
             Table::Names if !self.knows(&owner) => self.orphan(key),

@@ -20,7 +20,7 @@ pub const STAMP: usize = 8;
 /// What a card's row has in clear before its envelope: the contact and the number of its key.
 const CONTACT: usize = 16 + 4;
 /// What a body has in clear: the member's name hash and the card's version.
-pub(super) const BODY: usize = keys::HASH + 8;
+const BODY: usize = keys::HASH + 8;
 
 /// Where the envelopes of cards, of books' places and of bodies begin; those of other sealed rows
 /// begin at once.

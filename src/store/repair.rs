@@ -65,6 +65,9 @@ impl Store {
             // Keys may have been condemned.
             self.erase_again();
         }
+        if repaired > 0 {
+            self.indexes().touch(self.all_books().await?);
+        }
         let mut report = self.check().await?;
         report.repaired = repaired;
         Ok(report)
@@ -221,7 +224,7 @@ impl Repair<'_> {
     async fn card(&mut self, book: CollectionId, contact: ContactId) -> Result<Option<()>, StoreError> {
         let key = keys::body(book, contact);
         let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
-        let sealed = value.get(codec::BODY..).unwrap_or_default();
+        let sealed = value.get(codec::BODY_AT..).unwrap_or_default();
         let slot = Sealer::slot_of(sealed)?;
         let body = self.sealer.decode_body(&key, value)?;
         let Ok(name) = MemberName::parse(&body.name) else { return Ok(None) };

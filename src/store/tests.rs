@@ -225,8 +225,9 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
             set(&engine, key, Some(value)).await;
         }
 
-        // An order to clear what is not there does no harm.
-        if ![Table::Installation as u8, Table::Purge as u8].contains(&key[0]) {
+        // An order to clear what is not there does no harm, nor does a log that is cleared soon.
+        let harmless = ending && key[0] == Table::Change as u8;
+        if !harmless && ![Table::Installation as u8, Table::Purge as u8].contains(&key[0]) {
             let mut other = key.clone();
             let last = other.len() - 1;
             other[last] ^= 1;

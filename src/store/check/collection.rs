@@ -416,7 +416,7 @@ impl Reader {
         let sealer = self.sealer().clone();
         self.gather(keys::under(Table::Body, book.as_bytes()), move |key, value| {
             let contact = keys::item(key)?;
-            let slot = value.get(codec::BODY..).and_then(|sealed| Sealer::slot_of(sealed).ok());
+            let slot = value.get(codec::BODY_AT..).and_then(|sealed| Sealer::slot_of(sealed).ok());
             let body = sealer.decode_body(key, bytes::Bytes::copy_from_slice(value)).ok();
             let read = body.map(|body| {
                 let name = MemberName::parse(&body.name).ok();

@@ -165,8 +165,15 @@ async fn what_other_rows_answer_for_is_repaired_and_the_rest_is_told_and_left() 
     fresh.append(&mut late);
 
     let mut left = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     for (key, value) in &original.rows {
         let table = Table::of(key[0]).unwrap();
+        // Rows of one kind fare alike; two of each will do.
+        let kind = seen.entry((key[0], keys::owner(key).map(|id| id[0]))).or_insert(0);
+        *kind += 1;
+        if *kind > 2 {
+            continue;
+        }
         for done in [Harm::Garbled, Harm::Lost, Harm::Doubled] {
             let what = format!("{table:?} {done:?} {key:?}");
             let (engine, store) = original.copy().await;
