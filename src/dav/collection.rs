@@ -108,7 +108,7 @@ async fn inside(
     let members = Members::Named(vec![card.clone()]);
     let read = exchange.service.book(exchange.caller, owner, book, members, Detail::default());
     Ok(match read.await {
-        Ok(view) if view.cards.is_empty() => Refusal::WrongPlace.into(),
+        Ok(view) if view.cards.is_empty() && view.damaged.is_empty() => Refusal::WrongPlace.into(),
         Ok(_) => Refusal::Mapped.into(),
         Err(Stop::Refused(Refusal::NotFound)) => Refusal::NoParent.into(),
         Err(stop) => stop.into(),

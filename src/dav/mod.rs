@@ -5,6 +5,8 @@
 mod accept;
 mod collection;
 mod conditions;
+#[cfg(test)]
+mod damaged;
 mod multistatus;
 mod object;
 mod prefer;

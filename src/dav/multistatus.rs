@@ -16,6 +16,9 @@ const FOUND: &str = "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
 /// The end of a propstat whose properties were not.
 const MISSING: &str = "</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>";
 
+/// The end of a propstat whose properties cannot be read: they may be there.
+const FAILED: &str = "</D:prop><D:status>HTTP/1.1 500 Internal Server Error</D:status></D:propstat>";
+
 /// What is written of each resource.
 #[derive(Debug)]
 pub struct Plan {
@@ -52,6 +55,15 @@ impl Item {
             Self::Live(row) => Shown::Constant(row.tag),
             Self::Written(_, tag) => Shown::Tag(tag),
             Self::AddressData => Shown::Constant("C:address-data"),
+        }
+    }
+
+    /// Whether its value on that resource would be what a client wrote.
+    fn is_written_on(&self, node: &Node<'_>) -> bool {
+        match self {
+            Self::Live(row) => row.is_written_on(node.kind()),
+            Self::Written(..) => true,
+            Self::AddressData => false,
         }
     }
 }
@@ -102,11 +114,15 @@ impl Plan {
 
     /// Writes the response for one resource, under the href that the client used or else its own.
     pub fn respond(&self, node: &Node<'_>, echo: Option<&str>, ask: &Ask<'_>, out: &mut Writer) {
+        // Of all that there is, nobody knows how much is missing.
+        if node.unreadable() && matches!(self.which, Which::Names | Which::All) {
+            return verdict(Some(node.href()), echo, Verdict::Damaged, ask, out);
+        }
         let start = out.len();
         open(Some(node.href()), echo, ask, out);
         out.raw("<D:propstat><D:prop>");
         let props = out.len();
-        let mut missing = Vec::new();
+        let (mut missing, mut failed) = (Vec::new(), Vec::new());
         let written = match self.which {
             Which::Names => {
                 self.names(node, ask, out);
@@ -114,9 +130,9 @@ impl Plan {
             }
             Which::All => {
                 self.everything(node, ask, out);
-                self.asked(node, ask, out, &mut missing)
+                self.asked(node, ask, out, (&mut missing, &mut failed))
             }
-            Which::These | Which::Unsaid => self.asked(node, ask, out, &mut missing),
+            Which::These | Which::Unsaid => self.asked(node, ask, out, (&mut missing, &mut failed)),
         };
         if written.is_err() {
             out.truncate(start);
@@ -128,33 +144,43 @@ impl Plan {
             return;
         }
         // A response has at least one propstat (DAV-17), an empty one at need (PREF-1).
-        let nothing = out.len() == props;
-        let tell = !self.minimal && !missing.is_empty();
-        if !(nothing && tell) {
+        let mut nothing = out.len() == props;
+        if self.minimal {
+            missing.clear();
+        }
+        if !nothing || (missing.is_empty() && failed.is_empty()) {
             out.raw(FOUND);
-            if tell {
+            nothing = false;
+        }
+        for (items, end) in [(missing, MISSING), (failed, FAILED)] {
+            if items.is_empty() {
+                continue;
+            }
+            if !nothing {
                 out.raw("<D:propstat><D:prop>");
             }
-        }
-        if tell {
-            for item in missing {
-                item.shown().empty(out);
-            }
-            out.raw(MISSING);
+            items.iter().for_each(|item| item.shown().empty(out));
+            out.raw(end);
+            nothing = false;
         }
         out.raw("</D:response>");
     }
 
-    /// The properties that were named, those that are not there into `missing`. An error is a card
-    /// that cannot be given in the form that the request insists on.
+    /// The properties that were named, those that are not there into `missing`, and those that cannot
+    /// be read into `failed`. An error is a card that cannot be given in the form that the request
+    /// insists on.
     fn asked<'p>(
         &'p self,
         node: &Node<'_>,
         ask: &Ask<'_>,
         out: &mut Writer,
-        missing: &mut Vec<&'p Item>,
+        (missing, failed): (&mut Vec<&'p Item>, &mut Vec<&'p Item>),
     ) -> Result<(), crate::domain::convert::CannotConvert> {
         for item in &self.items {
+            if node.unreadable() && item.is_written_on(node) {
+                failed.push(item);
+                continue;
+            }
             let value = match item {
                 Item::Live(row) => row.value(node, ask),
                 Item::Written(name, _) => node.stored().iter().find(|p| p.name == *name).map(Value::Stored),
@@ -232,6 +258,8 @@ fn open(own: Option<Href<'_>>, echo: Option<&str>, ask: &Ask<'_>, out: &mut Writ
 pub enum Verdict {
     /// It is not there, or went.
     Gone,
+    /// It is there and cannot be read; no client takes that for a removal.
+    Damaged,
     /// A collection that an infinite sync does not enter (SYNC-20).
     NotTraversed,
     /// The answer was cut short; said of the request's own resource (SYNC-17, CARD-49).
@@ -243,6 +271,7 @@ pub fn verdict(own: Option<Href<'_>>, echo: Option<&str>, verdict: Verdict, ask:
     open(own, echo, ask, out);
     out.raw(match verdict {
         Verdict::Gone => "<D:status>HTTP/1.1 404 Not Found</D:status>",
+        Verdict::Damaged => "<D:status>HTTP/1.1 500 Internal Server Error</D:status>",
         Verdict::NotTraversed => {
             "<D:status>HTTP/1.1 403 Forbidden</D:status>\
              <D:error><D:sync-traversal-supported/></D:error>"

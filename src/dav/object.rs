@@ -124,7 +124,7 @@ async fn card(
     let members = Members::Named(vec![name.clone()]);
     let detail = Detail { properties: false, body: true };
     let view = exchange.service.book(exchange.caller, owner, book, members, detail).await?;
-    view.cards.into_iter().next().ok_or(Refusal::NotFound.into())
+    Ok(view.one()?.clone())
 }
 
 /// An answer that carries the stored card (RFC 8144 §3; PREF-3, PREF-4).

@@ -2,14 +2,15 @@
 
 use http::StatusCode;
 
+use crate::domain::id::MemberName;
 use crate::service::refusal::Refusal;
 use crate::service::view::{BookView, CollectionView, Detail, Members, PrincipalView};
 
-use super::multistatus::Plan;
+use super::multistatus::{Plan, Verdict, verdict};
 use super::props::Node;
 use super::refuse::{Condition, Trouble};
 use super::run::{Run, Scene, Source};
-use super::target::{Door, Target};
+use super::target::{Door, Href, Target};
 use super::xml::request;
 use super::xml::write::Writer;
 use super::{Depth, Exchange, Outcome, full, multistatus};
@@ -41,6 +42,9 @@ pub async fn propfind(exchange: &Exchange<'_>) -> Outcome {
             plan.respond(&node, None, &ask, &mut out);
         }
     });
+    for href in subject.damaged() {
+        verdict(Some(href), None, Verdict::Damaged, &ask, &mut out);
+    }
     out.raw("</D:multistatus>");
     Ok(multistatus(full(out.take()), prefer))
 }
@@ -56,6 +60,12 @@ async fn listing(exchange: &Exchange<'_>, plan: Plan, view: BookView) -> Outcome
         scene.plan().respond(&node, None, &scene.ask(), &mut out);
     }
     let mut tail = Writer::default();
+    for name in &view.damaged {
+        if let Some(book) = &view.book.name {
+            let href = Href::Card(&view.book.owner, book, name);
+            verdict(Some(href), None, Verdict::Damaged, &scene.ask(), &mut tail);
+        }
+    }
     tail.raw("</D:multistatus>");
     let source = Source::Cards(view.book, view.cards.into_iter());
     let run = Run { scene, out, source, tail };
@@ -74,8 +84,8 @@ pub enum Subject {
     Principal(PrincipalView),
     /// The collection of homes, and the caller's own.
     Homes(Option<CollectionView>),
-    /// A home and its books.
-    Home(CollectionView, Vec<CollectionView>),
+    /// A home, its books, and the names of those that cannot be read.
+    Home(CollectionView, Vec<CollectionView>, Vec<MemberName>),
     /// A book and its cards, or one card of it.
     Book(BookView),
     /// One card, the first of the book's.
@@ -101,7 +111,10 @@ impl Subject {
             Target::Homes => Self::Homes(None),
             Target::Home(owner) => {
                 let view = service.home(caller, owner).await?;
-                Self::Home(view.home, if members { view.books } else { Vec::new() })
+                match members {
+                    true => Self::Home(view.home, view.books, view.damaged),
+                    false => Self::Home(view.home, Vec::new(), Vec::new()),
+                }
             }
             Target::Book(owner, book) => {
                 let which = if members { Members::All } else { Members::None };
@@ -110,13 +123,25 @@ impl Subject {
             Target::Card(owner, book, card) => {
                 let which = Members::Named(vec![card.clone()]);
                 let view = service.book(caller, owner, book, which, detail).await?;
-                match view.cards.is_empty() {
-                    true => return Err(Refusal::NotFound.into()),
-                    false => Self::Card(view),
-                }
+                view.one()?;
+                Self::Card(view)
             }
             Target::Unmapped => return Err(Refusal::NotFound.into()),
         })
+    }
+
+    /// The members that are there and cannot be read.
+    pub fn damaged(&self) -> Vec<Href<'_>> {
+        match self {
+            Self::Home(home, _, damaged) => {
+                damaged.iter().map(|name| Href::Book(&home.owner, name)).collect()
+            }
+            Self::Book(BookView { book, damaged, .. }) => {
+                let card = |name| Some(Href::Card(&book.owner, book.name.as_ref()?, name));
+                damaged.iter().filter_map(card).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Hands out the resource and then its members; the flag tells the resource.
@@ -144,7 +169,7 @@ impl Subject {
                 each(Node::Homes, true);
                 home.iter().for_each(|home| each(Node::Home(home), false));
             }
-            Self::Home(home, books) => {
+            Self::Home(home, books, _) => {
                 each(Node::Home(home), true);
                 books.iter().for_each(|book| each(Node::Book(book), false));
             }

@@ -15,7 +15,7 @@ use crate::domain::id::{MemberName, UserName};
 use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{CardView, CollectionView, Detail, Members};
+use crate::service::view::{CardView, CollectionView, Detail, Members, Seen};
 
 use super::multistatus::{Plan, Verdict, verdict};
 use super::prefer::Prefer;
@@ -80,6 +80,8 @@ pub struct Wanted {
     pub echo: Option<String>,
     /// The book, by its place in the list, and the name; `None` is nothing that can be there.
     pub at: Option<(usize, MemberName)>,
+    /// It may be there, in a book that cannot be read.
+    pub lost: bool,
 }
 
 /// What is said of a card that is not there.
@@ -117,12 +119,7 @@ impl Shelf {
 
     /// Its cards of those names, in their order; nothing where the book is not there, unless the
     /// whole request is for it.
-    async fn cards(
-        &mut self,
-        scene: &Scene,
-        names: &[MemberName],
-        only: bool,
-    ) -> Result<Vec<Option<CardView>>, Stop> {
+    async fn cards(&mut self, scene: &Scene, names: &[MemberName], only: bool) -> Result<Vec<Seen>, Stop> {
         if self.shown.is_none() {
             let (members, detail) = (Members::None, Detail::default());
             let book = scene.service.book(&scene.caller, &self.owner, &self.name, members, detail);
@@ -238,19 +235,22 @@ impl Run {
             let ask = scene.ask();
             let mut cards = cards.into_iter();
             for wanted in group {
-                let card = cards.next().flatten();
+                // Of a book that is not there, no card is told.
+                let card = cards.next().unwrap_or(if wanted.lost { Seen::Damaged } else { Seen::Absent });
                 let echo = wanted.echo.as_deref();
-                match (view, card) {
-                    (Some(_), Some(card)) if bodies && card.body.is_none() => break 'chunk,
-                    (Some(view), Some(card)) => {
+                let of_all = match (view, card) {
+                    (Some(_), Seen::Whole(card)) if bodies && card.body.is_none() => break 'chunk,
+                    (Some(view), Seen::Whole(card)) => {
                         scene.plan.respond(&Node::Card(view, &card), echo, &ask, out);
+                        None
                     }
-                    _ if *absent == Absent::Omitted => {}
-                    _ => {
-                        let name = wanted.at.as_ref().map(|(_, name)| name);
-                        let own = place.zip(name).map(|((owner, book), name)| Href::Card(owner, book, name));
-                        verdict(own, echo, Verdict::Gone, &ask, out);
-                    }
+                    (_, Seen::Damaged) => Some(Verdict::Damaged),
+                    _ => (*absent == Absent::Told).then_some(Verdict::Gone),
+                };
+                if let Some(of_all) = of_all {
+                    let name = wanted.at.as_ref().map(|(_, name)| name);
+                    let own = place.zip(name).map(|((owner, book), name)| Href::Card(owner, book, name));
+                    verdict(own, echo, of_all, &ask, out);
                 }
                 done += 1;
             }

@@ -15,6 +15,7 @@ pub static NAMES: &[(&str, Kind, &str)] = &[
     (ACCEPTED, Kind::Counter, "Connections accepted."),
     (SIGN_INS, Kind::Counter, "Requests by how their credentials were taken."),
     (STORE_CALLS, Kind::Counter, "Calls to the store, by route."),
+    (DAMAGED, Kind::Counter, "Reads that came upon a damaged value in the store."),
     (PANICS, Kind::Counter, "Requests that failed by a defect of ours."),
 ];
 
@@ -36,6 +37,7 @@ const CONNECTIONS: &str = "cardkeep_connections";
 const ACCEPTED: &str = "cardkeep_connections_total";
 const SIGN_INS: &str = "cardkeep_sign_ins_total";
 const STORE_CALLS: &str = "cardkeep_store_calls_total";
+const DAMAGED: &str = "cardkeep_store_damaged_values_total";
 const PANICS: &str = "cardkeep_panics_total";
 
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -104,6 +106,11 @@ pub fn request_ended(
     if store_calls > 0 {
         counter!(STORE_CALLS, "route" => route).increment(store_calls);
     }
+}
+
+/// How often a damaged value was read, since the start.
+pub fn damaged_values(total: u64) {
+    counter!(DAMAGED).absolute(total);
 }
 
 /// A request's handler panicked.

@@ -157,6 +157,7 @@ fn measures(shared: &Shared, head: &Parts, came: &Arrival) -> Answer {
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return respond::not_allowed("GET, HEAD");
     }
+    metrics::damaged_values(shared.service.damaged_values());
     let mut answer = respond::plain(StatusCode::OK, shared.metrics.render());
     let form = "text/plain; version=0.0.4; charset=utf-8";
     respond::set(&mut answer, http::header::CONTENT_TYPE, form);

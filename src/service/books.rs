@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
 use crate::store::commit::{CollectionOp, Described, Op, PropertiesOp};
+use crate::store::damage::Found;
 use crate::store::query::{Link, Reader};
 use crate::store::rows::StoredProperty;
 
@@ -26,10 +27,11 @@ impl Service {
     pub async fn home(&self, caller: &Caller, owner: &UserName) -> Answer<HomeView> {
         let home = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
-        let links = reader.links(home).await?;
-        let (mut home, books) = self.with_links(&reader, caller, owner, home, links).await?;
-        home.digest = Some(digest(&home, &books));
-        Ok(HomeView { home, books })
+        let (links, nameless) = reader.all_links(home).await?;
+        let mut view = self.with_links(&reader, caller, owner, home, links).await?;
+        view.home.digest = Some(digest(&view.home, &view.books));
+        view.nameless = nameless;
+        Ok(view)
     }
 
     /// Reads a home and the books of some links in one call.
@@ -40,22 +42,29 @@ impl Service {
         owner: &UserName,
         home: CollectionId,
         links: Vec<Link>,
-    ) -> Answer<(CollectionView, Vec<CollectionView>)> {
+    ) -> Answer<HomeView> {
         let mut ids = vec![home];
         ids.extend(links.iter().map(|link| link.book));
-        let mut collections = reader.collections(&ids).await?.into_iter();
-        let home = collections.next().flatten().ok_or(Refusal::NotFound)?;
+        let mut collections = reader.found_collections(&ids).await?.into_iter();
+        let home = collections.next().map_or(Ok(None), Found::whole)?.ok_or(Refusal::NotFound)?;
         let mut books = Vec::with_capacity(links.len());
+        let mut damaged = Vec::new();
         for (link, collection) in links.iter().zip(collections) {
-            // A link and its book are written and removed in one commit.
-            let book = collection.ok_or_else(|| Fault("a home names a book that is not there".into()))?;
             let name = MemberName::parse(&link.name).map_err(|_| Fault("a book has no valid name".into()))?;
-            let default = book.row.default;
-            books.push((Reverse(default), collection_view(caller, owner, Some(&name), book)));
+            match collection {
+                Found::Whole(book) => {
+                    let default = book.row.default;
+                    books.push((Reverse(default), collection_view(caller, owner, Some(&name), book)));
+                }
+                // A link and its book are written and removed in one commit: a book that is not there
+                // is damage too.
+                Found::Damaged(_) | Found::Absent => damaged.push(name),
+            }
         }
         books.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
+        damaged.sort();
         let books = books.into_iter().map(|(_, book)| book).collect();
-        Ok((collection_view(caller, owner, None, home), books))
+        Ok(HomeView { home: collection_view(caller, owner, None, home), books, damaged, nameless: false })
     }
 
     /// Makes a book.
@@ -164,8 +173,11 @@ impl Service {
             Place::Card(_, book, name) => {
                 let book = book_id(reader, home, book).await?;
                 let with = crate::store::query::With { properties: true, body: false };
-                let card = reader.cards(book, std::slice::from_ref(name), with).await?.pop().flatten();
-                let card = card.ok_or(Refusal::NotFound)?;
+                let card = reader.cards(book, std::slice::from_ref(name), with).await?.pop();
+                let card = card.map_or(Ok(None), Found::whole)?.ok_or(Refusal::NotFound)?;
+                if card.unreadable {
+                    return Err(Fault("the store is damaged: a card's properties".into()).into());
+                }
                 (Described::Card { book, name: name.clone() }, card.properties)
             }
         })

@@ -7,14 +7,15 @@ use crate::domain::id::{ContactId, MemberName, UserName};
 use crate::domain::search::Needles;
 use crate::domain::vcard::admit;
 use crate::store::commit::{CardOp, NewCard, Op};
-use crate::store::query::With;
+use crate::store::damage::Found;
+use crate::store::query::{Unreadable, With};
 use crate::store::search::Matching;
 
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
-use super::resolve::{book_id, card_view, collection_view, denied};
-use super::view::{BookView, CardView, CollectionView, Detail, Matches, Members, Stored};
+use super::resolve::{book_id, card_view, card_views, collection_view, denied};
+use super::view::{BookView, CardView, CollectionView, Detail, Matches, Members, Seen, Stored};
 use super::{Answer, Service};
 
 /// A card's place, by its names.
@@ -41,25 +42,24 @@ impl Service {
         let cards: Vec<_> = match members {
             Members::None => Vec::new(),
             Members::All => reader.all_cards(id, detail.properties).await?,
-            Members::Named(names) => reader.cards(id, &names, with).await?.into_iter().flatten().collect(),
+            Members::Named(names) => reader.cards(id, &names, with).await?,
         };
-        let cards = cards.into_iter().map(card_view).collect::<Answer<Vec<CardView>>>()?;
-        Ok(BookView { book: collection_view(caller, owner, Some(book), collection), cards })
+        let (cards, damaged) = card_views(cards);
+        Ok(BookView { book: collection_view(caller, owner, Some(book), collection), cards, damaged })
     }
 
-    /// Cards of a book that was shown before, in the order asked; `None` for what is not there (any
-    /// more). One read for the rows and one for what else is wanted, however many there are. Of
+    /// Cards of a book that was shown before, in the order asked. One read for the rows and one for what else is wanted, however many there are. Of
     /// large cards some come without the body that was wanted; they are to be asked for again.
     pub async fn cards(
         &self,
         book: &CollectionView,
         names: &[MemberName],
         detail: Detail,
-    ) -> Answer<Vec<Option<CardView>>> {
+    ) -> Answer<Vec<Seen>> {
         let reader = self.store.read().await?;
         let with = With { properties: detail.properties, body: detail.body };
         let cards = reader.cards(book.id, names, with).await?;
-        cards.into_iter().map(|card| card.map(card_view).transpose()).collect()
+        Ok(cards.into_iter().map(card_view).collect())
     }
 
     /// The cards that a filter matches, by name.
@@ -100,12 +100,22 @@ impl Service {
         };
         let (members, truncated) = match found {
             Some(found) => found,
-            None => reader.matching(id, Box::new(move |body: &[u8]| compiled.matches(body)), limit).await?,
+            None => {
+                // Whoever looks for a text does not find it in what cannot be read, in an index or not;
+                // whoever asks for what there is must not take that for gone.
+                let unreadable = needles.map_or(Unreadable::Told, |_| Unreadable::Passed);
+                let accept = Box::new(move |body: &[u8]| compiled.matches(body));
+                reader.matching(id, accept, unreadable, limit).await?
+            }
         };
-        let cards = reader.cards_of(id, &members, With::default()).await?;
-        let named = |card: crate::store::query::Card| MemberName::parse(&card.row.name);
-        let names = cards.into_iter().flatten().map(named).collect::<Result<Vec<_>, _>>();
-        let names = names.map_err(|_| Fault("the store is damaged: a card's name".into()))?;
+        let cards = reader.found_cards(id, &members, With::default()).await?;
+        let names = cards.into_iter().filter_map(|card| match card {
+            Found::Whole(card) => MemberName::parse(&card.row.name).ok(),
+            // Its body matched; that its row is damaged is told when it is read.
+            Found::Damaged(name) => name,
+            Found::Absent => None,
+        });
+        let names = names.collect();
         Ok(Matches { book: collection_view(caller, owner, Some(book), collection), names, truncated })
     }
 
@@ -123,9 +133,9 @@ impl Service {
         let id = reader.link(home, book).await?.ok_or(Refusal::NoParent)?;
         if !super::access::rights(caller, owner).allow(Privilege::WriteContent) {
             let there = reader.cards(id, std::slice::from_ref(name), With::default()).await?;
-            return Err(match there.into_iter().flatten().next() {
-                Some(_) => denied(whole(place), Privilege::WriteContent),
-                None => denied(Place::Book(owner.clone(), book.clone()), Privilege::Bind),
+            return Err(match there.iter().any(Found::is_there) {
+                true => denied(whole(place), Privilege::WriteContent),
+                false => denied(Place::Book(owner.clone(), book.clone()), Privilege::Bind),
             });
         }
         let expect = self.facts(&reader, caller, &when).await?;
@@ -163,6 +173,7 @@ impl Service {
                 created: card.created_at,
                 modified: self.clock.now(),
                 properties: Vec::new(),
+                unreadable: false,
                 body: Some(admitted.bytes),
             },
         })

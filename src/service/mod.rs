@@ -134,6 +134,11 @@ impl Service {
         &self.conversions
     }
 
+    /// How often a damaged value was read since the start.
+    pub fn damaged_values(&self) -> u64 {
+        self.store.damages().total()
+    }
+
     /// Finishes what was taken and closes the store.
     pub async fn close(&self) -> Result<(), Fault> {
         // What cannot be done now is done at the next start.

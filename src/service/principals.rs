@@ -1,7 +1,7 @@
 //! Principals: who there is, as far as the caller may know (ACL-23).
 
 use crate::domain::id::{AccountId, UserName};
-use crate::store::rows;
+use crate::store::{StoreError, rows};
 
 use super::access::{Caller, rights};
 use super::refusal::Refusal;
@@ -17,7 +17,10 @@ impl Service {
         }
         let reader = self.store.read().await?;
         let account = reader.account(name).await?.ok_or(Refusal::NotFound)?;
-        let properties = reader.properties(&account.id).await?;
+        let (properties, unreadable) = match reader.properties(&account.id).await {
+            Err(StoreError::Damaged(_)) => (Vec::new(), true),
+            properties => (properties?, false),
+        };
         Ok(PrincipalView {
             account: AccountId::from_bytes(account.id),
             name: name.clone(),
@@ -26,6 +29,7 @@ impl Service {
             created: rows::time(account.created),
             rights: rights(caller, name),
             properties: properties.into_iter().map(property).collect(),
+            unreadable,
         })
     }
 

@@ -3,13 +3,14 @@
 use crate::domain::id::{CollectionId, MemberName, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
 use crate::store::commit::{At, Expect, Fact, FactState};
+use crate::store::damage::Found;
 use crate::store::query::{Card, Collection, Reader};
 use crate::store::rows::{self, StoredProperty};
 
 use super::access::{Caller, Privilege, rights};
 use super::place::{Place, Precondition, Require, State};
-use super::refusal::{Fault, Refusal};
-use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue};
+use super::refusal::Refusal;
+use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen};
 use super::{Answer, Service};
 
 impl Service {
@@ -108,26 +109,49 @@ pub(super) fn collection_view(
         revision: collection.revision,
         rights: rights(caller, owner),
         properties: collection.properties.into_iter().map(property).collect(),
+        unreadable: collection.unreadable,
         digest: None,
     }
 }
 
-/// A card as it is shown.
-pub(super) fn card_view(card: Card) -> Answer<CardView> {
+/// A card as it is shown; one that no name can be told of is as good as damaged.
+pub(super) fn card_view(found: Found<Card>) -> Seen {
+    let card = match found {
+        Found::Absent => return Seen::Absent,
+        Found::Whole(card) => card,
+        Found::Damaged(_) => return Seen::Damaged,
+    };
     let row = card.row;
-    let damaged = || Fault("the store is damaged: a card's name or UID".into());
-    Ok(CardView {
+    let (Ok(name), Some(uid)) = (MemberName::parse(&row.name), Uid::new(&row.uid)) else {
+        return Seen::Damaged;
+    };
+    Seen::Whole(CardView {
         contact: crate::domain::id::ContactId::from_bytes(row.contact),
-        name: MemberName::parse(&row.name).map_err(|_| damaged())?,
-        uid: Uid::new(&row.uid).ok_or_else(damaged)?,
+        name,
+        uid,
         etag: crate::domain::id::Etag(row.etag),
         size: row.size,
         version: if row.format == 4 { Version::V4 } else { Version::V3 },
         created: rows::time(row.created),
         modified: rows::time(row.modified),
         properties: card.properties.into_iter().map(property).collect(),
+        unreadable: card.unreadable,
         body: card.body,
     })
+}
+
+/// The cards that can be read, in order, and the names of those that cannot.
+pub(super) fn card_views(found: Vec<Found<Card>>) -> (Vec<CardView>, Vec<MemberName>) {
+    let (mut cards, mut damaged) = (Vec::with_capacity(found.len()), Vec::new());
+    for mut found in found {
+        if let Found::Damaged(name) = &mut found {
+            damaged.extend(name.take());
+        }
+        if let Seen::Whole(card) = card_view(found) {
+            cards.push(card);
+        }
+    }
+    (cards, damaged)
 }
 
 /// A stored property as it is shown.

@@ -47,8 +47,8 @@ impl Service {
         let links = reader.links(home).await?;
         let ids: Vec<_> = links.iter().map(|link| link.book).collect();
         let mut found: Vec<(Ranked, usize)> = Vec::new();
-        for (at, collection) in reader.collections(&ids).await?.into_iter().enumerate() {
-            let Some(collection) = collection else { continue };
+        for (at, collection) in reader.found_collections(&ids).await?.into_iter().enumerate() {
+            let Some(collection) = collection.readable() else { continue };
             let book = (collection.id, collection.revision);
             let best = self.store.search(&reader, book, &terms, limit).await?;
             found.extend(best.into_iter().map(|ranked| (ranked, at)));
@@ -63,9 +63,11 @@ impl Service {
             let members: Vec<_> = places.iter().map(|(_, (ranked, _))| ranked.member).collect();
             let book_name = MemberName::parse(&link.name);
             let book_name = book_name.map_err(|_| Fault("a book has no valid name".into()))?;
-            let cards = reader.cards_of(link.book, &members, With::default()).await?;
+            let cards = reader.found_cards(link.book, &members, With::default()).await?;
             for ((place, (ranked, _)), card) in places.into_iter().zip(cards) {
-                let Some(card) = card.filter(|card| card.row.contact == ranked.contact) else { continue };
+                let Some(card) = card.readable().filter(|card| card.row.contact == ranked.contact) else {
+                    continue;
+                };
                 let name = MemberName::parse(&card.row.name);
                 let name = name.map_err(|_| Fault("the store is damaged: a card's name".into()))?;
                 let contact = ContactId::from_bytes(ranked.contact);

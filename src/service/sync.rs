@@ -7,7 +7,7 @@ use crate::store::query::{Reader, With};
 
 use super::access::Caller;
 use super::refusal::Refusal;
-use super::resolve::{book_id, card_view, collection_view};
+use super::resolve::{book_id, card_views, collection_view};
 use super::view::{CardView, Changes, CollectionView};
 use super::{Answer, Service};
 
@@ -30,11 +30,12 @@ impl Service {
         let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
         let collection = collection_view(caller, owner, Some(book), collection);
         let part = part(&reader, &collection, since, limit).await?;
-        let cards = reader.cards_of(id, &part.log.changed, With::default()).await?;
-        let changed = cards.into_iter().flatten().map(card_view).collect::<Answer<Vec<_>>>()?;
+        let cards = reader.found_cards(id, &part.log.changed, With::default()).await?;
+        let (changed, damaged) = card_views(cards);
         Ok(Changes {
             collection,
             changed,
+            damaged,
             removed: part.log.removed,
             token: part.token,
             truncated: part.log.truncated,
@@ -51,13 +52,14 @@ impl Service {
     ) -> Answer<Changes<CollectionView>> {
         let home: CollectionId = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
-        let (collection, _) = self.with_links(&reader, caller, owner, home, Vec::new()).await?;
+        let collection = self.with_links(&reader, caller, owner, home, Vec::new()).await?.home;
         let part = part(&reader, &collection, since, limit).await?;
         let links = reader.links_of(home, &part.log.changed).await?;
-        let (_, changed) = self.with_links(&reader, caller, owner, home, links).await?;
+        let view = self.with_links(&reader, caller, owner, home, links).await?;
         Ok(Changes {
             collection,
-            changed,
+            changed: view.books,
+            damaged: view.damaged,
             removed: part.log.removed,
             token: part.token,
             truncated: part.log.truncated,
@@ -96,6 +98,9 @@ async fn part(
     };
     let limit = Some(limit.unwrap_or(MOST).min(MOST));
     let log = reader.log(collection.id, LogRange { since, began, limit }).await?;
+    if log.unnamed {
+        return Err(Refusal::BadToken.into());
+    }
     let token = if log.truncated {
         // Still within an initial sync as long as its first page's revision lies ahead.
         let began = (began > log.upto).then_some(began);

@@ -2,6 +2,7 @@
 
 use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
+use crate::store::damage::Found;
 use crate::store::query::Card;
 
 use super::access::{Caller, Privilege};
@@ -129,8 +130,13 @@ impl Service {
             }
             Verb::Copy => {
                 let original = reader.collections(&[source]).await?.pop().flatten();
+                if original.as_ref().is_some_and(|book| book.unreadable) {
+                    return Err(Fault("the store is damaged: a book's properties".into()).into());
+                }
                 if !manner.shallow {
-                    cards = reader.all_cards(source, false).await?;
+                    // A copy that silently lacks a card would pass for a whole one.
+                    let all = reader.all_cards(source, false).await?.into_iter().map(Found::whole);
+                    cards = all.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
                 }
                 let there =
                     Fact { at: Some(At::Collection(source)), state: FactState::Exists, negate: false };
@@ -253,7 +259,7 @@ mod tests {
                 invented_uid: false,
                 described: false,
             };
-            Card { row, properties: Vec::new(), body: None }
+            Card { row, properties: Vec::new(), unreadable: false, body: None }
         };
         assert_eq!(chunk(&vec![card(100); 300]), CHUNK);
         assert_eq!(chunk(&[card(3 << 20), card(1 << 20), card(1)]), 2);

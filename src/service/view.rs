@@ -7,7 +7,9 @@ use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Re
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Version;
 
+use super::Answer;
 use super::access::Rights;
+use super::refusal::{Fault, Refusal};
 
 crate::hidden!(Property, PropertyValue, PrincipalView, CardView, CollectionView);
 
@@ -70,6 +72,8 @@ pub struct PrincipalView {
     pub rights: Rights,
     /// Properties that clients wrote.
     pub properties: Vec<Property>,
+    /// What clients wrote cannot be read.
+    pub unreadable: bool,
 }
 
 /// A home or a book.
@@ -93,6 +97,8 @@ pub struct CollectionView {
     pub rights: Rights,
     /// Properties that clients wrote, `displayname` and `addressbook-description` among them.
     pub properties: Vec<Property>,
+    /// What clients wrote cannot be read.
+    pub unreadable: bool,
     /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
     pub digest: Option<[u8; 16]>,
 }
@@ -111,6 +117,10 @@ pub struct HomeView {
     pub home: CollectionView,
     /// Its books, the user's default book first, the rest by name (B1 #6); always filled.
     pub books: Vec<CollectionView>,
+    /// Books that cannot be read.
+    pub damaged: Vec<MemberName>,
+    /// There are books whose names cannot be read either.
+    pub nameless: bool,
 }
 
 /// A card as it is stored.
@@ -134,6 +144,8 @@ pub struct CardView {
     pub modified: Timestamp,
     /// Properties that clients wrote; empty unless they were asked for.
     pub properties: Vec<Property>,
+    /// What clients wrote was asked for and cannot be read.
+    pub unreadable: bool,
     /// The stored octets, where they were asked for.
     pub body: Option<Bytes>,
 }
@@ -165,6 +177,30 @@ pub struct BookView {
     pub book: CollectionView,
     /// The members.
     pub cards: Vec<CardView>,
+    /// Members that are there and cannot be read, as far as their names can.
+    pub damaged: Vec<MemberName>,
+}
+
+impl BookView {
+    /// The one card that was asked for.
+    pub fn one(&self) -> Answer<&CardView> {
+        match (self.cards.first(), self.damaged.is_empty()) {
+            (Some(card), _) => Ok(card),
+            (None, true) => Err(Refusal::NotFound.into()),
+            (None, false) => Err(Fault("the store is damaged: a card cannot be read".into()).into()),
+        }
+    }
+}
+
+/// A card that was asked for by its name.
+#[derive(Debug, Clone)]
+pub enum Seen {
+    /// There is none (any more).
+    Absent,
+    /// It.
+    Whole(CardView),
+    /// It is there and cannot be read.
+    Damaged,
 }
 
 /// What changed since a token, from one snapshot (RFC 6578 §3.4).
@@ -174,6 +210,8 @@ pub struct Changes<T> {
     pub collection: CollectionView,
     /// Members that came or changed, each once (SYNC-8).
     pub changed: Vec<T>,
+    /// Members that came or changed and cannot be read, as far as their names can.
+    pub damaged: Vec<MemberName>,
     /// Members that went, each once (SYNC-9).
     pub removed: Vec<MemberName>,
     /// The token for exactly this part.

@@ -253,6 +253,12 @@ impl<'a> CardPlace<'a> {
     }
 }
 
+/// The contact that a card's row names in clear, whatever follows.
+pub fn card_contact(value: &[u8]) -> Option<ContactId> {
+    let (_, rest) = stamp(value).ok()?;
+    rest.first_chunk::<16>().copied().map(ContactId::from_bytes)
+}
+
 /// The revision of a stamped row, and what follows it.
 pub fn stamp(value: &[u8]) -> Result<(u64, &[u8]), StoreError> {
     let (revision, rest) = value.split_first_chunk::<STAMP>().ok_or(SHORT)?;
@@ -262,6 +268,11 @@ pub fn stamp(value: &[u8]) -> Result<(u64, &[u8]), StoreError> {
 /// The key slot that a book's place in its home names.
 pub fn link_slot(value: &[u8]) -> Result<Slot, StoreError> {
     Sealer::slot_of(stamp(value)?.1)
+}
+
+/// The key slot that a body names.
+pub fn body_slot(value: &[u8]) -> Result<Slot, StoreError> {
+    Sealer::slot_of(value.split_at_checked(BODY).ok_or(SHORT)?.1)
 }
 
 /// The member's name hash and the version of a body.

@@ -9,8 +9,8 @@ use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Re
 use crate::domain::vcard::Version;
 
 use super::derive::{Derivation, Halt};
-use super::engine::Outcome;
-use super::keys::Hash;
+use super::engine::{Batch, Outcome, Write};
+use super::keys::{Hash, Table};
 use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
 use super::search::touched;
 use super::{Store, StoreError, calls};
@@ -314,12 +314,13 @@ impl Store {
             drop(snapshot);
             calls::bump();
             let touched = touched(&batch);
+            let erases = erases(&batch);
             taken.sent();
             match self.engine.commit(batch).await.map_err(StoreError::from)? {
                 Outcome::Applied(_) => {
                     taken.kept();
                     self.indexes().touch(touched);
-                    if erases(commit) {
+                    if erases {
                         self.eraser.wake();
                     }
                     return Ok(committed);
@@ -336,13 +337,8 @@ impl Store {
     }
 }
 
-/// Whether a commit may destroy a key; then the eraser looks whether it did.
-fn erases(commit: &Commit) -> bool {
-    commit.ops.iter().any(|op| {
-        matches!(
-            op,
-            Op::Card(CardOp::Remove { .. } | CardOp::Transfer { .. } | CardOp::Rekey { .. })
-                | Op::Account(AccountOp::Remove(_))
-        )
-    })
+/// Whether a batch destroys a key.
+fn erases(batch: &Batch) -> bool {
+    let condemns = |key: &[u8]| key.first() == Some(&(Table::Doomed as u8));
+    batch.writes.iter().any(|write| matches!(write, Write::Put { key, .. } if condemns(key)))
 }

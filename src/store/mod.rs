@@ -16,6 +16,7 @@ mod census;
 pub mod check;
 pub mod codec;
 pub mod commit;
+pub mod damage;
 mod derive;
 pub mod engine;
 pub mod entropy;
@@ -136,6 +137,7 @@ pub struct Store {
     sealer: Arc<Sealer>,
     eraser: Arc<Eraser>,
     indexes: Arc<search::Indexes>,
+    damages: Arc<damage::Damages>,
 }
 
 impl Store {
@@ -167,8 +169,13 @@ impl Store {
         };
         drop(snapshot);
         let sealer = Sealer::new(laid.hashes, laid.slots, entropy.as_ref(), null)?;
-        let store =
-            Self { engine, sealer: Arc::new(sealer), eraser: Arc::default(), indexes: Arc::default() };
+        let store = Self {
+            engine,
+            sealer: Arc::new(sealer),
+            eraser: Arc::default(),
+            indexes: Arc::default(),
+            damages: Arc::default(),
+        };
         store.occupy().await?;
         store.erase_condemned(at).await?;
         Ok(store)
@@ -193,7 +200,13 @@ impl Store {
 
     /// A view of everything as of now.
     pub async fn read(&self) -> Result<query::Reader, StoreError> {
-        Ok(query::Reader::new(self.engine.snapshot().await?, self.sealer.clone()))
+        let snapshot = self.engine.snapshot().await?;
+        Ok(query::Reader::new(snapshot, self.sealer.clone(), self.damages.clone()))
+    }
+
+    /// The damage that was noticed since the start.
+    pub fn damages(&self) -> &damage::Damages {
+        &self.damages
     }
 
     /// The keyed hashes that keys are made of.

@@ -1,25 +1,34 @@
 //! Reads: sets on one snapshot. A reader holds the snapshot, so everything it answers belongs
-//! together; it must not outlive the answer it was made for, since it pins the engine's pages.
+//! together; it must not outlive the answer it was made for, since it pins the engine's pages. A
+//! value that cannot be opened costs a set that member alone (`damage.rs`).
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, UserName};
+use crate::domain::id::{CollectionId, MemberName, Revision, UserName};
 
+use super::codec;
+use super::damage::{Broken, Damages, Found};
 use super::engine::{Extent, KeyRange, Snapshot};
 use super::keys::{self, Hash, Table};
+use super::keyslots::Slot;
 use super::rows::{
     AccountRow, AppPasswordRow, CardRow, CollectionRow, PropertiesRow, PurgeRow, StoredProperty,
 };
 use super::seal::Sealer;
 use super::{MarkRow, Store, StoreError, calls};
 
+mod cards;
+
+pub use self::cards::{Accept, BODY_BYTES, Unreadable};
+
 /// A view of the whole store as of one commit.
 pub struct Reader {
     snapshot: Box<dyn Snapshot>,
     sealer: Arc<Sealer>,
+    damages: Arc<Damages>,
 }
 
 /// A collection as the snapshot shows it.
@@ -33,6 +42,8 @@ pub struct Collection {
     pub revision: Revision,
     /// What clients wrote on it.
     pub properties: Vec<StoredProperty>,
+    /// What clients wrote on it cannot be opened.
+    pub unreadable: bool,
 }
 
 /// A card as the snapshot shows it.
@@ -42,6 +53,8 @@ pub struct Card {
     pub row: CardRow,
     /// What clients wrote on it, where asked for.
     pub properties: Vec<StoredProperty>,
+    /// What clients wrote on it was asked for and cannot be opened.
+    pub unreadable: bool,
     /// Its octets, where asked for and read.
     pub body: Option<Bytes>,
 }
@@ -65,15 +78,15 @@ pub struct With {
     pub body: bool,
 }
 
-/// How many bytes of cards are read at once; a single one may be larger.
-pub const BODY_BYTES: u64 = 4 << 20;
+/// How a row is read from its key and value.
+type Read<T> = fn(&Sealer, &[u8], &[u8]) -> Result<T, StoreError>;
 
-/// Decides, from its octets, whether a card is wanted.
-pub type Accept = Box<dyn Fn(&[u8]) -> bool + Send>;
+/// How the key slot is found that a value names.
+type NamesSlot = fn(&[u8]) -> Result<Slot, StoreError>;
 
 impl Reader {
-    pub(super) fn new(snapshot: Box<dyn Snapshot>, sealer: Arc<Sealer>) -> Self {
-        Self { snapshot, sealer }
+    pub(super) fn new(snapshot: Box<dyn Snapshot>, sealer: Arc<Sealer>, damages: Arc<Damages>) -> Self {
+        Self { snapshot, sealer, damages }
     }
 
     /// An account, and the app password with that secret, in one read.
@@ -87,28 +100,29 @@ impl Reader {
         let mut values = self.get(vec![keys_of.0.clone(), keys_of.1.clone()]).await?.into_iter();
         let account = values.next().flatten();
         let secret = values.next().flatten();
-        Ok((self.sealed(&keys_of.0, account)?, self.sealed(&keys_of.1, secret)?))
+        Ok((self.sealed(&keys_of.0, account).await?, self.sealed(&keys_of.1, secret).await?))
     }
 
     /// An account.
     pub async fn account(&self, name: &UserName) -> Result<Option<AccountRow>, StoreError> {
         let key = keys::account(&self.sealer.user(name));
         let value = self.get(vec![key.clone()]).await?.pop().flatten();
-        self.sealed(&key, value)
+        self.sealed(&key, value).await
     }
 
-    /// Every account.
+    /// Every account that can be read.
     pub async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
-        self.rows(keys::whole(Table::Account), Extent::Many, Sealer::decode_sealed).await
+        self.whole_rows(keys::whole(Table::Account), Extent::Many, Sealer::decode_sealed, Sealer::slot_of)
+            .await
     }
 
-    /// The app passwords of one account, or of all.
+    /// The app passwords of one account, or of all, that can be read.
     pub async fn app_passwords(&self, account: Option<&[u8; 16]>) -> Result<Vec<AppPasswordRow>, StoreError> {
         let range = match account {
             Some(id) => keys::under(Table::AppPasswordOf, id),
             None => keys::whole(Table::AppPasswordOf),
         };
-        self.rows(range, Extent::Many, Sealer::decode_sealed).await
+        self.whole_rows(range, Extent::Many, Sealer::decode_sealed, Sealer::slot_of).await
     }
 
     /// A mark on the installation.
@@ -126,48 +140,103 @@ impl Reader {
     ) -> Result<Option<CollectionId>, StoreError> {
         let key = keys::member(home, &self.sealer.member(home.as_bytes(), name));
         let value = self.get(vec![key.clone()]).await?.pop().flatten();
-        let found = value.map(|value| link(&self.sealer, &key, &value)).transpose();
-        Ok(unless_erased(found)?.flatten().map(|link| link.book))
+        let Some(value) = value else { return Ok(None) };
+        let read = link(&self.sealer, &key, &value);
+        Ok(self.one(&key, &value, read, codec::link_slot).await?.map(|link| link.book))
     }
 
-    /// Every book of a home.
+    /// The books of a home whose names can be read.
     pub async fn links(&self, home: CollectionId) -> Result<Vec<Link>, StoreError> {
-        let range = keys::under(Table::Member, home.as_bytes());
-        self.rows(range, Extent::Few, link).await
+        Ok(self.all_links(home).await?.0)
     }
 
-    /// The books of a home that have these name hashes.
+    /// The books of a home; the flag says that there are others, whose names cannot be read.
+    pub async fn all_links(&self, home: CollectionId) -> Result<(Vec<Link>, bool), StoreError> {
+        let range = keys::under(Table::Member, home.as_bytes());
+        let (found, broken) = self.rows(range, Extent::Few, link, codec::link_slot).await?;
+        Ok((found.into_iter().filter_map(Found::readable).collect(), !broken.is_empty()))
+    }
+
+    /// The books of a home that have these name hashes, as far as their names can be read.
     pub async fn links_of(&self, home: CollectionId, members: &[Hash]) -> Result<Vec<Link>, StoreError> {
         let wanted: Vec<_> = members.iter().map(|member| keys::member(home, member)).collect();
         let values = self.get(wanted.clone()).await?;
-        let found = wanted.iter().zip(&values).filter_map(|(key, value)| Some((key, value.as_ref()?)));
-        let links = found.map(|(key, value)| unless_erased(link(&self.sealer, key, value)));
-        links.filter_map(Result::transpose).collect()
+        let (mut links, mut broken) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for (key, value) in wanted.iter().zip(&values) {
+            let Some(value) = value else { continue };
+            match link(&self.sealer, key, value) {
+                Ok(link) => links.push(link),
+                Err(error) => broken.push(Broken::of(0, key, value, error, codec::link_slot)?),
+            }
+        }
+        self.damaged(broken).await?;
+        Ok(links)
     }
 
-    /// Collections with their revisions and properties, in the order asked.
+    /// Collections with their revisions and properties, in the order asked; damage to one of them is
+    /// the end of it.
     pub async fn collections(&self, ids: &[CollectionId]) -> Result<Vec<Option<Collection>>, StoreError> {
+        self.found_collections(ids).await?.into_iter().map(Found::whole).collect()
+    }
+
+    /// Collections with their revisions and properties, in the order asked. One whose properties
+    /// alone are damaged is whole but for those.
+    pub async fn found_collections(
+        &self,
+        ids: &[CollectionId],
+    ) -> Result<Vec<Found<Collection>>, StoreError> {
         let wanted = ids
             .iter()
             .flat_map(|id| [keys::collection(*id), keys::revision(*id), keys::properties(id.as_bytes())])
             .collect();
         let values = self.get(wanted).await?;
-        let triples = values.chunks_exact(3).map(|values| match values {
-            [row, revision, properties] => (row, revision, properties),
-            _ => (&None, &None, &None),
-        });
-        ids.iter()
-            .zip(triples)
-            .map(|(id, (row, revision, properties))| {
-                let Some(row) = row else { return Ok(None) };
-                Ok(Some(Collection {
-                    id: *id,
-                    row: self.sealer.decode(&keys::collection(*id), row)?,
-                    revision: Revision(revision.as_deref().map_or(Ok(0), counter)?),
-                    properties: self.written(id.as_bytes(), properties.as_deref())?,
-                }))
-            })
-            .collect()
+        let (mut found, mut broken) = (Vec::with_capacity(ids.len()), Vec::new());
+        for (id, values) in ids.iter().zip(values.chunks_exact(3)) {
+            let [Some(row), revision, properties] = values else {
+                found.push(Found::Absent);
+                continue;
+            };
+            match self.collection(*id, row, revision.as_deref()) {
+                Ok(mut collection) => {
+                    if let Some(value) = properties {
+                        let key = keys::properties(id.as_bytes());
+                        match self.sealer.decode_sealed::<PropertiesRow>(&key, value) {
+                            Ok(row) => collection.properties = row.properties,
+                            Err(error) => {
+                                broken.push(Broken::of(found.len(), &key, value, error, Sealer::slot_of)?);
+                            }
+                        }
+                    }
+                    found.push(Found::Whole(collection));
+                }
+                Err(error @ StoreError::Damaged(_)) => {
+                    self.damages.note(&keys::collection(*id), &error);
+                    found.push(Found::Damaged(None));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for broken in self.damaged(broken).await? {
+            if let Some(Found::Whole(collection)) = found.get_mut(broken.at) {
+                collection.unreadable = true;
+            }
+        }
+        Ok(found)
+    }
+
+    fn collection(
+        &self,
+        id: CollectionId,
+        row: &[u8],
+        revision: Option<&[u8]>,
+    ) -> Result<Collection, StoreError> {
+        Ok(Collection {
+            id,
+            row: self.sealer.decode(&keys::collection(id), row)?,
+            revision: Revision(revision.map_or(Ok(0), counter)?),
+            properties: Vec::new(),
+            unreadable: false,
+        })
     }
 
     /// Whether, and as what, a collection waits to be purged.
@@ -177,140 +246,25 @@ impl Reader {
         value.map(|value| self.sealer.decode(&key, &value)).transpose()
     }
 
-    /// What clients wrote on an account's principal.
+    /// What clients wrote on an account's principal, a home or a book.
     pub async fn properties(&self, id: &[u8; 16]) -> Result<Vec<StoredProperty>, StoreError> {
-        self.written(id, self.get(vec![keys::properties(id)]).await?.pop().flatten().as_deref())
-    }
-
-    /// The cards of those names, in the order asked.
-    pub async fn cards(
-        &self,
-        book: CollectionId,
-        names: &[MemberName],
-        with: With,
-    ) -> Result<Vec<Option<Card>>, StoreError> {
-        let members: Vec<_> = names.iter().map(|name| self.sealer.member(book.as_bytes(), name)).collect();
-        self.cards_of(book, &members, with).await
-    }
-
-    /// The cards of those name hashes, in the order asked: one call for the rows, one more where
-    /// octets or properties are wanted.
-    pub async fn cards_of(
-        &self,
-        book: CollectionId,
-        members: &[Hash],
-        with: With,
-    ) -> Result<Vec<Option<Card>>, StoreError> {
-        let wanted: Vec<_> = members.iter().map(|member| keys::member(book, member)).collect();
-        let values = self.get(wanted.clone()).await?;
-        let cards = wanted.iter().zip(values).map(|(key, value)| match value {
-            Some(value) => unless_erased(card(&self.sealer, key, &value)),
-            None => Ok(None),
-        });
-        let mut cards = cards.collect::<Result<Vec<_>, _>>()?;
-        self.fill(book, cards.iter_mut().flatten(), with).await?;
-        Ok(cards)
-    }
-
-    /// Every card of a book, in a stable order, without octets.
-    pub async fn all_cards(&self, book: CollectionId, properties: bool) -> Result<Vec<Card>, StoreError> {
-        let range = keys::under(Table::Member, book.as_bytes());
-        let mut cards = self.rows(range, Extent::Many, card).await?;
-        self.fill(book, cards.iter_mut(), With { properties, body: false }).await?;
-        Ok(cards)
-    }
-
-    /// The name hashes of the cards whose octets `accept` takes, oldest contact first; the flag
-    /// says that the limit cut the list.
-    pub async fn matching(
-        &self,
-        book: CollectionId,
-        accept: Accept,
-        limit: Option<usize>,
-    ) -> Result<(Vec<Hash>, bool), StoreError> {
-        let limit = limit.unwrap_or(usize::MAX);
-        let range = keys::under(Table::Body, book.as_bytes());
-        let (sealer, mut plain) = (self.sealer.clone(), Vec::new());
-        self.fold(range, Extent::Many, (Vec::new(), false), move |(found, truncated), key, value| {
-            let Some((member, body)) = unless_erased(sealer.scan_body(key, value, &mut plain))? else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            if !accept(body) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if found.len() == limit {
-                *truncated = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            found.push(member);
-            Ok(ControlFlow::Continue(()))
-        })
-        .await
-    }
-
-    /// Reads what else is wanted of cards, for all of them in one call.
-    async fn fill(
-        &self,
-        book: CollectionId,
-        cards: impl Iterator<Item = &mut Card>,
-        with: With,
-    ) -> Result<(), StoreError> {
-        let mut wanted = Vec::new();
-        let mut cards: Vec<&mut Card> = cards.collect();
-        let mut bodies = if with.body { bodies_at_once(&cards) } else { 0 };
-        for (at, card) in cards.iter().enumerate() {
-            let contact = ContactId::from_bytes(card.row.contact);
-            if at < bodies {
-                wanted.push(keys::body(book, contact));
-            }
-            if with.properties && card.row.described {
-                wanted.push(keys::properties(contact.as_bytes()));
-            }
-        }
-        let mut values = self.get(wanted).await?.into_iter();
-        for card in &mut cards {
-            let contact = ContactId::from_bytes(card.row.contact);
-            if bodies > 0 {
-                bodies -= 1;
-                let value = values.next().flatten().ok_or(StoreError::Damaged("a card has no body"))?;
-                card.body = Some(self.octets(book, &card.row, value)?);
-            }
-            if with.properties && card.row.described {
-                card.properties = self.written(contact.as_bytes(), values.next().flatten().as_deref())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A body's octets, once it is the one that its card tells of.
-    fn octets(&self, book: CollectionId, row: &CardRow, value: Bytes) -> Result<Bytes, StoreError> {
-        let key = keys::body(book, ContactId::from_bytes(row.contact));
-        let body = self.sealer.decode_body(&key, value)?;
-        if body.version == row.version && body.octets.len() as u64 == row.size {
-            Ok(body.octets)
-        } else {
-            Err(StoreError::Damaged("a card's body is of another version"))
-        }
-    }
-
-    /// Properties that clients wrote on what has that id.
-    fn written(&self, id: &[u8; 16], value: Option<&[u8]>) -> Result<Vec<StoredProperty>, StoreError> {
-        match value {
-            Some(value) => {
-                let row: PropertiesRow = self.sealer.decode_sealed(&keys::properties(id), value)?;
-                Ok(row.properties)
-            }
-            None => Ok(Vec::new()),
-        }
+        let key = keys::properties(id);
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        let row: Option<PropertiesRow> = self.sealed(&key, value).await?;
+        Ok(row.map(|row| row.properties).unwrap_or_default())
     }
 
     /// A sealed row, unless it was erased meanwhile.
-    fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
+    async fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()>,
     {
-        let row = value.map(|value| self.sealer.decode_sealed(key, &value)).transpose();
-        Ok(unless_erased(row)?.flatten())
+        let Some(value) = value else { return Ok(None) };
+        self.one(key, &value, self.sealer.decode_sealed(key, &value), Sealer::slot_of).await
+    }
+
+    pub(super) fn damages(&self) -> &Damages {
+        &self.damages
     }
 
     pub(super) fn sealer(&self) -> &Arc<Sealer> {
@@ -325,18 +279,42 @@ impl Reader {
         Ok(self.snapshot.get(wanted).await?)
     }
 
+    /// The rows of a range in order, and those that could not be opened.
     async fn rows<T: Send + 'static>(
         &self,
         range: KeyRange,
         extent: Extent,
-        read: fn(&Sealer, &[u8], &[u8]) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+        read: Read<T>,
+        slot: NamesSlot,
+    ) -> Result<(Vec<Found<T>>, Vec<Broken>), StoreError> {
         let sealer = self.sealer.clone();
-        self.fold(range, extent, Vec::new(), move |found, key, value| {
-            found.extend(unless_erased(read(&sealer, key, value))?);
+        let state = (Vec::new(), Vec::new());
+        let scan = self.fold(range, extent, state, move |(found, broken), key, value| {
+            found.push(match read(&sealer, key, value) {
+                Ok(row) => Found::Whole(row),
+                Err(error) => {
+                    broken.push(Broken::of(found.len(), key, value, error, slot)?);
+                    Found::Absent
+                }
+            });
             Ok(ControlFlow::Continue(()))
-        })
-        .await
+        });
+        let (mut found, broken) = scan.await?;
+        let broken = self.damaged(broken).await?;
+        mark(&mut found, &broken);
+        Ok((found, broken))
+    }
+
+    /// The rows of a range that can be opened.
+    async fn whole_rows<T: Send + 'static>(
+        &self,
+        range: KeyRange,
+        extent: Extent,
+        read: Read<T>,
+        slot: NamesSlot,
+    ) -> Result<Vec<T>, StoreError> {
+        let (found, _) = self.rows(range, extent, read, slot).await?;
+        Ok(found.into_iter().filter_map(Found::readable).collect())
     }
 
     /// Scans a range into a state. The state is shared with the engine's thread for the scan only.
@@ -371,22 +349,25 @@ impl Store {
         let reader = self.read().await?;
         let range = keys::whole(Table::Purge);
         reader
-            .rows(range, Extent::Few, |_, key, _| {
-                keys::owner(key).map(CollectionId::from_bytes).ok_or(StoreError::Damaged("a purge key"))
-            })
+            .whole_rows(
+                range,
+                Extent::Few,
+                |_, key, _| {
+                    keys::owner(key).map(CollectionId::from_bytes).ok_or(StoreError::Damaged("a purge key"))
+                },
+                Sealer::slot_of,
+            )
             .await
     }
 }
 
-/// How many of the cards' bodies are read at once.
-fn bodies_at_once(cards: &[&mut Card]) -> usize {
-    let mut bytes = 0;
-    let sizes = cards.iter().map(|card| card.row.size);
-    let within = sizes.take_while(|size| {
-        bytes += size;
-        bytes <= BODY_BYTES
-    });
-    within.count().max(1)
+/// Says which of them are damaged.
+fn mark<T>(found: &mut [Found<T>], broken: &[Broken]) {
+    for broken in broken {
+        if let Some(found) = found.get_mut(broken.at) {
+            *found = Found::Damaged(None);
+        }
+    }
 }
 
 fn counter(value: &[u8]) -> Result<u64, StoreError> {
@@ -396,17 +377,4 @@ fn counter(value: &[u8]) -> Result<u64, StoreError> {
 fn link(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Link, StoreError> {
     let (_, row) = sealer.decode_link(key, value)?;
     Ok(Link { name: row.name, book: CollectionId::from_bytes(row.collection) })
-}
-
-fn card(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Card, StoreError> {
-    let row = sealer.decode_card(key, value)?.row;
-    Ok(Card { row, properties: Vec::new(), body: None })
-}
-
-/// What was erased after the snapshot was taken is not there any more.
-pub(super) fn unless_erased<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
-    match read {
-        Err(StoreError::Erased) => Ok(None),
-        read => read.map(Some),
-    }
 }

@@ -259,7 +259,13 @@ async fn lay(
         let value = sealer.encode_erased(&key, *at);
         writes.push(put(key, value));
     }
-    let store = Store { engine, sealer: Arc::new(sealer), eraser: Arc::default(), indexes: Arc::default() };
+    let store = Store {
+        engine,
+        sealer: Arc::new(sealer),
+        eraser: Arc::default(),
+        indexes: Arc::default(),
+        damages: Arc::default(),
+    };
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(10 * STEP));
         store.write(std::mem::replace(&mut writes, rest)).await?;

@@ -226,7 +226,7 @@ pub struct HistoryRow {
     /// The account that replaced it.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub actor: Option<[u8; 16]>,
-    /// The body.
+    /// The body; empty where it was damaged.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub body: Vec<u8>,
 }

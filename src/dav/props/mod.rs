@@ -91,6 +91,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether what clients wrote on it cannot be read.
+    pub fn unreadable(&self) -> bool {
+        match self {
+            Self::Principal(view) => view.unreadable,
+            Self::Home(view) | Self::Book(view) => view.unreadable,
+            Self::Card(_, card) => card.unreadable,
+            _ => false,
+        }
+    }
+
     /// The home or book itself.
     pub fn collection(&self) -> Option<&'a CollectionView> {
         match self {
@@ -293,6 +303,11 @@ impl Row {
         self.writable == Kinds::NONE || (self.kinds.hold(kind) && !self.writable.hold(kind))
     }
 
+    /// Whether its value on resources of that kind would be what a client wrote.
+    pub fn is_written_on(&self, kind: Kind) -> bool {
+        self.writable != Kinds::NONE && (self.writable.hold(kind) || !self.kinds.hold(kind))
+    }
+
     /// Its value on that resource. Where it is an ordinary property, it is what a client wrote.
     pub fn value<'a>(&self, node: &Node<'a>, ask: &Ask<'a>) -> Option<Value<'a>> {
         match self.kinds.hold(node.kind()) {
@@ -353,6 +368,7 @@ pub(super) mod tests {
             created: Timestamp::from_second(1_000_000).unwrap(),
             rights: OWN,
             properties: vec![],
+            unreadable: false,
         }
     }
 
@@ -367,6 +383,7 @@ pub(super) mod tests {
             revision: Revision(7),
             rights: OWN,
             properties: vec![],
+            unreadable: false,
             digest: None,
         }
     }
@@ -382,6 +399,7 @@ pub(super) mod tests {
             created: Timestamp::from_second(1_000_000).unwrap(),
             modified: Timestamp::from_second(1_000_001).unwrap(),
             properties: vec![],
+            unreadable: false,
             body: Some(bytes::Bytes::from_static(b"BEGIN:VCARD\r\nFN:<J>\r\nEND:VCARD\r\n")),
         }
     }

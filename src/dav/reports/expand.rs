@@ -42,6 +42,9 @@ pub async fn expand(exchange: &Exchange<'_>, asked: Vec<Expand>) -> Outcome {
         expansion.response(node, &asked).await?;
     }
     let mut out = expansion.out;
+    for href in subject.damaged() {
+        verdict(Some(href), None, Verdict::Damaged, &exchange.ask(), &mut out);
+    }
     out.raw("</D:multistatus>");
     Ok(multistatus(full(out.take()), Prefer::default()))
 }
@@ -66,22 +69,31 @@ impl Expansion<'_, '_> {
             self.out.plain(node.href());
             self.out.raw("</D:href><D:propstat><D:prop>");
             let start = self.out.len();
-            let mut missing = Vec::new();
+            let (mut missing, mut failed) = (Vec::new(), Vec::new());
             for item in asked {
-                if !self.property(&node, item).await? {
+                let written = row(&item.name).is_none_or(|row| row.is_written_on(node.kind()));
+                if node.unreadable() && written {
+                    failed.push(&item.name);
+                } else if !self.property(&node, item).await? {
                     missing.push(&item.name);
                 }
             }
-            let found = self.out.len() > start || missing.is_empty();
+            let mut found = self.out.len() > start || (missing.is_empty() && failed.is_empty());
             if found {
                 self.out.raw("</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
             }
-            if !missing.is_empty() {
+            for (names, status) in [(missing, "404 Not Found"), (failed, "500 Internal Server Error")] {
+                if names.is_empty() {
+                    continue;
+                }
                 if found {
                     self.out.raw("<D:propstat><D:prop>");
                 }
-                missing.iter().for_each(|name| Tag::of(name).empty(&mut self.out));
-                self.out.raw("</D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>");
+                names.iter().for_each(|name| Tag::of(name).empty(&mut self.out));
+                for part in ["</D:prop><D:status>HTTP/1.1 ", status, "</D:status></D:propstat>"] {
+                    self.out.raw(part);
+                }
+                found = true;
             }
             self.out.raw("</D:response>");
             Ok(())

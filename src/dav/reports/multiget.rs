@@ -18,7 +18,7 @@ use super::super::{Exchange, Outcome};
 pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
     let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
     exchange.check().await?;
-    let books = shelves(exchange).await?;
+    let (books, lost) = shelves(exchange).await?;
     let places: HashMap<MemberName, usize> =
         books.iter().enumerate().map(|(at, shelf)| (shelf.name().clone(), at)).collect();
     let mut wanted = Vec::with_capacity(asked.hrefs.len());
@@ -28,14 +28,14 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
             continue;
         }
         let target = Target::of_href(exchange.front, exchange.target, href).ok();
-        let at = target.filter(|target| within(exchange.target, target)).and_then(|target| {
-            let Target::Card(_, book, card) = target else {
-                return None;
-            };
-            Some((*places.get(&book)?, card))
+        let place = target.filter(|target| within(exchange.target, target)).and_then(|target| match target {
+            Target::Card(_, book, card) => Some((book, card)),
+            _ => None,
         });
+        let lost = place.as_ref().is_some_and(|(book, _)| lost.may_be(book));
+        let at = place.and_then(|(book, card)| Some((*places.get(&book)?, card)));
         let echo = Some(href.clone());
-        wanted.push(Wanted { echo, at });
+        wanted.push(Wanted { echo, lost: lost && at.is_none(), at });
     }
     let only = !matches!(exchange.target, Target::Home(_));
     if only && wanted.iter().all(|wanted: &Wanted| wanted.at.is_none()) {
@@ -52,19 +52,33 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
     run.answer().await
 }
 
+/// Books of a home that cannot be read: of their cards, nobody may be told that they are gone.
+#[derive(Default)]
+struct Lost {
+    books: Vec<MemberName>,
+    nameless: bool,
+}
+
+impl Lost {
+    fn may_be(&self, book: &MemberName) -> bool {
+        self.nameless || self.books.contains(book)
+    }
+}
+
 /// The books that cards may be asked of: the request's own, or all of a home, which are read at once
 /// however many of them are asked for.
-async fn shelves(exchange: &Exchange<'_>) -> Result<Vec<Shelf>, Trouble> {
+async fn shelves(exchange: &Exchange<'_>) -> Result<(Vec<Shelf>, Lost), Trouble> {
     Ok(match exchange.target {
         Target::Home(owner) => {
-            let books = exchange.service.home(exchange.caller, owner).await?.books;
+            let home = exchange.service.home(exchange.caller, owner).await?;
             let shelf = |view: CollectionView| Some(Shelf::shown(view.name.clone()?, view));
-            books.into_iter().filter_map(shelf).collect()
+            let shelves = home.books.into_iter().filter_map(shelf).collect();
+            (shelves, Lost { books: home.damaged, nameless: home.nameless })
         }
         Target::Book(owner, book) | Target::Card(owner, book, _) => {
-            vec![Shelf::new(owner.clone(), book.clone())]
+            (vec![Shelf::new(owner.clone(), book.clone())], Lost::default())
         }
-        _ => Vec::new(),
+        _ => (Vec::new(), Lost::default()),
     })
 }
 

@@ -56,7 +56,11 @@ impl Found {
     fn add(&mut self, name: &MemberName, book: CollectionView, names: Vec<MemberName>) {
         let at = self.books.len();
         self.books.push(Shelf::shown(name.clone(), book));
-        self.wanted.extend(names.into_iter().map(|name| Wanted { echo: None, at: Some((at, name)) }));
+        self.wanted.extend(names.into_iter().map(|name| Wanted {
+            echo: None,
+            at: Some((at, name)),
+            lost: false,
+        }));
     }
 }
 

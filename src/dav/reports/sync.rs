@@ -66,9 +66,11 @@ async fn of_book(
     let scene = Scene::of(exchange, plan);
     let mut tail = Writer::default();
     let ask = scene.ask();
-    for name in &changes.removed {
-        let href = Href::Card(owner, book, name);
-        verdict(Some(href), None, Verdict::Gone, &ask, &mut tail);
+    for (names, what) in [(&changes.damaged, Verdict::Damaged), (&changes.removed, Verdict::Gone)] {
+        for name in names {
+            let href = Href::Card(owner, book, name);
+            verdict(Some(href), None, what, &ask, &mut tail);
+        }
     }
     end(exchange, &ask, changes.truncated, changes.token, &mut tail);
     let room = changes.changed.len().min(64) * 512;
@@ -80,7 +82,7 @@ async fn of_book(
             wanted: changes
                 .changed
                 .into_iter()
-                .map(|card| Wanted { echo: None, at: Some((0, card.name)) })
+                .map(|card| Wanted { echo: None, at: Some((0, card.name)), lost: false })
                 .collect::<Vec<_>>()
                 .into_iter(),
             // It went after the snapshot: the next sync would say so, and this one may.
@@ -109,9 +111,11 @@ async fn of_home(
             false => scene.plan().respond(&node, None, &ask, &mut out),
         }
     }
-    for name in &changes.removed {
-        let href = Href::Book(owner, name);
-        verdict(Some(href), None, Verdict::Gone, &ask, &mut out);
+    for (names, what) in [(&changes.damaged, Verdict::Damaged), (&changes.removed, Verdict::Gone)] {
+        for name in names {
+            let href = Href::Book(owner, name);
+            verdict(Some(href), None, what, &ask, &mut out);
+        }
     }
     end(exchange, &ask, changes.truncated, changes.token, &mut out);
     let run = Run { scene, out, source: Source::Done, tail: Writer::default() };

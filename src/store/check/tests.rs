@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::domain::id::{CollectionId, MemberName, Revision};
 use crate::store::Store;
+use crate::store::damage::Found;
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::keys::{self, Table};
 use crate::store::keyslots::memory::MemoryMedium;
@@ -116,7 +117,8 @@ async fn shown(store: &Store, collection: CollectionId) -> BTreeMap<String, Vec<
     for name in ["a", "b", "c"] {
         let names = [MemberName::parse(name).unwrap()];
         let with = With { body: true, properties: false };
-        if let Ok(Some(card)) = reader.cards(collection, &names, with).await.map(|mut cards| cards.remove(0))
+        if let Ok(Found::Whole(card)) =
+            reader.cards(collection, &names, with).await.map(|mut cards| cards.remove(0))
         {
             shown.insert(name.to_owned(), card.body.unwrap().to_vec());
         }

@@ -56,7 +56,20 @@ impl Derivation<'_> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let body = card.body.clone();
-        let old = self.present(book, &member).await?;
+        let (old, before) = match self.present(book, &member).await {
+            // Nothing of it can be taken over: the card comes as a new contact in its place.
+            Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => {
+                let remains = self.remains(book, &member).await?;
+                let uid = keys::uid(book, &self.sealer.uid(book.as_bytes(), &card.uid));
+                self.forget_remains(book, &member, &remains, Some(&uid)).await?;
+                (None, Some(remains.revision))
+            }
+            old => {
+                let old = old?;
+                let revision = old.as_ref().map(|old| old.revision);
+                (old, revision)
+            }
+        };
         self.claim_uid(book, &member, name, &card.uid, old.as_ref()).await?;
         let now = rows::micros(self.commit.at);
         let version = old.as_ref().map_or(1, |old| old.row.version + 1);
@@ -83,7 +96,6 @@ impl Derivation<'_> {
             Some(old) => (old.slot, old.number),
             None => (self.new_key(Owner::contact(row.contact, 0))?, 0),
         };
-        let before = old.as_ref().map(|old| old.revision);
         let card = Kept { revision: 0, slot, number, row };
         self.put_body(book, &member, &card, &body)?;
         self.note(&card.row, before.is_none());
@@ -94,9 +106,19 @@ impl Derivation<'_> {
     async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
-        let old = self.present(book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
-        self.forget(book, &old)?;
-        self.log_removed(book, member, name, old.revision).await
+        let revision = match self.present(book, &member).await {
+            Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => {
+                let remains = self.remains(book, &member).await?;
+                self.forget_remains(book, &member, &remains, None).await?;
+                remains.revision
+            }
+            old => {
+                let old = old?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                self.forget(book, &old)?;
+                old.revision
+            }
+        };
+        self.log_removed(book, member, name, revision).await
     }
 
     async fn transfer_card(
@@ -286,9 +308,13 @@ impl Derivation<'_> {
         MemberName::parse(&card.row.name).map_err(|_| LOST)
     }
 
-    /// Keeps the body that is being replaced, and lets the oldest kept one go.
+    /// Keeps the body that is being replaced, and lets the oldest kept one go. One that cannot be
+    /// opened is replaced all the same, and leaves an empty place: that mends the card.
     async fn keep_history(&mut self, book: CollectionId, old: &Kept) -> Step<()> {
-        let body = self.body(book, &old.row).await?;
+        let body = match self.body(book, &old.row).await {
+            Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => Bytes::new(),
+            body => body?,
+        };
         let contact = ContactId::from_bytes(old.row.contact);
         let row = HistoryRow {
             at: rows::micros(self.commit.at),

@@ -24,6 +24,7 @@ mod account;
 mod card;
 mod collection;
 mod properties;
+mod salvage;
 
 /// Why a derivation ended without a batch.
 pub(super) enum Halt {
@@ -168,7 +169,13 @@ impl<'a> Derivation<'a> {
         let card = || self.sealer.decode_card(&key, &value);
         Ok(match (&fact.state, at) {
             (FactState::Exists, _) => true,
-            (FactState::EtagIn(tags), At::Card(..)) => tags.contains(&Etag(card()?.row.etag)),
+            (FactState::EtagIn(tags), At::Card(book, name)) => match card() {
+                Err(StoreError::Damaged(_) | StoreError::Erased) => {
+                    let member = self.sealer.member(book.as_bytes(), name);
+                    tags.contains(&self.etag_of_remains(*book, &member).await?)
+                }
+                card => tags.contains(&Etag(card?.row.etag)),
+            },
             (FactState::UnmodifiedSince(time), At::Card(..)) => {
                 // HTTP dates count whole seconds.
                 rows::time(card()?.row.modified).as_second() <= time.as_second()

@@ -237,6 +237,7 @@ async fn an_old_archive_with_the_newest_keyring_brings_back_everyone_but_the_era
     let names = [name("kept"), name("erased"), name("changed")];
     let with = crate::store::query::With { body: true, properties: false };
     let cards = there.read().await.unwrap().cards(BOOK, &names, with).await.unwrap();
+    let cards: Vec<_> = cards.into_iter().map(|found| found.whole().unwrap()).collect();
     assert_eq!(cards[0].as_ref().unwrap().body.as_deref(), Some(&b"kept"[..]));
     assert!(cards[1].is_none() && cards[2].is_none());
     // The ledger comes along: the restored store's keyring may take the place of the newest, but for

@@ -123,7 +123,7 @@ fn some_slot_holds(room: &Path, key: &DataKey) -> bool {
 async fn octets(store: &Store) -> Option<Bytes> {
     let with = With { properties: true, body: true };
     let found = store.read().await.unwrap().cards(BOOK, &[name()], with).await.unwrap().pop().unwrap();
-    found.map(|card| {
+    found.whole().unwrap().map(|card| {
         assert_eq!(card.properties.len(), 1);
         card.body.unwrap()
     })
