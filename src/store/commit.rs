@@ -308,7 +308,12 @@ impl Store {
             let (batch, committed) = match derived {
                 Ok(derived) => derived,
                 Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
-                Err(Halt::Failed(error)) => return Err(error.into()),
+                Err(Halt::Failed(error)) => {
+                    if matches!(error, StoreError::Damaged(_)) {
+                        self.damages.count();
+                    }
+                    return Err(error.into());
+                }
             };
             // A snapshot pins pages, so it goes before the commit that may free them.
             drop(snapshot);
