@@ -5,8 +5,6 @@
 mod accept;
 mod collection;
 mod conditions;
-#[cfg(test)]
-mod damaged;
 mod multistatus;
 mod object;
 mod prefer;

@@ -2,6 +2,8 @@
 //! password is told, and that nothing a client sends makes this room panic. The transcripts in
 //! `protocol-tests/` hold the rest.
 
+mod damaged;
+
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use proptest::prelude::*;

@@ -16,9 +16,9 @@ use crate::store::keys::{self, Table};
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::tests::key_file;
 
-use super::xml::name::Ns;
-use super::xml::read::parse;
-use super::*;
+use crate::dav::xml::name::Ns;
+use crate::dav::xml::read::parse;
+use crate::dav::*;
 
 const HOME: &str = "/dav/addressbooks/alice/";
 const BOOK: &str = "/dav/addressbooks/alice/contacts/";
