@@ -14,7 +14,7 @@ use cardkeep::domain::token::SyncToken;
 use cardkeep::service::access::Caller;
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::place::{Place, Precondition, State};
-use cardkeep::service::refusal::Stop;
+use cardkeep::service::refusal::{Refusal, Stop};
 use cardkeep::service::sign_in::{Argon2Cost, Credentials};
 use cardkeep::service::transfer::Manner;
 use cardkeep::service::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Verb};
@@ -240,8 +240,8 @@ impl Day<'_> {
                 self.home = ways.pop().unwrap();
                 Done::Told
             }
+            Err(Stop::Failed(_) | Stop::Refused(Refusal::Busy { .. })) => Done::Untold(ways),
             Err(Stop::Refused(_)) => Done::Told,
-            Err(Stop::Failed(_)) => Done::Untold(ways),
         }
     }
 
@@ -505,7 +505,10 @@ async fn morning(
             let (limit, hasty) = (Some(1 + day.dice.roll(4) as usize), day.dice.roll(2) == 0);
             match client.follow(service, &caller, limit, hasty).await {
                 Ok(()) => {}
-                Err(Stop::Failed(_)) => outcome = Some((vec![day.home.clone()], true)),
+                // A medium that does not answer is for the asker to try again.
+                Err(Stop::Failed(_) | Stop::Refused(Refusal::Busy { .. })) => {
+                    outcome = Some((vec![day.home.clone()], true));
+                }
                 Err(Stop::Refused(refusal)) => panic!("{refusal}; {told}"),
             }
         }
