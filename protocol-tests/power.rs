@@ -485,7 +485,7 @@ async fn assert_sound(service: &Service, told: &str) {
 /// Works until the power fails or the day ends; what the home may be then, and whether it failed.
 async fn morning(
     service: &Arc<Service>,
-    seed: u64,
+    (steps, seed): (u32, u64),
     client: &mut Client,
     told: &str,
 ) -> Option<(Vec<Home>, bool)> {
@@ -496,7 +496,7 @@ async fn morning(
     let clearing = tokio::spawn(async move { clearing.purge().await });
     let mut day = Day { service, caller: &caller, dice: Dice(seed), home, step: 0 };
     let mut outcome = None;
-    while outcome.is_none() && day.step < STEPS {
+    while outcome.is_none() && day.step < steps {
         if let Done::Untold(mut ways) = day.work().await {
             ways.push(day.home.clone());
             outcome = Some((ways, true));
@@ -547,14 +547,14 @@ async fn afternoon(service: &Arc<Service>, seed: u64, ways: &[Home], mut client:
 
 /// One day on which the power fails at operation `at`, if the day has that many; whether it did, and
 /// how many operations the day had.
-async fn day(first: &Disk, at: u64, seed: u64) -> (bool, u64) {
+async fn day(first: &Disk, steps: u32, at: u64, seed: u64) -> (bool, u64) {
     let told = format!("power failure at {at}, seed {seed}");
     let disk = first.restarted();
     disk.fail_after(at, seed);
     let mut client = Client::default();
     let opened = open(&disk, 1).await;
     let before = match &opened {
-        Ok(service) => morning(service, seed, &mut client, &told).await,
+        Ok(service) => morning(service, (steps, seed), &mut client, &told).await,
         Err(_) => None,
     };
     if let Ok(service) = opened {
@@ -590,15 +590,35 @@ fn sync_13_a_power_failure_loses_nothing_acknowledged_and_halves_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let first = first_day().await;
-        let (failed, operations) = day(&first, u64::MAX / 2, chosen).await;
+        let (failed, operations) = day(&first, STEPS, u64::MAX / 2, chosen).await;
         assert!(!failed);
         let mut failures = 0;
         for number in 0..DAYS {
             let seed = chosen.wrapping_mul(DAYS) + number;
-            let (failed, _) = day(&first, number * operations / DAYS, seed).await;
+            let (failed, _) = day(&first, STEPS, number * operations / DAYS, seed).await;
             failures += u64::from(failed);
         }
         // Days differ, so some end before their failure comes.
         assert!(failures > DAYS / 2, "only {failures} of {DAYS} days saw a failure");
+    });
+}
+
+/// Every operation of a short day, each with some seeds; `SEEDS=200 cargo test --test protocol-tests
+/// the_power_may` takes more.
+#[test]
+fn the_power_may_fail_at_every_operation() {
+    const FEW: u32 = 8;
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3_u64);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let first = first_day().await;
+        for seed in 0..seeds {
+            // Until a day ends before its failure comes.
+            let mut at = 0;
+            while day(&first, FEW, at, seed).await.0 {
+                at += 1;
+            }
+            assert!(at > u64::from(FEW), "seed {seed} saw failures at {at} operations only");
+        }
     });
 }
