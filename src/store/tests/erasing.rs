@@ -316,3 +316,24 @@ async fn what_is_erased_is_overwritten_while_there_is_no_room() {
     assert!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.is_err());
     assert_eq!(store.count(Table::Doomed).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_damaged_slot_row_does_not_keep_what_is_deleted_from_being_cleared() {
+    let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+    let (store, gone) = furnished_on(&engine, &medium).await;
+    let living = key_slots(&engine).await;
+    let of_gone = living.iter().find(|(_, owner)| *owner == Owner::collection(*gone.as_bytes()));
+    set(&engine, &keys::slot(of_gone.unwrap().0), Some(b"\x07")).await;
+    while store.purge_step(gone, Timestamp::UNIX_EPOCH).await.unwrap() {}
+    assert!(store.condemned().await.unwrap().is_empty());
+    store.repair(Timestamp::UNIX_EPOCH).await.unwrap();
+    store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap();
+    assert!(store.sealer.slots().is_free(of_gone.unwrap().0), "its key is gone once that is repaired");
+}
+
+/// The slots in use, and whose they are.
+async fn key_slots(engine: &Arc<MemoryEngine>) -> Vec<(Slot, Owner)> {
+    let rows = rows_of(engine).await.into_iter().filter(|(key, _)| key[0] == Table::Slot as u8);
+    let owner = |value: &[u8]| (0..value.len()).find_map(|at| Owner::from_bytes(&value[at..]));
+    rows.map(|(key, value)| (keys::slot_in(&key).unwrap(), owner(&value).unwrap())).collect()
+}
