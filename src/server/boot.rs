@@ -73,6 +73,7 @@ impl Opened {
     pub async fn open_also_with(config: &Config, next: Option<MasterKey>) -> Result<Self, BootError> {
         let data = &config.server.data;
         make_directory(data)?;
+        spare_keys(data)?;
         // Before anything is touched, since it may be missing; and again below.
         master::obtain(config, !holds_a_store(data))?;
         let engine = engine_in(data, config.store.cache).await?;
@@ -212,6 +213,20 @@ pub(super) fn make_directory(data: &Path) -> Result<(), BootError> {
     })
 }
 
+/// A new store overwrites the data keys that are there. Without the store that they belong to, which
+/// may have been moved or not put back yet, they must not go: they alone open it.
+fn spare_keys(data: &Path) -> Result<(), BootError> {
+    // In this order: a first start that is under way makes the store before its keys.
+    let keys = std::fs::metadata(data.join(KEYS)).is_ok_and(|keys| keys.len() > 0);
+    if keys && !holds_a_store(data) {
+        return Err(BootError::Failed(format!(
+            "the data directory {} holds {KEYS} without its store; put {STORE} back, or restore once more if that was interrupted, or move {KEYS} away to start anew",
+            data.display()
+        )));
+    }
+    Ok(())
+}
+
 /// A directory that was there before is left as it is, but not without a word.
 fn warn_if_open_to_others(data: &Path) {
     let mode = std::fs::metadata(data).map_or(0, |meta| meta.permissions().mode());
@@ -328,5 +343,27 @@ impl Signals {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn data_keys_without_their_store_are_not_overwritten() {
+        let room = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.data = room.path().join("data");
+        Opened::open(&config).await.unwrap().close().await.unwrap();
+        let [store, keys] = [STORE, KEYS].map(|file| config.server.data.join(file));
+        let aside = room.path().join("aside");
+        std::fs::rename(&store, &aside).unwrap();
+        let before = std::fs::read(&keys).unwrap();
+        let error = Opened::open(&config).await.err().unwrap().to_string();
+        assert!(error.contains("put cardkeep.redb back") && !error.contains('\n'), "{error}");
+        assert!(std::fs::read(&keys).unwrap() == before && !store.exists());
+        std::fs::rename(&aside, &store).unwrap();
+        Opened::open(&config).await.unwrap().close().await.unwrap();
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct Taken {
 impl Taken {
     /// Takes a slot.
     pub(super) fn take(&mut self) -> Result<Slot, Halt> {
-        let (slot, _) = self.keys.allocate().map_err(StoreError::from)?;
+        let slot = self.keys.reserve().map_err(StoreError::from)?;
         self.slots.push(slot);
         Ok(slot)
     }
@@ -66,7 +66,7 @@ impl Taken {
 
     /// The batch was applied.
     pub(super) fn kept(&mut self) {
-        self.slots.clear();
+        self.keys.keep(&std::mem::take(&mut self.slots));
     }
 
     /// The batch was not applied.
@@ -78,7 +78,12 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         let slots = std::mem::take(&mut self.slots);
-        if self.sent { self.eraser.doubt(slots) } else { self.keys.release(&slots) }
+        if self.sent {
+            self.keys.keep(&slots);
+            self.eraser.doubt(slots);
+        } else {
+            self.keys.release(&slots);
+        }
     }
 }
 
@@ -104,16 +109,23 @@ impl Store {
 
     /// Overwrites every key that was condemned; answers how many. What fails stays condemned.
     pub async fn erase_condemned(&self, at: Timestamp) -> Result<usize, StoreError> {
-        self.settle_doubts(at).await?;
+        // Where there is no room for that, what was erased is overwritten all the same.
+        let settled = self.settle_doubts(at).await;
         let mut count = 0;
         loop {
-            let slots = self.condemned_slots(STEP).await?;
+            let mut slots = self.condemned_slots(STEP).await?;
+            let (keys, doomed) = (self.sealer.slots().clone(), slots.clone());
+            let reserved = blocking(move || keys.destroy(&doomed)).await?;
+            if !reserved.is_empty() {
+                // A commit has just taken them: it fails, since they are condemned, or it has
+                // succeeded and does not know yet.
+                slots.retain(|slot| !reserved.contains(slot));
+                self.erase_again();
+            }
             if slots.is_empty() {
-                return Ok(count);
+                return settled.map(|()| count);
             }
             count += slots.len();
-            let (keys, doomed) = (self.sealer.slots().clone(), slots.clone());
-            blocking(move || keys.destroy(&doomed)).await?;
             let writes = slots.iter().map(|slot| Write::Delete { key: keys::doomed(*slot) }).collect();
             self.engine.commit(Batch { writes, ..Batch::default() }).await?;
         }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::id::{CollectionId, ContactId};
 
 use super::codec::{self, CardPlace};
-use super::engine::{Batch, Extent, KeyRange, Write};
+use super::engine::{Batch, Extent, Guard, KeyRange, Outcome, Write};
 use super::keys::{self, Table};
 use super::keyslots::Slot;
 use super::owner::Owner;
@@ -60,8 +60,9 @@ impl Store {
         if !more {
             self.doom_collection(id, &row, &mut doomed).await?;
         }
-        self.clear(doomed, at).await?;
-        Ok(more)
+        // What moved is looked at again.
+        let cleared = self.clear(doomed, at).await?;
+        Ok(more || !cleared)
     }
 
     /// A card's body, properties and history, and its key.
@@ -97,7 +98,11 @@ impl Store {
 
     async fn doom_book(&self, value: &[u8], doomed: &mut Doomed) -> Result<(), StoreError> {
         let Ok(slot) = codec::link_slot(value) else { return Ok(()) };
-        if let Some(owner) = self.read().await?.owner_of(slot).await?
+        let owner = match self.read().await?.owner_of(slot).await {
+            Err(StoreError::Damaged(_)) => None,
+            owner => owner?,
+        };
+        if let Some(owner) = owner
             && owner == Owner::collection(owner.id)
         {
             doomed.books.push((CollectionId::from_bytes(owner.id), slot));
@@ -123,24 +128,38 @@ impl Store {
                 Ok(ControlFlow::Continue(()))
             })
             .await?;
+        let mut owned = vec![(Slot(row.slot), Owner::collection(*id.as_bytes()))];
         for (period, slot) in periods {
-            doomed.keys.push((Slot(slot), Owner::names(*id.as_bytes(), period)));
+            owned.push((Slot(slot), Owner::names(*id.as_bytes(), period)));
             doomed.rows.push(keys::names(id, period));
         }
-        doomed.keys.push((Slot(row.slot), Owner::collection(*id.as_bytes())));
+        for (slot, owner) in owned {
+            if self.holds_key_of(slot, owner).await? {
+                doomed.keys.push((slot, owner));
+            }
+        }
         doomed.rows.extend([keys::purge(id), keys::revision(id), keys::properties(id.as_bytes())]);
         Ok(())
     }
 
     async fn holds_key_of(&self, slot: Slot, owner: Owner) -> Result<bool, StoreError> {
-        Ok(self.read().await?.owner_of(slot).await? == Some(owner))
+        match self.read().await?.owner_of(slot).await {
+            // Whose it is, `check` tells; the rest is cleared all the same.
+            Err(StoreError::Damaged(_)) => Ok(false),
+            held => Ok(held? == Some(owner)),
+        }
     }
 
-    async fn clear(&self, doomed: Doomed, at: Timestamp) -> Result<(), StoreError> {
+    /// False when a key slot has another owner by now: then nothing was cleared.
+    async fn clear(&self, doomed: Doomed, at: Timestamp) -> Result<bool, StoreError> {
         let at = rows::micros(at);
         // A book of a deleted home: nothing finds it from here on.
         let books = doomed.books.iter().map(|(book, _)| keys::collection(*book));
         let slots = doomed.keys.iter().map(|(slot, _)| keys::slot(*slot));
+        let held = |(slot, owner): &(Slot, Owner)| {
+            (keys::slot(*slot), Guard::Is(self.sealer.encode_slot(*slot, *owner).into()))
+        };
+        let guards = doomed.keys.iter().map(held).collect();
         let gone: Vec<_> = books.chain(slots).collect();
         let mut writes: Vec<_> =
             doomed.rows.into_iter().chain(gone).map(|key| Write::Delete { key }).collect();
@@ -157,11 +176,12 @@ impl Store {
                 put(key, value);
             }
         }
-        self.engine.commit(Batch { writes, ..Batch::default() }).await?;
-        if erases {
+        let outcome = self.engine.commit(Batch { guards, writes, ..Batch::default() }).await?;
+        let cleared = matches!(outcome, Outcome::Applied(_));
+        if cleared && erases {
             self.eraser.wake();
         }
-        Ok(())
+        Ok(cleared)
     }
 
     /// The first rows of a range.

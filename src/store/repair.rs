@@ -193,8 +193,9 @@ impl Repair<'_> {
         owner: Option<Owner>,
         witness: Option<&[u8]>,
     ) -> Result<Option<()>, StoreError> {
-        if self.sealer.slots().key(slot).is_none() {
-            if !self.sealer.slots().claim(slot) {
+        let slots = self.sealer.slots();
+        if slots.key(slot).is_none() || slots.is_reserved(slot) {
+            if !slots.claim(slot) {
                 return Ok(None);
             }
             self.taken = Some(slot);

@@ -73,6 +73,7 @@ mod care;
 pub mod file;
 mod layout;
 pub mod memory;
+mod reserve;
 mod table;
 mod wrap;
 mod writer;
@@ -355,8 +356,12 @@ impl KeySlots {
     /// Takes the slot that has been free for longest. Writes only when there is none: then the
     /// file grows.
     pub fn allocate(&self) -> Result<(Slot, DataKey), KeySlotsError> {
+        self.allocate_with(Table::take)
+    }
+
+    fn allocate_with<T>(&self, take: fn(&mut Table) -> Option<T>) -> Result<T, KeySlotsError> {
         loop {
-            if let Some(taken) = self.table_mut().take() {
+            if let Some(taken) = take(&mut self.table_mut()) {
                 return Ok(taken);
             }
             let mut writer = self.writer();
@@ -371,7 +376,7 @@ impl KeySlots {
         self.table_mut().claim(slot)
     }
 
-    /// Gives back slots that no commit has used.
+    /// Gives back slots that no commit has used, reserved or not.
     pub fn release(&self, slots: &[Slot]) {
         let mut table = self.table_mut();
         slots.iter().for_each(|slot| table.release(*slot));
@@ -379,12 +384,18 @@ impl KeySlots {
 
     /// Overwrites both copies of the slots with new keys; from then on they are free. The keys are
     /// forgotten at once, even if writing fails: then the slots are neither in use nor free until
-    /// a later call succeeds. To do it twice is harmless as long as nobody took the slot between.
-    pub fn destroy(&self, slots: &[Slot]) -> Result<(), KeySlotsError> {
+    /// a later call succeeds. To do it twice is harmless as long as nobody uses the slot between.
+    /// Answers the slots that are reserved, which it leaves alone.
+    pub fn destroy(&self, slots: &[Slot]) -> Result<Vec<Slot>, KeySlotsError> {
         let slots: BTreeSet<u32> = slots.iter().map(|slot| slot.0).collect();
-        let slots: Vec<u32> = slots.into_iter().collect();
         let mut writer = self.writer();
-        self.renew(&mut writer, &slots)
+        let mut table = self.table_mut();
+        let (reserved, slots): (Vec<u32>, Vec<u32>) =
+            slots.into_iter().partition(|slot| table.is_reserved(*slot));
+        let condemned = table.condemn(&slots);
+        drop(table);
+        self.fill(&mut writer, condemned)?;
+        Ok(reserved.into_iter().map(Slot).collect())
     }
 
     /// Puts keys that come from elsewhere into free slots, which are in use from then on.
@@ -448,6 +459,11 @@ impl KeySlots {
     /// Overwrites slots (in order, each once) with new keys.
     fn renew(&self, writer: &mut Writer, slots: &[u32]) -> Result<(), KeySlotsError> {
         let condemned = self.table_mut().condemn(slots);
+        self.fill(writer, condemned)
+    }
+
+    /// Writes new keys into condemned slots.
+    fn fill(&self, writer: &mut Writer, condemned: Vec<(u32, u16)>) -> Result<(), KeySlotsError> {
         let filled = random(writer.entropy.as_ref(), condemned)?;
         let wrapped = writer.wrapped(&filled)?;
         writer.overwrite_both(&wrapped)?;

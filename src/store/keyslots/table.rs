@@ -10,6 +10,8 @@ use super::{DataKey, KEY, Slot};
 enum State {
     /// An object's key.
     Live,
+    /// Handed out for a commit that is on its way: its key is new, and no object's yet.
+    Reserved,
     /// A key that nobody uses yet.
     Free,
     /// Free, but the file holds no readable key: one is written before it is handed out.
@@ -24,6 +26,12 @@ struct Entry {
     key: [u8; KEY],
     version: u16,
     state: State,
+}
+
+impl Entry {
+    fn in_hand(&self) -> bool {
+        matches!(self.state, State::Live | State::Reserved)
+    }
 }
 
 impl Drop for Entry {
@@ -91,7 +99,7 @@ impl Table {
     pub(super) fn occupy(&mut self, live: &mut dyn Iterator<Item = Slot>) {
         for entry in self.extents.iter_mut().flatten() {
             entry.state = match entry.state {
-                State::Live | State::Free => State::Free,
+                State::Live | State::Reserved | State::Free => State::Free,
                 State::Lost | State::Blank => State::Blank,
                 State::Dying => State::Dying,
             };
@@ -115,7 +123,7 @@ impl Table {
 
     pub(super) fn key(&self, slot: Slot) -> Option<DataKey> {
         let entry = self.entry(slot.0)?;
-        (entry.state == State::Live).then_some(DataKey(entry.key))
+        entry.in_hand().then_some(DataKey(entry.key))
     }
 
     pub(super) fn is_free(&self, slot: Slot) -> bool {
@@ -154,6 +162,28 @@ impl Table {
         Some((Slot(slot), DataKey(entry.key)))
     }
 
+    /// Hands out the slot that has been free for longest, for now.
+    pub(super) fn reserve(&mut self) -> Option<Slot> {
+        let (slot, _) = self.take()?;
+        if let Some(entry) = self.entry_mut(slot.0) {
+            entry.state = State::Reserved;
+        }
+        Some(slot)
+    }
+
+    /// A reserved slot is in use now.
+    pub(super) fn keep(&mut self, slot: Slot) {
+        if let Some(entry) = self.entry_mut(slot.0)
+            && entry.state == State::Reserved
+        {
+            entry.state = State::Live;
+        }
+    }
+
+    pub(super) fn is_reserved(&self, slot: u32) -> bool {
+        self.entry(slot).is_some_and(|entry| entry.state == State::Reserved)
+    }
+
     /// Takes a certain free slot.
     pub(super) fn claim(&mut self, slot: Slot) -> bool {
         match self.entry_mut(slot.0) {
@@ -166,7 +196,7 @@ impl Table {
 
     pub(super) fn release(&mut self, slot: Slot) {
         if let Some(entry) = self.entry_mut(slot.0)
-            && entry.state == State::Live
+            && entry.in_hand()
         {
             entry.state = State::Free;
             self.free.push_back(slot.0);
@@ -229,7 +259,7 @@ impl Table {
         let first = index as u32 * self.slots;
         let entries = self.extents.get(index).into_iter().flatten();
         let known = (first..).zip(entries);
-        let known = known.filter(|(_, entry)| matches!(entry.state, State::Live | State::Free));
+        let known = known.filter(|(_, entry)| entry.in_hand() || entry.state == State::Free);
         known.map(|(slot, entry)| Filled { slot, version: entry.version, key: entry.key }).collect()
     }
 }

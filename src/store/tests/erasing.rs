@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use super::*;
 use crate::store::codec::CardPlace;
 use crate::store::engine::redb::RedbEngine;
+use crate::store::engine::{EngineError, Outcome, Pending, Snapshot};
 use crate::store::keyslots::file::FileMedium;
 use crate::store::keyslots::{DataKey, KeySlots, Slot};
+use crate::store::owner::Owner;
 use crate::store::query::With;
 
 const HOME: CollectionId = CollectionId::from_bytes([2; 16]);
@@ -251,4 +253,87 @@ async fn a_wrong_master_key_opens_nothing() {
     assert!(open(&engine, &foreign).await.is_err());
     assert!(open(&engine, &MemoryMedium::new()).await.is_err());
     assert!(open(&engine, &medium).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stale_order_to_overwrite_harms_no_commit_that_took_the_slot() {
+    let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+    let (store, _) = furnished_on(&engine, &medium).await;
+    store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap();
+    let mut taken = store.take();
+    let Ok(slot) = taken.take() else { panic!("no slot") };
+    let key = store.sealer.slots().key(slot).unwrap();
+    // As when deleting the order failed after the slot had been overwritten.
+    let order = store.sealer.encode_erased(&keys::doomed(slot), 0);
+    set(&engine, &keys::doomed(slot), Some(&order)).await;
+    assert_eq!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap(), 0);
+    assert!(store.sealer.slots().key(slot).is_some_and(|now| now == key));
+    assert_eq!(store.count(Table::Doomed).await.unwrap(), 1, "the commit must still find it");
+    // It came about after all, and was condemned before it knew.
+    taken.sent();
+    taken.kept();
+    drop(taken);
+    assert_eq!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap(), 1);
+    assert_eq!(store.count(Table::Doomed).await.unwrap(), 0);
+    assert!(store.sealer.slots().is_free(slot));
+}
+
+/// An engine without room for anything more.
+struct Full(Arc<MemoryEngine>);
+
+impl Engine for Full {
+    fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>> {
+        self.0.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> Pending<'_, Outcome> {
+        match batch.writes.iter().all(|write| matches!(write, Write::Delete { .. })) {
+            true => self.0.commit(batch),
+            false => Box::pin(std::future::ready(Err(EngineError::Full))),
+        }
+    }
+
+    fn verify(&self) -> Pending<'_, bool> {
+        self.0.verify()
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        self.0.close()
+    }
+}
+
+#[tokio::test]
+async fn what_is_erased_is_overwritten_while_there_is_no_room() {
+    let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+    let (store, _) = furnished_on(&engine, &medium).await;
+    let store = Store { engine: Arc::new(Full(engine)), ..store };
+    assert!(store.count(Table::Doomed).await.unwrap() > 0);
+    // A commit whose end nobody knows, and which cannot be settled for want of room.
+    let mut taken = store.take();
+    assert!(taken.take().is_ok());
+    taken.sent();
+    drop(taken);
+    assert!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.is_err());
+    assert_eq!(store.count(Table::Doomed).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_damaged_slot_row_does_not_keep_what_is_deleted_from_being_cleared() {
+    let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
+    let (store, gone) = furnished_on(&engine, &medium).await;
+    let living = key_slots(&engine).await;
+    let of_gone = living.iter().find(|(_, owner)| *owner == Owner::collection(*gone.as_bytes()));
+    set(&engine, &keys::slot(of_gone.unwrap().0), Some(b"\x07")).await;
+    while store.purge_step(gone, Timestamp::UNIX_EPOCH).await.unwrap() {}
+    assert!(store.condemned().await.unwrap().is_empty());
+    store.repair(Timestamp::UNIX_EPOCH).await.unwrap();
+    store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap();
+    assert!(store.sealer.slots().is_free(of_gone.unwrap().0), "its key is gone once that is repaired");
+}
+
+/// The slots in use, and whose they are.
+async fn key_slots(engine: &Arc<MemoryEngine>) -> Vec<(Slot, Owner)> {
+    let rows = rows_of(engine).await.into_iter().filter(|(key, _)| key[0] == Table::Slot as u8);
+    let owner = |value: &[u8]| (0..value.len()).find_map(|at| Owner::from_bytes(&value[at..]));
+    rows.map(|(key, value)| (keys::slot_in(&key).unwrap(), owner(&value).unwrap())).collect()
 }

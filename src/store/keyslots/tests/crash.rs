@@ -240,7 +240,7 @@ fn a_rotation_finishes_whatever_happens() {
             medium.disk.fail_after(seed % 24, seed);
             if let Ok(keys) = open_on(medium.clone(), &both) {
                 occupy(&keys, &live);
-                let _ = keys.destroy(&[]).and_then(|()| keys.rotate(&master(2)));
+                let _ = keys.destroy(&[]).and_then(|_| keys.rotate(&master(2)));
                 assert_all_there(&keys, &live);
             }
             let medium = medium.restarted();
