@@ -4,8 +4,8 @@
 //! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `rotation.rs` (another master key), `keyring.rs` (the keyring that follows each erasing),
-//! `admin.rs` (what the command line asks), `demo/` (made-up data).
+//! `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
+//! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
 

@@ -10,9 +10,10 @@ use std::fmt;
 pub enum Kind {
     /// The installation: its hash secrets.
     Installation = 1,
-    /// An account: its row, its app passwords, the properties of its principal.
+    /// An account: its row and its app passwords.
     Account = 2,
-    /// A home or a book: its name in its home, its properties.
+    /// A home or a book: a book's name in its home, its properties; a home's also the properties of
+    /// its account's principal.
     Collection = 3,
     /// The names of what a collection lost in one period; the number is the period.
     Names = 4,
