@@ -7,7 +7,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,13 @@ use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::refusal::Stop;
 use cardkeep::service::sign_in::{Argon2Cost, Credentials, NotSignedIn};
 use cardkeep::service::view::{Detail, Members};
-use cardkeep::service::{Clock, Entropy, NoEntropy, Service, Settings};
+use cardkeep::service::{Service, Settings};
 use cardkeep::store::KeyFile;
 use cardkeep::store::engine::redb::RedbEngine;
 use cardkeep::store::keyslots::MasterKey;
 use cardkeep::store::keyslots::memory::MemoryMedium;
-use jiff::Timestamp;
 
+use crate::chance::{Counting, Dice, Ticking};
 use crate::server::{Server, attempt, room};
 
 /// How many cards the store has.
@@ -33,39 +33,6 @@ const CARDS: u32 = 120;
 const FLIPS: u64 = 200;
 /// How long opening and reading everything may take.
 const SOON: Duration = Duration::from_secs(60);
-
-/// A clock that goes on by a millisecond whenever it is read.
-struct Ticking(AtomicI64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.fetch_add(1, Ordering::Relaxed)).unwrap()
-    }
-}
-
-/// Numbers that never repeat: each opening of the store has its own.
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        blake3::Hasher::new().update(&seed).finalize_xof().fill(bytes);
-        Ok(())
-    }
-}
-
-/// A small generator (SplitMix64); the seed is in every message.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-}
 
 async fn open(path: &Path, keys: MemoryMedium, opening: u64) -> Result<Service, String> {
     let engine = RedbEngine::open(path, 1 << 20).map_err(|error| error.to_string())?;

@@ -12,6 +12,7 @@
 
 mod access;
 mod backup;
+mod chance;
 mod commands;
 mod crash;
 mod damage;

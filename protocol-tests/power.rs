@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use bytes::Bytes;
 use cardkeep::domain::id::{CollectionId, Etag, MemberName};
@@ -18,12 +18,12 @@ use cardkeep::service::refusal::{Refusal, Stop};
 use cardkeep::service::sign_in::{Argon2Cost, Credentials};
 use cardkeep::service::transfer::Manner;
 use cardkeep::service::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Verb};
-use cardkeep::service::{Answer, Clock, Entropy, KeyFile, NoEntropy, Service, Settings};
+use cardkeep::service::{Answer, KeyFile, Service, Settings};
 use cardkeep::store::engine::redb::RedbEngine;
 use cardkeep::store::keyslots::{MasterKey, Medium};
-use jiff::Timestamp;
 use redb::StorageBackend as _;
 
+use crate::chance::{Counting, Dice, Ticking};
 use crate::faulty::Disk;
 
 /// How many steps a day has before the power is sure to have failed, and afterwards.
@@ -31,39 +31,6 @@ const STEPS: u32 = 60;
 const STEPS_AFTER: u32 = 8;
 /// How many days there are, each with a later failure.
 const DAYS: u64 = 300;
-
-/// A clock that goes on by a millisecond whenever it is read.
-struct Ticking(AtomicI64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.fetch_add(1, Ordering::Relaxed)).unwrap()
-    }
-}
-
-/// Numbers that never repeat: each opening of the store has its own.
-struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        let seed = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        blake3::Hasher::new().update(&seed).finalize_xof().fill(bytes);
-        Ok(())
-    }
-}
-
-/// A small generator (SplitMix64); the seed is in every message.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-}
 
 /// The disk's other file holds the data keys: the power fails for both at once.
 struct Keys(Disk);
