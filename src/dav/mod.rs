@@ -29,7 +29,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::service::Service;
-use crate::service::access::{Caller, rights};
+use crate::service::access::{Belongs, Caller, rights};
 use crate::service::place::{Place, Precondition};
 use crate::service::refusal::{Fault, Refusal};
 use crate::service::view::{Detail, Verb as Transfer};
@@ -205,7 +205,7 @@ impl Exchange<'_> {
     /// The methods that this caller may use here: Evolution takes a book without PUT for one that
     /// it must not write (B4 #57).
     fn allow(&self) -> HeaderValue {
-        let writes = self.target.owner().is_some_and(|owner| rights(self.caller, owner).write);
+        let writes = self.target.owner().is_some_and(|owner| rights(self.caller, Belongs::To(owner)).write);
         let mut list = String::with_capacity(96);
         if let Some(kind) = self.target.kind() {
             // MKCOL makes what is not there, so it is never allowed on what is (DAV-24).

@@ -57,6 +57,59 @@ impl fmt::Display for UserName {
     }
 }
 
+/// A group's name: NFC, lower-cased, without white space around it, 1 to 128 bytes of UTF-8 without
+/// `/`, `*` and control characters, neither `.` nor `..`. Directories name groups in words, so more
+/// is allowed than in users' names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(Box<str>);
+
+impl GroupName {
+    /// The longest group name, in bytes.
+    pub const MAX: usize = 128;
+
+    /// Normalises and checks what a person, a client or a directory wrote.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let name: String = text.trim().nfc().flat_map(char::to_lowercase).take(Self::MAX + 1).collect();
+        match name.as_str() {
+            "" => Err(BadName::Empty),
+            "." | ".." => Err(BadName::Forbidden),
+            long if long.len() > Self::MAX => Err(BadName::TooLong(Self::MAX)),
+            _ if name.chars().any(|c| c.is_control() || matches!(c, '/' | '*')) => Err(BadName::Forbidden),
+            _ => Ok(Self(name.into())),
+        }
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who may own books and be given access: a user or a group. Their names are two namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Principal {
+    /// A user.
+    User(UserName),
+    /// A group.
+    Group(GroupName),
+}
+
+impl Principal {
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::User(name) => name.as_str(),
+            Self::Group(name) => name.as_str(),
+        }
+    }
+}
+
 /// The name of a collection or of a member in its collection: one decoded URL segment, opaque to
 /// us, chosen by the client (CARD-15): 1 to 255 bytes of UTF-8 without `/`, NUL or other ASCII
 /// control characters, neither `.` nor `..`. It may name a person, so it has no `Display`, and
@@ -158,7 +211,7 @@ uuid_id!(
     ContactId
 );
 uuid_id!(
-    /// An account's identity: a user name that returns is another account.
+    /// The identity of an account, a user's or a group's: a name that returns is another account.
     AccountId
 );
 
@@ -214,6 +267,16 @@ mod tests {
         assert_eq!(UserName::parse("a/b"), Err(BadName::Forbidden));
         assert_eq!(UserName::parse("jörg"), Err(BadName::Forbidden));
         assert_eq!(UserName::parse(&"a".repeat(65)), Err(BadName::TooLong(64)));
+    }
+
+    #[test]
+    fn group_names_are_words() {
+        assert_eq!(GroupName::parse(" Domain Admins ").unwrap().as_str(), "domain admins");
+        assert_eq!(GroupName::parse("Außendienst").unwrap().as_str(), "außendienst");
+        for bad in ["", " ", "..", "a/b", "*", "a\nb"] {
+            assert!(GroupName::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(GroupName::parse(&"é".repeat(65)), Err(BadName::TooLong(128)));
     }
 
     #[test]

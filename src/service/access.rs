@@ -2,6 +2,7 @@
 //! (ACL-16).
 
 use crate::domain::id::{AccountId, CollectionId, UserName};
+use crate::store::rows::{CollectionRow, Id};
 
 crate::hidden!(Caller);
 
@@ -42,6 +43,8 @@ pub struct Caller {
     pub home: CollectionId,
     /// What the credential allows for contacts (app passwords may be narrowed).
     pub contacts: Reach,
+    /// The groups that the account is in, sorted.
+    pub groups: std::sync::Arc<[Id]>,
 }
 
 /// What a caller may do at a place.
@@ -49,29 +52,135 @@ pub struct Caller {
 pub struct Rights {
     /// Read it.
     pub read: bool,
-    /// Change, add, remove and describe.
+    /// Change, add and remove.
     pub write: bool,
+    /// Write properties on it.
+    pub describe: bool,
     /// It is the caller's own.
     pub owner: bool,
 }
 
 impl Rights {
+    /// No right at all.
+    pub const NONE: Self = Self { read: false, write: false, describe: false, owner: false };
+
     /// Whether the rights hold that privilege.
     pub fn allow(self, privilege: Privilege) -> bool {
         match privilege {
             Privilege::Read => self.read,
-            _ => self.write,
+            Privilege::WriteProperties => self.describe,
+            Privilege::WriteContent | Privilege::Bind | Privilege::Unbind => self.write,
         }
+    }
+
+    /// What they are on a member: what a sharee writes on a book is the sharee's own view of it,
+    /// and a card has no such view.
+    pub fn on_members(self) -> Self {
+        Self { describe: self.write, ..self }
     }
 }
 
-/// What `caller` may do in what belongs to `owner`. Books of others are not shared yet, so they do
-/// not exist for anyone else (ACL-23).
-pub fn rights(caller: &Caller, owner: &UserName) -> Rights {
-    let own = caller.name == *owner;
+/// The share that every user has of a book, by the account that it names.
+pub const EVERYBODY: Id = Id([0; 16]);
+
+/// Whose a place is.
+#[derive(Debug, Clone, Copy)]
+pub enum Belongs<'a> {
+    /// This user's: a principal, a home, a book in it that is its own.
+    To(&'a UserName),
+    /// Whoever the book's row says, reached by its own URL.
+    Shared(&'a CollectionRow),
+    /// The same, reached through the caller's home, where the caller may describe it for themselves.
+    Mounted(&'a CollectionRow),
+}
+
+/// What `caller` may do there: everything with its own, with a book of a group what that group may,
+/// with others' what they share. What nobody shares does not exist for anyone else (ACL-23).
+pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
+    let (own, read, write, mounted) = match belongs {
+        Belongs::To(name) => {
+            let own = caller.name == *name;
+            (own, own, own, false)
+        }
+        Belongs::Shared(row) => {
+            let (own, read, write) = granted(caller, row);
+            (own, read, write, false)
+        }
+        Belongs::Mounted(row) => {
+            let (own, read, write) = granted(caller, row);
+            (own, read, write, true)
+        }
+    };
+    let may_write = caller.contacts >= Reach::Write;
     Rights {
-        read: own && caller.contacts >= Reach::Read,
-        write: own && caller.contacts >= Reach::Write,
+        read: read && caller.contacts >= Reach::Read,
+        write: write && may_write,
+        describe: (own || (mounted && read)) && may_write,
         owner: own,
+    }
+}
+
+/// Whether a book is the caller's own, and whether it may be read and written by whoever it is.
+fn granted(caller: &Caller, row: &CollectionRow) -> (bool, bool, bool) {
+    let own = row.owner == *caller.account.as_bytes();
+    // Who belongs to a group that owns a book works with it, and does not dispose of it.
+    let ours = caller.groups.iter().any(|group| group.0 == row.owner);
+    let theirs = |account: &Id| {
+        *account == EVERYBODY || account.0 == *caller.account.as_bytes() || caller.groups.contains(account)
+    };
+    let shares = || row.shares.iter().filter(|share| !row.private && theirs(&share.account));
+    let read = own || ours || shares().next().is_some();
+    let write = own || ours || shares().any(|share| share.write);
+    (own, read, write)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::rows::ShareRow;
+
+    fn caller(contacts: Reach) -> Caller {
+        Caller {
+            account: AccountId::from_bytes([1; 16]),
+            name: UserName::parse("bob").unwrap(),
+            home: CollectionId::from_bytes([2; 16]),
+            contacts,
+            groups: [Id([7; 16])].into(),
+        }
+    }
+
+    fn book(owner: u8, shares: &[(u8, bool)]) -> CollectionRow {
+        let share = |(account, write): &(u8, bool)| ShareRow { account: Id([*account; 16]), write: *write };
+        CollectionRow { owner: [owner; 16], shares: shares.iter().map(share).collect(), ..Default::default() }
+    }
+
+    fn words(rights: Rights) -> String {
+        let Rights { read, write, describe, owner } = rights;
+        let shown = [(read, 'r'), (write, 'w'), (describe, 'd'), (owner, 'o')];
+        shown.iter().filter(|(there, _)| *there).map(|(_, word)| word).collect()
+    }
+
+    #[test]
+    fn a_share_gives_what_it_says_and_the_credential_narrows_it() {
+        let cases: [(&[(u8, bool)], &str, &str); 6] = [
+            (&[], "", ""),
+            (&[(1, false)], "r", "rd"),
+            (&[(1, true)], "rw", "rwd"),
+            (&[(7, true), (1, false)], "rw", "rwd"),
+            (&[(0, false)], "r", "rd"),
+            (&[(8, true)], "", ""),
+        ];
+        for (shares, shared, mounted) in cases {
+            let row = book(9, shares);
+            let of = |reach, belongs| words(rights(&caller(reach), belongs));
+            assert_eq!(of(Reach::Write, Belongs::Shared(&row)), shared, "{shares:?}");
+            assert_eq!(of(Reach::Write, Belongs::Mounted(&row)), mounted, "{shares:?}");
+            assert_eq!(of(Reach::Read, Belongs::Mounted(&row)), if shared.is_empty() { "" } else { "r" });
+            assert_eq!(of(Reach::None, Belongs::Mounted(&row)), "");
+            let private = CollectionRow { private: true, ..row.clone() };
+            assert_eq!(of(Reach::Write, Belongs::Shared(&private)), "", "{shares:?}");
+        }
+        assert_eq!(words(rights(&caller(Reach::Write), Belongs::Shared(&book(1, &[])))), "rwdo");
+        assert_eq!(words(rights(&caller(Reach::Write), Belongs::Mounted(&book(7, &[])))), "rwd", "a group's");
     }
 }

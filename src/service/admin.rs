@@ -243,6 +243,7 @@ impl Service {
             home: *self.fresh()?.as_bytes(),
             provisioned: false,
             epoch: 0,
+            ..AccountRow::default()
         };
         let create = Op::Account(AccountOp::Create(row));
         match self.commit(None, Vec::new(), vec![create]).await {
@@ -335,6 +336,7 @@ impl Service {
             scopes,
             created: rows::micros(self.clock.now()),
             expires: expires.map(rows::micros),
+            ..AppPasswordRow::default()
         };
         self.commit(None, Vec::new(), vec![Op::Account(AccountOp::AddAppPassword(row))]).await?;
         Ok(AdminAnswer::Secret { id: id.to_string(), secret: written })

@@ -1,18 +1,19 @@
 //! Homes and address books: listing, making, deleting, and the properties that clients write.
 
-use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
 use crate::store::commit::{CollectionOp, Described, Op, PropertiesOp};
 use crate::store::damage::Found;
+use crate::store::keys::Hash;
 use crate::store::query::{Link, Reader};
 use crate::store::rows::StoredProperty;
 
-use super::access::{Caller, Privilege};
+use super::access::{Belongs, Caller, EVERYBODY, Privilege, rights};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
-use super::resolve::{book_id, collection_view, denied, stored};
-use super::view::{CollectionView, HomeView, Property, PropertyChange};
+use super::resolve::{collection_view, denied, overlay, stored};
+use super::view::{CollectionView, HomeView, Property, PropertyChange, Sharer};
 use super::{Answer, Service};
 
 /// How much clients may write on one resource: properties, and bytes in all of them (DAV-23).
@@ -21,6 +22,15 @@ const PROPERTY_BYTES: usize = 256 << 10;
 
 /// How often a PROPPATCH is tried again when another one came between.
 const ROUNDS: usize = 16;
+
+/// In which order a home shows its books: Apple's clients take the first one (B1 #6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    Default,
+    Own,
+    Others,
+    Everybodys,
+}
 
 impl Service {
     /// A home and its books: the default book first, because Apple clients take the first (B1 #6).
@@ -47,14 +57,34 @@ impl Service {
         ids.extend(links.iter().map(|link| link.book));
         let mut collections = reader.found_collections(&ids).await?.into_iter();
         let home = collections.next().map_or(Ok(None), Found::whole)?.ok_or(Refusal::NotFound)?;
+        let mut own = self.overlays(reader, &links).await?;
         let mut books = Vec::with_capacity(links.len());
         let mut damaged = Vec::new();
         for (link, collection) in links.iter().zip(collections) {
             let name = MemberName::parse(&link.name).map_err(|_| Fault("a book has no valid name".into()))?;
             match collection {
+                Found::Whole(mut book) if link.mount => {
+                    let rights = rights(caller, Belongs::Mounted(&book.row));
+                    if !rights.read {
+                        // Not shared any more: its place goes soon.
+                        continue;
+                    }
+                    overlay(&mut book, own.remove(&link.member).unwrap_or_default());
+                    let order = match book.row.shares.iter().any(|share| share.account == EVERYBODY) {
+                        true => Order::Everybodys,
+                        false => Order::Others,
+                    };
+                    let sharer = match order {
+                        Order::Everybodys => Sharer::Unknown,
+                        _ => Sharer::of(self.named(reader, &book.row.owner).await?),
+                    };
+                    books.push((order, collection_view(owner, Some(&name), book, (rights, sharer))));
+                }
+                Found::Absent if link.mount => {}
                 Found::Whole(book) => {
-                    let default = book.row.default;
-                    books.push((Reverse(default), collection_view(caller, owner, Some(&name), book)));
+                    let order = if book.row.default { Order::Default } else { Order::Own };
+                    let standing = (rights(caller, Belongs::To(owner)), Sharer::Own);
+                    books.push((order, collection_view(owner, Some(&name), book, standing)));
                 }
                 // A link and its book are written and removed in one commit: a book that is not there
                 // is damage too.
@@ -64,7 +94,15 @@ impl Service {
         books.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
         damaged.sort();
         let books = books.into_iter().map(|(_, book)| book).collect();
-        Ok(HomeView { home: collection_view(caller, owner, None, home), books, damaged, nameless: false })
+        let standing = (rights(caller, Belongs::To(owner)), Sharer::Own);
+        Ok(HomeView { home: collection_view(owner, None, home, standing), books, damaged, nameless: false })
+    }
+
+    /// What the home's user wrote on others' books, by the names' hashes.
+    async fn overlays(&self, reader: &Reader, links: &[Link]) -> Answer<HashMap<Hash, Vec<StoredProperty>>> {
+        let mounts: Vec<_> = links.iter().filter(|link| link.mount).map(|link| link.member).collect();
+        let written = reader.properties_of(&mounts).await?;
+        Ok(mounts.into_iter().zip(written).collect())
     }
 
     /// Makes a book.
@@ -100,8 +138,18 @@ impl Service {
             Place::Card(owner, book, card) => self.delete_card(caller, (owner, book, card), when).await,
             Place::Book(owner, book) => {
                 let parent = || Place::Home(owner.clone());
-                let home = self.writable_home(caller, owner, parent, Privilege::Unbind)?;
-                let expect = self.facts(&self.store.read().await?, caller, &when).await?;
+                let reader = self.store.read().await?;
+                let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+                let expect = self.facts(&reader, caller, &when).await?;
+                drop(reader);
+                if reached.mount.is_some() {
+                    return self.leave(caller, book, reached, expect).await;
+                }
+                if !reached.rights.owner || !reached.rights.write {
+                    return Err(denied(parent(), Privilege::Unbind));
+                }
+                self.withdraw_all(reached.id).await?;
+                let home = reached.home;
                 let remove = CollectionOp::Remove { home, name: book.clone() };
                 self.commit(Some(caller), expect, vec![Op::Collection(remove)]).await?;
                 self.purge.notify_one();
@@ -156,22 +204,34 @@ impl Service {
         caller: &Caller,
         place: &Place,
     ) -> Answer<(Described, Vec<StoredProperty>)> {
-        let owner = match place {
-            Place::Principal(name) | Place::Home(name) | Place::Book(name, _) | Place::Card(name, ..) => name,
-        };
-        let home = self.writable_home(caller, owner, || place.clone(), Privilege::WriteProperties)?;
+        let own = |name| self.writable_home(caller, name, || place.clone(), Privilege::WriteProperties);
         let account: AccountId = caller.account;
         Ok(match place {
-            Place::Principal(_) => {
-                (Described::Account { id: account, home }, reader.properties(account.as_bytes()).await?)
+            Place::Principal(name) => {
+                let id = account.as_bytes();
+                (Described::Account { id: account, home: own(name)? }, reader.properties(id).await?)
             }
-            Place::Home(_) => (Described::Home(home), reader.properties(home.as_bytes()).await?),
-            Place::Book(_, name) => {
-                let book = book_id(reader, home, name).await?;
-                (Described::Book { home, name: name.clone() }, reader.properties(book.as_bytes()).await?)
+            Place::Home(name) => {
+                let home = own(name)?;
+                (Described::Home(home), reader.properties(home.as_bytes()).await?)
             }
-            Place::Card(_, book, name) => {
-                let book = book_id(reader, home, book).await?;
+            Place::Book(owner, name) => {
+                let reached = self.reach(reader, caller, owner, name).await?.ok_or(Refusal::NotFound)?;
+                if !reached.rights.allow(Privilege::WriteProperties) {
+                    return Err(denied(place.clone(), Privilege::WriteProperties));
+                }
+                let (home, name) = (reached.home, name.clone());
+                match reached.mount {
+                    Some(member) => (Described::Mount { home, name }, reader.properties(&member).await?),
+                    None => (Described::Book { home, name }, reader.properties(reached.id.as_bytes()).await?),
+                }
+            }
+            Place::Card(owner, book, name) => {
+                let reached = self.reach(reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+                if !reached.rights.on_members().allow(Privilege::WriteProperties) {
+                    return Err(denied(place.clone(), Privilege::WriteProperties));
+                }
+                let book = reached.id;
                 let with = crate::store::query::With { properties: true, body: false };
                 let card = reader.cards(book, std::slice::from_ref(name), with).await?.pop();
                 let card = card.map_or(Ok(None), Found::whole)?.ok_or(Refusal::NotFound)?;

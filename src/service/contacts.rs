@@ -14,7 +14,7 @@ use crate::store::search::Matching;
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
-use super::resolve::{book_id, card_view, card_views, collection_view, denied};
+use super::resolve::{Reached, card_view, card_views, denied};
 use super::view::{BookView, CardView, CollectionView, Detail, Matches, Members, Seen, Stored};
 use super::{Answer, Service};
 
@@ -34,9 +34,9 @@ impl Service {
         members: Members,
         detail: Detail,
     ) -> Answer<BookView> {
-        let home = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
-        let id = book_id(&reader, home, book).await?;
+        let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+        let id = reached.id;
         let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
         let with = With { properties: detail.properties, body: detail.body };
         let cards: Vec<_> = match members {
@@ -45,7 +45,8 @@ impl Service {
             Members::Named(names) => reader.cards(id, &names, with).await?,
         };
         let (cards, damaged) = card_views(cards);
-        Ok(BookView { book: collection_view(caller, owner, Some(book), collection), cards, damaged })
+        let book = self.shown(&reader, caller, (owner, book), &reached, collection).await?;
+        Ok(BookView { book, cards, damaged })
     }
 
     /// Cards of a book that was shown before, in the order asked. One read for the rows and one for what else is wanted, however many there are. Of
@@ -74,14 +75,14 @@ impl Service {
         if limit == Some(0) {
             return Err(Refusal::BadLimit.into());
         }
-        let home = self.readable_home(caller, owner)?;
         let needles = Needles::of(&filter);
         let compiled = filter.compile();
         let accept = |body: &[u8]| compiled.matches(body);
         let mut rounds = 0..ROUNDS;
-        let (reader, id, collection, found) = loop {
+        let (reader, reached, collection, found) = loop {
             let reader = self.store.read().await?;
-            let id = book_id(&reader, home, book).await?;
+            let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+            let id = reached.id;
             let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
             let indexed = match &needles {
                 Some(needles) => {
@@ -92,12 +93,13 @@ impl Service {
             };
             match indexed {
                 Matching::Found(members, truncated) => {
-                    break (reader, id, collection, Some((members, truncated)));
+                    break (reader, reached, collection, Some((members, truncated)));
                 }
                 Matching::Newer if rounds.next().is_some() => {}
-                Matching::Newer | Matching::Unknown => break (reader, id, collection, None),
+                Matching::Newer | Matching::Unknown => break (reader, reached, collection, None),
             }
         };
+        let id = reached.id;
         let (members, truncated) = match found {
             Some(found) => found,
             None => {
@@ -116,7 +118,8 @@ impl Service {
             Found::Absent => None,
         });
         let names = names.collect();
-        Ok(Matches { book: collection_view(caller, owner, Some(book), collection), names, truncated })
+        let book = self.shown(&reader, caller, (owner, book), &reached, collection).await?;
+        Ok(Matches { book, names, truncated })
     }
 
     /// Stores a card under the name that the client chose.
@@ -128,10 +131,15 @@ impl Service {
         when: Vec<Precondition>,
     ) -> Answer<Stored> {
         let (owner, book, name) = place;
-        let home = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
-        let id = reader.link(home, book).await?.ok_or(Refusal::NoParent)?;
-        if !super::access::rights(caller, owner).allow(Privilege::WriteContent) {
+        let reached = match self.reach(&reader, caller, owner, book).await? {
+            Some(reached) => reached,
+            // In one's own home a book may be made first; what is in others' does not exist.
+            None if caller.name == *owner => return Err(Refusal::NoParent.into()),
+            None => return Err(Refusal::NotFound.into()),
+        };
+        let id = reached.id;
+        if !reached.rights.allow(Privilege::WriteContent) {
             let there = reader.cards(id, std::slice::from_ref(name), With::default()).await?;
             return Err(match there.iter().any(Found::is_there) {
                 true => denied(whole(place), Privilege::WriteContent),
@@ -187,10 +195,10 @@ impl Service {
     ) -> Answer<()> {
         let (owner, book, name) = place;
         let parent = || Place::Book(owner.clone(), book.clone());
-        let home = self.writable_home(caller, owner, parent, Privilege::Unbind)?;
         let reader = self.store.read().await?;
+        let reached = self.reach_with(&reader, caller, (owner, book), parent, Privilege::Unbind).await?;
         let expect = self.facts(&reader, caller, &when).await?;
-        let Some(id) = reader.link(home, book).await? else {
+        let Some(Reached { id, .. }) = reached else {
             let unmet = !expect.is_empty() && !self.check(caller, when).await?;
             return Err(if unmet { Refusal::Unmet } else { Refusal::NotFound }.into());
         };

@@ -1,7 +1,7 @@
 //! The use cases: may this caller do it, what must hold, what is recorded? Every change goes
 //! through one `Store::commit`. Knows no HTTP, no XML and no engine.
 //!
-//! Methods stand beside their subject: `principals.rs`, `books.rs` (homes, books, their
+//! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
 //! `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
@@ -27,12 +27,14 @@ mod contacts;
 pub mod conversions;
 pub mod demo;
 pub mod keyring;
+mod names;
 pub mod place;
 mod principals;
 pub mod refusal;
 mod resolve;
 pub mod rotation;
 pub mod search;
+pub mod sharing;
 pub mod sign_in;
 mod sync;
 pub mod transfer;
@@ -105,6 +107,7 @@ pub struct Service {
     purge: tokio::sync::Notify,
     rotation: rotation::Rotation,
     keyring_upkeep: keyring::Upkeep,
+    names: names::Names,
 }
 
 impl Service {
@@ -120,8 +123,19 @@ impl Service {
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());
-        let keyring_upkeep = keyring::Upkeep::default();
-        Ok(Self { store, clock, entropy, settings, sign_in, conversions, purge, rotation, keyring_upkeep })
+        let (keyring_upkeep, names) = (keyring::Upkeep::default(), names::Names::default());
+        Ok(Self {
+            store,
+            clock,
+            entropy,
+            settings,
+            sign_in,
+            conversions,
+            purge,
+            rotation,
+            keyring_upkeep,
+            names,
+        })
     }
 
     /// How large and involved a card may be.

@@ -3,7 +3,7 @@
 use crate::domain::id::{AccountId, UserName};
 use crate::store::{StoreError, rows};
 
-use super::access::{Caller, rights};
+use super::access::{Belongs, Caller, rights};
 use super::refusal::Refusal;
 use super::resolve::property;
 use super::view::PrincipalView;
@@ -27,7 +27,7 @@ impl Service {
             display_name: account.display_name.unwrap_or(account.name),
             email: account.email,
             created: rows::time(account.created),
-            rights: rights(caller, name),
+            rights: rights(caller, Belongs::To(name)),
             properties: properties.into_iter().map(property).collect(),
             unreadable,
         })

@@ -1,23 +1,24 @@
 //! From places to collection ids and facts: the one way in which names become rows.
 
-use crate::domain::id::{CollectionId, MemberName, Revision, Uid, UserName};
+use crate::domain::id::{CollectionId, MemberName, Principal, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
 use crate::store::commit::{At, Expect, Fact, FactState};
 use crate::store::damage::Found;
+use crate::store::keys::Hash;
 use crate::store::query::{Card, Collection, Reader};
 use crate::store::rows::{self, StoredProperty};
 
-use super::access::{Caller, Privilege, rights};
+use super::access::{Belongs, Caller, Privilege, Rights, rights};
 use super::place::{Place, Precondition, Require, State};
 use super::refusal::Refusal;
-use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen};
-use super::{Answer, Service};
+use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer};
+use super::{Answer, Service, Stop};
 
 impl Service {
     /// The home of `owner`, if the caller may read there; what the caller may not see does not
-    /// exist.
+    /// exist. Of other people's homes only the books that they share do.
     pub(super) fn readable_home(&self, caller: &Caller, owner: &UserName) -> Answer<CollectionId> {
-        let rights = rights(caller, owner);
+        let rights = rights(caller, Belongs::To(owner));
         match (rights.owner, rights.read) {
             (true, true) => Ok(caller.home),
             (true, false) => Err(denied(Place::Home(owner.clone()), Privilege::Read)),
@@ -34,7 +35,80 @@ impl Service {
         privilege: Privilege,
     ) -> Answer<CollectionId> {
         let home = self.readable_home(caller, owner)?;
-        if rights(caller, owner).allow(privilege) { Ok(home) } else { Err(denied(place(), privilege)) }
+        if rights(caller, Belongs::To(owner)).allow(privilege) {
+            Ok(home)
+        } else {
+            Err(denied(place(), privilege))
+        }
+    }
+
+    /// The book of that name, as the caller reaches it: in its own home, where those of others that
+    /// are shared with it have places too, or in its owner's. `None` where there is none that the
+    /// caller may read.
+    pub(super) async fn reach(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+    ) -> Answer<Option<Reached>> {
+        let own = caller.name == *owner;
+        let home = match own {
+            true => self.readable_home(caller, owner)?,
+            false => match reader.account(owner).await? {
+                Some(account) => CollectionId::from_bytes(account.home),
+                None => return Ok(None),
+            },
+        };
+        let Some(link) = reader.link(home, book).await?.filter(|link| own || !link.mount) else {
+            return Ok(None);
+        };
+        let (id, mount) = (link.book, link.mount.then_some(link.member));
+        if own && !link.mount {
+            let rights = rights(caller, Belongs::To(owner));
+            return Ok(Some(Reached { home, id, mount, rights }));
+        }
+        let row = reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row);
+        let rights = row.map_or(Rights::NONE, |row| match own {
+            true => rights(caller, Belongs::Mounted(&row)),
+            false => rights(caller, Belongs::Shared(&row)),
+        });
+        Ok(rights.read.then_some(Reached { home, id, mount, rights }))
+    }
+
+    /// The book of that name, if the caller has `privilege` there; `place` is what is said to lack it.
+    pub(super) async fn reach_with(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        (owner, book): (&UserName, &MemberName),
+        place: impl FnOnce() -> Place,
+        privilege: Privilege,
+    ) -> Answer<Option<Reached>> {
+        match self.reach(reader, caller, owner, book).await? {
+            Some(reached) if !reached.rights.allow(privilege) => Err(denied(place(), privilege)),
+            reached => Ok(reached),
+        }
+    }
+
+    /// A book as the caller sees it, with what the caller wrote on it if it is another's.
+    pub(super) async fn shown(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        (owner, name): (&UserName, &MemberName),
+        reached: &Reached,
+        mut collection: Collection,
+    ) -> Answer<CollectionView> {
+        let belongs = match (reached.mount, caller.name == *owner) {
+            (Some(member), _) => {
+                overlay(&mut collection, reader.properties(&member).await?);
+                Sharer::of(self.named(reader, &collection.row.owner).await?)
+            }
+            (None, true) => Sharer::Own,
+            (None, false) => Sharer::Known(Principal::User(owner.clone())),
+        };
+        Ok(collection_view(owner, Some(name), collection, (reached.rights, belongs)))
     }
 
     /// What a request's preconditions say of the store.
@@ -62,12 +136,17 @@ impl Service {
     async fn fact(&self, reader: &Reader, caller: &Caller, require: &Require) -> Answer<Fact> {
         let at = match &require.place {
             Some(Place::Home(owner)) => self.readable_home(caller, owner).ok().map(At::Collection),
-            Some(Place::Book(owner, book)) => {
+            Some(Place::Book(owner, book)) if caller.name == *owner => {
                 self.readable_home(caller, owner).ok().map(|home| At::Link(home, book.clone()))
             }
-            Some(Place::Card(owner, book, card)) => match self.readable_home(caller, owner) {
-                Ok(home) => reader.link(home, book).await?.map(|book| At::Card(book, card.clone())),
-                Err(_) => None,
+            Some(Place::Book(owner, book)) => {
+                let reached = self.reach(reader, caller, owner, book).await.ok().flatten();
+                reached.map(|reached| At::Link(reached.home, book.clone()))
+            }
+            Some(Place::Card(owner, book, card)) => match self.reach(reader, caller, owner, book).await {
+                Ok(reached) => reached.map(|reached| At::Card(reached.id, card.clone())),
+                Err(Stop::Refused(_)) => None,
+                Err(failed) => return Err(failed),
             },
             Some(Place::Principal(_)) | None => None,
         };
@@ -82,9 +161,24 @@ impl Service {
     }
 }
 
-/// The book of that name in a home.
-pub(super) async fn book_id(reader: &Reader, home: CollectionId, book: &MemberName) -> Answer<CollectionId> {
-    reader.link(home, book).await?.ok_or(Refusal::NotFound.into())
+/// A book as a caller reaches it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reached {
+    /// The home that it was reached through.
+    pub(super) home: CollectionId,
+    /// The book.
+    pub(super) id: CollectionId,
+    /// Its member name's hash, where it is another's book in the caller's home.
+    pub(super) mount: Option<Hash>,
+    /// What the caller may do with it.
+    pub(super) rights: Rights,
+}
+
+/// What a user wrote on another's book goes before what its owner wrote.
+pub(super) fn overlay(collection: &mut Collection, own: Vec<StoredProperty>) {
+    let is = |a: &StoredProperty, b: &StoredProperty| a.namespace == b.namespace && a.local == b.local;
+    collection.properties.retain(|theirs| !own.iter().any(|own| is(own, theirs)));
+    collection.properties.extend(own);
 }
 
 /// The answer to a caller who lacks a privilege.
@@ -94,10 +188,10 @@ pub(super) fn denied(place: Place, privilege: Privilege) -> super::Stop {
 
 /// A collection as the caller sees it.
 pub(super) fn collection_view(
-    caller: &Caller,
     owner: &UserName,
     name: Option<&MemberName>,
     collection: Collection,
+    (rights, sharer): (Rights, Sharer),
 ) -> CollectionView {
     CollectionView {
         id: collection.id,
@@ -107,7 +201,9 @@ pub(super) fn collection_view(
         name: name.cloned(),
         created: rows::time(collection.row.created),
         revision: collection.revision,
-        rights: rights(caller, owner),
+        rights,
+        sharer,
+        shared: !collection.row.shares.is_empty(),
         properties: collection.properties.into_iter().map(property).collect(),
         unreadable: collection.unreadable,
         digest: None,

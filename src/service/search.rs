@@ -10,7 +10,7 @@ use crate::store::engine::EngineError;
 use crate::store::query::With;
 use crate::store::search::Ranked;
 
-use super::access::Caller;
+use super::access::{Belongs, Caller, rights};
 use super::refusal::Fault;
 use super::{Answer, Service, fault};
 
@@ -49,6 +49,10 @@ impl Service {
         let mut found: Vec<(Ranked, usize)> = Vec::new();
         for (at, collection) in reader.found_collections(&ids).await?.into_iter().enumerate() {
             let Some(collection) = collection.readable() else { continue };
+            let shared = links.get(at).is_some_and(|link| link.mount);
+            if shared && !rights(caller, Belongs::Mounted(&collection.row)).read {
+                continue;
+            }
             let book = (collection.id, collection.revision);
             let best = self.store.search(&reader, book, &terms, limit).await?;
             found.extend(best.into_iter().map(|ranked| (ranked, at)));

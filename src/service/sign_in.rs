@@ -281,6 +281,7 @@ impl Service {
             name,
             home: CollectionId::from_bytes(account.home),
             contacts,
+            groups: account.groups.as_slice().into(),
         };
         if !account.provisioned {
             match self.provision(&caller, account).await {

@@ -7,7 +7,7 @@ use crate::store::query::{Reader, With};
 
 use super::access::Caller;
 use super::refusal::Refusal;
-use super::resolve::{book_id, card_views, collection_view};
+use super::resolve::card_views;
 use super::view::{CardView, Changes, CollectionView};
 use super::{Answer, Service};
 
@@ -24,11 +24,11 @@ impl Service {
         since: Option<SyncToken>,
         limit: Option<usize>,
     ) -> Answer<Changes<CardView>> {
-        let home = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
-        let id = book_id(&reader, home, book).await?;
+        let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+        let id = reached.id;
         let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
-        let collection = collection_view(caller, owner, Some(book), collection);
+        let collection = self.shown(&reader, caller, (owner, book), &reached, collection).await?;
         let part = part(&reader, &collection, since, limit).await?;
         let cards = reader.found_cards(id, &part.log.changed, With::default()).await?;
         let (changed, damaged) = card_views(cards);

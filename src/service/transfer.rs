@@ -3,12 +3,12 @@
 use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::damage::Found;
-use crate::store::query::Card;
+use crate::store::query::{Card, Reader};
 
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
-use super::resolve::book_id;
+use super::resolve::denied;
 use super::view::{Transferred, Verb};
 use super::{Answer, Service};
 
@@ -42,10 +42,13 @@ impl Service {
         }
         match (from, to) {
             (Place::Card(a, book, card), Place::Card(b, to_book, to_card)) => {
-                let source = self.end(caller, manner, (a, book), true)?;
-                let target = self.end(caller, manner, (b, to_book), false)?;
-                let from = (source, book, card);
-                self.transfer_card(caller, manner, from, (target, to_book, to_card), when).await
+                let reader = self.store.read().await?;
+                let source = self.end(&reader, caller, manner, (a, book), true).await?;
+                let target = self.end(&reader, caller, manner, (b, to_book), false).await?;
+                let source = source.ok_or(Refusal::NotFound)?;
+                let target =
+                    target.ok_or(if caller.name == *b { Refusal::NoParent } else { Refusal::NotFound })?;
+                self.transfer_card(caller, manner, (source, card), (target, to_card), (reader, when)).await
             }
             (Place::Book(a, book), Place::Book(b, to_book)) => {
                 let home = self.book_home(caller, manner, a, true)?;
@@ -58,16 +61,19 @@ impl Service {
         }
     }
 
-    /// The home of one end of a card's way, if the caller may do there what the verb needs (ACL-14).
-    fn end(
+    /// The book at one end of a card's way, if the caller may do there what the verb needs (ACL-14).
+    async fn end(
         &self,
+        reader: &Reader,
         caller: &Caller,
         manner: Manner,
         (owner, book): (&UserName, &MemberName),
         source: bool,
-    ) -> Answer<CollectionId> {
+    ) -> Answer<Option<CollectionId>> {
         let place = || Place::Book(owner.clone(), book.clone());
-        self.writable_home(caller, owner, place, needed(manner.verb, source))
+        let needed = needed(manner.verb, source);
+        let reached = self.reach_with(reader, caller, (owner, book), place, needed).await?;
+        Ok(reached.map(|reached| reached.id))
     }
 
     fn book_home(
@@ -85,23 +91,20 @@ impl Service {
         &self,
         caller: &Caller,
         manner: Manner,
-        from: (CollectionId, &MemberName, &MemberName),
-        to: (CollectionId, &MemberName, &MemberName),
-        when: Vec<Precondition>,
+        (source, from): (CollectionId, &MemberName),
+        (target, to): (CollectionId, &MemberName),
+        (reader, when): (Reader, Vec<Precondition>),
     ) -> Answer<Transferred> {
-        let reader = self.store.read().await?;
-        let source = book_id(&reader, from.0, from.1).await?;
-        let target = reader.link(to.0, to.1).await?.ok_or(Refusal::NoParent)?;
         let mut expect = self.facts(&reader, caller, &when).await?;
         drop(reader);
         if !manner.overwrite {
-            expect.push(free(At::Card(target, to.2.clone())));
+            expect.push(free(At::Card(target, to.clone())));
         }
         let copy = match manner.verb {
             Verb::Copy => Some(ContactId::new(self.fresh()?)),
             Verb::Move => None,
         };
-        let op = CardOp::Transfer { from: (source, from.2.clone()), to: (target, to.2.clone()), copy };
+        let op = CardOp::Transfer { from: (source, from.clone()), to: (target, to.clone()), copy };
         let committed = self.commit(Some(caller), expect, vec![Op::Card(op)]).await?;
         let created = committed.cards.first().is_some_and(|card| card.created);
         Ok(if created { Transferred::Created } else { Transferred::Replaced })
@@ -116,7 +119,13 @@ impl Service {
         when: Vec<Precondition>,
     ) -> Answer<Transferred> {
         let reader = self.store.read().await?;
-        let source = book_id(&reader, home, from).await?;
+        let own = (&caller.name, from);
+        let link = self.reach(&reader, caller, own.0, own.1).await?.ok_or(Refusal::NotFound)?;
+        if link.mount.is_some() && manner.verb == Verb::Move {
+            // Where another's book lies is decided by who shares it.
+            return Err(denied(Place::Book(caller.name.clone(), from.clone()), Privilege::Unbind));
+        }
+        let source = link.id;
         let replaced = reader.link(home, to).await?.is_some();
         let mut expect = self.facts(&reader, caller, &when).await?;
         if !manner.overwrite {
@@ -156,7 +165,7 @@ impl Service {
         match self.commit(Some(caller), expect, vec![Op::Collection(op)]).await {
             // Of the things that must hold, one is that there is something to copy.
             Err(Stop::Refused(Refusal::Unmet)) => {
-                book_id(&self.store.read().await?, home, from).await?;
+                self.store.read().await?.link(home, from).await?.ok_or(Refusal::NotFound)?;
                 return Err(Refusal::Unmet.into());
             }
             done => drop(done?),

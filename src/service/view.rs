@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
+use crate::domain::id::{
+    AccountId, CollectionId, ContactId, Etag, MemberName, Principal, Revision, Uid, UserName,
+};
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Version;
 
@@ -95,12 +97,34 @@ pub struct CollectionView {
     pub revision: Revision,
     /// What the caller may do with it.
     pub rights: Rights,
+    /// Whose it really is, where that is not `owner`, in whose home it lies.
+    pub sharer: Sharer,
+    /// Others have access to it.
+    pub shared: bool,
     /// Properties that clients wrote, `displayname` and `addressbook-description` among them.
     pub properties: Vec<Property>,
     /// What clients wrote cannot be read.
     pub unreadable: bool,
     /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
     pub digest: Option<[u8; 16]>,
+}
+
+/// Whose a collection is, beside the user in whose home it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sharer {
+    /// It is that user's own.
+    Own,
+    /// It is another's.
+    Known(Principal),
+    /// It is another's, who is not told.
+    Unknown,
+}
+
+impl Sharer {
+    /// Another, if the name is known.
+    pub fn of(name: Option<Principal>) -> Self {
+        name.map_or(Self::Unknown, Self::Known)
+    }
 }
 
 impl CollectionView {

@@ -329,13 +329,19 @@ impl Walk<'_> {
         (key, value): Pair,
     ) -> Result<(), BackupError> {
         self.done.counts.collections += 1;
-        let owner = Owner::collection(*id.as_bytes());
-        let mut rows = vec![Row { owner, key, value }];
-        rows.extend(self.properties(owner, &[*id.as_bytes(), row.owner]).await?);
+        let owner_of_home = Owner::collection(*id.as_bytes());
+        let mut rows = vec![Row { owner: owner_of_home, key, value }];
+        rows.extend(self.properties(owner_of_home, &[*id.as_bytes(), row.owner]).await?);
         let links = scan(&self.reader, keys::under(Table::Member, id.as_bytes())).await?;
         for ((key, value), owner) in with_owners(&self.reader, links, codec::link_slot).await? {
             match owner {
-                Some(owner) => rows.push(Row { owner, key, value }),
+                Some(of) => {
+                    // What the user wrote on another's book, whose place the home's key seals.
+                    if let Some(member) = keys::item(&key).filter(|_| of == owner_of_home) {
+                        rows.extend(self.properties(of, &[member]).await?);
+                    }
+                    rows.push(Row { owner: of, key, value });
+                }
                 None => self.done.passed_over += 1,
             }
         }

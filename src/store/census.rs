@@ -73,6 +73,8 @@ pub(super) struct Census {
     pub(super) doomed: HashSet<Slot>,
     claimed: HashSet<Slot>,
     contacts: HashMap<Id, Contact>,
+    /// The places of others' books, by the member's name hash, with their home's key slot.
+    pub(super) mounts: HashMap<Id, Option<Slot>>,
     /// What cards or bodies tell of and nothing else does: collections and contacts.
     peopled: HashSet<Id>,
     /// A row that says what exists cannot be read: nothing is known to belong to nothing.
@@ -99,6 +101,7 @@ impl Census {
             doomed: HashSet::new(),
             claimed: HashSet::new(),
             contacts: HashMap::new(),
+            mounts: HashMap::new(),
             peopled: HashSet::new(),
             unsure: false,
             installed: 0,
@@ -362,7 +365,11 @@ impl Census {
         let home = self.accounts.get(id).map_or(id, |account| &account.home);
         let collection = self.collections.get(home).map(|row| Slot(row.slot));
         let ending = || self.ending.get(home)?.as_ref().map(|row| Slot(row.slot));
-        collection.or_else(ending).or_else(|| self.contacts.get(id).map(|contact| contact.slot))
+        let mount = || self.mounts.get(id).copied().flatten();
+        collection
+            .or_else(ending)
+            .or_else(mount)
+            .or_else(|| self.contacts.get(id).map(|contact| contact.slot))
     }
 
     fn look_at_properties(&mut self, id: Id, key: &[u8], value: &[u8]) {
@@ -375,7 +382,7 @@ impl Census {
                 let mend = Mend::Card { book: contact.book, contact: ContactId::from_bytes(id) };
                 return self.finding(key, "a card does not tell of its properties", mend);
             }
-        } else if !self.knows(&id) && !self.accounts.contains_key(&id) {
+        } else if !self.knows(&id) && !self.accounts.contains_key(&id) && !self.mounts.contains_key(&id) {
             return self.orphan(key);
         }
         if !sound {

@@ -9,8 +9,6 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::UserName;
-
 use super::census::{Account, Census, Id, UNREADABLE};
 use super::engine::{Extent, KeyRange};
 use super::erase::blocking;
@@ -196,6 +194,12 @@ impl Census {
             if self.collections.contains_key(&id) {
                 self.fault(&key, "a collection that lives waits to be purged");
             }
+            if row.as_ref().is_none_or(|row| row.home) {
+                // What was written on others' books goes with their places.
+                let members = keys::under(Table::Member, &id);
+                let members = reader.gather(members, |key, _| keys::item(key)).await?;
+                self.mounts.extend(members.into_iter().map(|member| (member, None)));
+            }
             self.ending.insert(id, row);
         }
         let revisions = reader.gather(keys::whole(Table::Revision), |key, value| {
@@ -258,7 +262,7 @@ impl Census {
             if let Some(slot) = slot {
                 self.claim(slot, Owner::account(row.id), Some(&key));
             }
-            let name = UserName::parse(&row.name).ok().map(|name| self.sealer.user(&name));
+            let name = row.principal().map(|name| self.sealer.principal(&name));
             if name.is_none_or(|name| keys::account(&name) != key) {
                 self.fault(&key, "an account is not kept under its name");
             }

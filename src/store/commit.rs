@@ -11,7 +11,7 @@ use crate::domain::vcard::Version;
 use super::derive::{Derivation, Halt};
 use super::engine::{Batch, Outcome, Write};
 use super::keys::{Hash, Table};
-use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
+use super::rows::{AccountRow, AppPasswordRow, ShareRow, StoredProperty};
 use super::search::touched;
 use super::{Store, StoreError, calls};
 
@@ -179,6 +179,51 @@ pub enum CollectionOp {
         /// Its name.
         name: MemberName,
     },
+    /// Says who beside the owner may use a book; refused when it is no longer `before`.
+    Share {
+        /// The book.
+        id: CollectionId,
+        /// Its shares as they were read.
+        before: Vec<ShareRow>,
+        /// Its shares as they are to be, sorted by account.
+        after: Vec<ShareRow>,
+    },
+    /// Says whether a book is its owner's alone.
+    Private {
+        /// The book.
+        id: CollectionId,
+        /// Whether it is.
+        private: bool,
+    },
+    /// Gives a book to another owner, in whose home the name must be free.
+    Give {
+        /// The home that it lies in.
+        home: CollectionId,
+        /// Its name there.
+        name: MemberName,
+        /// The new owner.
+        owner: AccountId,
+        /// The new owner's home.
+        to: CollectionId,
+        /// Its name there.
+        new: MemberName,
+    },
+    /// Gives another's book a place in a home; the name must be free.
+    Mount {
+        /// The home.
+        home: CollectionId,
+        /// The book's name there.
+        name: MemberName,
+        /// The book.
+        id: CollectionId,
+    },
+    /// Takes another's book out of a home.
+    Unmount {
+        /// The home.
+        home: CollectionId,
+        /// The book's name there.
+        name: MemberName,
+    },
 }
 
 /// A change to written properties.
@@ -211,6 +256,13 @@ pub enum Described {
         /// The book's name in it.
         name: MemberName,
     },
+    /// Another's book in a home, as the home's user sees it: the home's log tells it.
+    Mount {
+        /// The home.
+        home: CollectionId,
+        /// The book's name in it.
+        name: MemberName,
+    },
     /// A card: the book's log tells it.
     Card {
         /// The book.
@@ -232,10 +284,22 @@ pub enum AccountOp {
         /// The row as it is to be.
         after: AccountRow,
     },
+    /// Gives an account another name, under which there must be none; refused when it is no longer
+    /// `before`.
+    Rename {
+        /// The row as it was read.
+        before: AccountRow,
+        /// The row as it is to be.
+        after: AccountRow,
+        /// Its app passwords, all of them.
+        passwords: Vec<AppPasswordRow>,
+    },
     /// Removes the account and its home; its books are purged later.
     Remove(AccountRow),
     /// Makes an app password.
     AddAppPassword(AppPasswordRow),
+    /// Replaces what is written on an app password, its last use among that.
+    UpdateAppPassword(AppPasswordRow),
     /// Takes an app password back.
     RemoveAppPassword(AppPasswordRow),
 }

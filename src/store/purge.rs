@@ -44,7 +44,9 @@ impl Store {
         let mut doomed = Doomed::default();
         for (key, value) in self.some(keys::under(Table::Member, id.as_bytes())).await? {
             if row.home {
-                self.doom_book(&value, &mut doomed).await?;
+                self.doom_book(id, &value, &mut doomed).await?;
+                // What its user wrote on another's book.
+                doomed.rows.extend(keys::item(&key).map(|member| keys::properties(&member)));
             } else {
                 self.doom_card(id, &value, &mut doomed).await?;
             }
@@ -96,7 +98,13 @@ impl Store {
             .await
     }
 
-    async fn doom_book(&self, value: &[u8], doomed: &mut Doomed) -> Result<(), StoreError> {
+    /// A book in the home, unless it is another's: its place is sealed with the home's own key.
+    async fn doom_book(
+        &self,
+        home: CollectionId,
+        value: &[u8],
+        doomed: &mut Doomed,
+    ) -> Result<(), StoreError> {
         let Ok(slot) = codec::link_slot(value) else { return Ok(()) };
         let owner = match self.read().await?.owner_of(slot).await {
             Err(StoreError::Damaged(_)) => None,
@@ -104,6 +112,7 @@ impl Store {
         };
         if let Some(owner) = owner
             && owner == Owner::collection(owner.id)
+            && owner.id != *home.as_bytes()
         {
             doomed.books.push((CollectionId::from_bytes(owner.id), slot));
         }

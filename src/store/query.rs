@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::domain::id::{CollectionId, MemberName, Revision, UserName};
+use crate::domain::id::{CollectionId, MemberName, Principal, Revision, UserName};
 
 use super::codec;
 use super::damage::{Broken, Damages, Found};
@@ -66,6 +66,10 @@ pub struct Link {
     pub name: String,
     /// The book.
     pub book: CollectionId,
+    /// The member's name hash; what the home's user wrote on another's book is kept under it.
+    pub member: Hash,
+    /// The book is another's.
+    pub mount: bool,
 }
 
 /// What is read of cards beside their rows.
@@ -103,9 +107,26 @@ impl Reader {
         Ok((self.sealed(&keys_of.0, account).await?, self.sealed(&keys_of.1, secret).await?))
     }
 
-    /// An account.
+    /// A user's account.
     pub async fn account(&self, name: &UserName) -> Result<Option<AccountRow>, StoreError> {
-        let key = keys::account(&self.sealer.user(name));
+        self.account_at(&self.sealer.user(name)).await
+    }
+
+    /// A user's or a group's account.
+    pub async fn principal(&self, name: &Principal) -> Result<Option<AccountRow>, StoreError> {
+        self.account_at(&self.sealer.principal(name)).await
+    }
+
+    /// The account whose name has that hash.
+    pub async fn account_at(&self, name: &Hash) -> Result<Option<AccountRow>, StoreError> {
+        let key = keys::account(name);
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        self.sealed(&key, value).await
+    }
+
+    /// The app password or API token with that secret.
+    pub async fn token(&self, secret: &str) -> Result<Option<AppPasswordRow>, StoreError> {
+        let key = keys::app_password(&self.sealer.secret(secret));
         let value = self.get(vec![key.clone()]).await?.pop().flatten();
         self.sealed(&key, value).await
     }
@@ -133,16 +154,12 @@ impl Reader {
     }
 
     /// The book of that name in a home.
-    pub async fn link(
-        &self,
-        home: CollectionId,
-        name: &MemberName,
-    ) -> Result<Option<CollectionId>, StoreError> {
+    pub async fn link(&self, home: CollectionId, name: &MemberName) -> Result<Option<Link>, StoreError> {
         let key = keys::member(home, &self.sealer.member(home.as_bytes(), name));
         let value = self.get(vec![key.clone()]).await?.pop().flatten();
         let Some(value) = value else { return Ok(None) };
         let read = link(&self.sealer, &key, &value);
-        Ok(self.one(&key, &value, read, codec::link_slot).await?.map(|link| link.book))
+        self.one(&key, &value, read, codec::link_slot).await
     }
 
     /// The books of a home whose names can be read.
@@ -252,6 +269,26 @@ impl Reader {
         let value = self.get(vec![key.clone()]).await?.pop().flatten();
         let row: Option<PropertiesRow> = self.sealed(&key, value).await?;
         Ok(row.map(|row| row.properties).unwrap_or_default())
+    }
+
+    /// What clients wrote on each of these, in the order asked; what cannot be read is left out.
+    pub async fn properties_of(&self, ids: &[Hash]) -> Result<Vec<Vec<StoredProperty>>, StoreError> {
+        let wanted: Vec<_> = ids.iter().map(keys::properties).collect();
+        let values = self.get(wanted.clone()).await?;
+        let (mut found, mut broken) = (Vec::with_capacity(ids.len()), Vec::new());
+        for (key, value) in wanted.iter().zip(&values) {
+            let row = value.as_ref().map(|value| self.sealer.decode_sealed::<PropertiesRow>(key, value));
+            found.push(match row.transpose() {
+                Ok(row) => row.map(|row| row.properties).unwrap_or_default(),
+                Err(error) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    broken.push(Broken::of(found.len(), key, value, error, Sealer::slot_of)?);
+                    Vec::new()
+                }
+            });
+        }
+        self.damaged(broken).await?;
+        Ok(found)
     }
 
     /// A sealed row, unless it was erased meanwhile.
@@ -376,5 +413,6 @@ fn counter(value: &[u8]) -> Result<u64, StoreError> {
 
 fn link(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Link, StoreError> {
     let (_, row) = sealer.decode_link(key, value)?;
-    Ok(Link { name: row.name, book: CollectionId::from_bytes(row.collection) })
+    let member = keys::item(key).ok_or(StoreError::Damaged("a key is too short"))?;
+    Ok(Link { name: row.name, book: CollectionId::from_bytes(row.collection), member, mount: row.mount })
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, Uid, UserName};
+use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, Uid};
 
 use super::archive::keyring::Keyring;
 use super::archive::record::{Kind, Object, Row};
@@ -66,6 +66,9 @@ struct Candidate {
     writes: Vec<Write>,
     placed: bool,
 }
+
+/// The place of another's book: the member's name hash, the row, and the rows beside it.
+type Mounted = (keys::Hash, Vec<u8>, Vec<Write>);
 
 impl<'a> Rebuild<'a> {
     pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
@@ -200,6 +203,7 @@ impl<'a> Rebuild<'a> {
             slot: slot.0,
             identity: fresh(entropy)?,
             floor: 0,
+            ..CollectionRow::default()
         };
         let owner = Owner::collection(account.home);
         Ok([self.collection_row(account.home, &row), self.slot_row(slot, owner)])
@@ -207,8 +211,8 @@ impl<'a> Rebuild<'a> {
 
     fn account(&self, row: &Row, slot: Slot) -> Result<(AccountRow, Vec<u8>), Miss> {
         let (account, value): (AccountRow, _) = self.opened(row, slot)?;
-        let name = UserName::parse(&account.name).map_err(|_| Miss::Damaged)?;
-        let right = row.key == keys::account(&self.store.sealer.user(&name));
+        let name = account.principal().ok_or(Miss::Damaged)?;
+        let right = row.key == keys::account(&self.store.sealer.principal(&name));
         if right && row.owner == Owner::account(account.id) {
             Ok((account, value))
         } else {
@@ -241,6 +245,19 @@ impl<'a> Rebuild<'a> {
         }
         let mut revision = 0;
         for link in rows.iter().filter(|row| row.key.first() == Some(&(keys::Table::Member as u8))) {
+            if link.owner == Owner::collection(id) {
+                match self.mount(rows, link, id, slot, books) {
+                    Ok(None) => {}
+                    Ok(Some((member, value, beside))) => {
+                        revision += 1;
+                        writes.extend(beside);
+                        let home = CollectionId::from_bytes(id);
+                        writes.extend(self.logged(home, member, link.key.clone(), value, revision));
+                    }
+                    Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,
+                }
+                continue;
+            }
             // Of a book that is not restored nothing is.
             let Some(book) = books.get_mut(&link.owner.id).filter(|book| book.row.home == Some(id)) else {
                 continue;
@@ -258,6 +275,35 @@ impl<'a> Rebuild<'a> {
         writes.extend((revision > 0).then(|| counter(CollectionId::from_bytes(id), revision)));
         self.homes.insert(id);
         Ok(writes)
+    }
+
+    /// The place of another's book, and what the home's user wrote on it; `None` where that book is
+    /// not restored.
+    fn mount(
+        &self,
+        rows: &[Row],
+        link: &Row,
+        home: [u8; 16],
+        slot: Slot,
+        books: &HashMap<[u8; 16], Candidate>,
+    ) -> Result<Option<Mounted>, Miss> {
+        let mut value = link.value.to_vec();
+        Sealer::readdress(&mut value, codec::LINK_AT, slot)?;
+        let (_, place) = self.store.sealer.decode_link(&link.key, &value)?;
+        let name = MemberName::parse(&place.name).map_err(|_| Miss::Damaged)?;
+        let member = self.store.sealer.member(&home, &name);
+        if link.key != keys::member(CollectionId::from_bytes(home), &member) || !place.mount {
+            return Err(Miss::Damaged);
+        }
+        if !books.contains_key(&place.collection) {
+            return Ok(None);
+        }
+        let mut beside = Vec::new();
+        for row in rows.iter().filter(|row| row.key == keys::properties(&member)) {
+            let (_, value) = self.opened::<PropertiesRow>(row, slot)?;
+            beside.push(put(row.key.clone(), value));
+        }
+        Ok(Some((member, value, beside)))
     }
 
     /// A book's place in its home.

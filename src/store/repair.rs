@@ -290,7 +290,7 @@ impl Repair<'_> {
         if self.see(key.clone()).await?.is_some() {
             return Ok(None);
         }
-        let row = LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes() };
+        let row = LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes(), mount: false };
         let value = self.sealer.encode_link(slot, &key, &row)?;
         let Some(stamp) = self.logged(home, &member, false, None).await? else { return Ok(None) };
         self.put(key, value, Some(stamp));

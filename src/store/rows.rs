@@ -4,11 +4,15 @@
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 
+use crate::domain::id::{GroupName, Principal, UserName};
+
 use super::keys::Hash;
 use super::owner::Owner;
 
 crate::hidden!(
     AccountRow,
+    OriginRow,
+    UseRow,
     AppPasswordRow,
     CardRow,
     LinkRow,
@@ -18,8 +22,13 @@ crate::hidden!(
     HistoryRow
 );
 
-/// A user.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+/// An id in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Id(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+/// A user or a group.
+#[derive(Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct AccountRow {
     /// The account's id.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -54,10 +63,58 @@ pub struct AccountRow {
     /// Goes up whenever the password, or whether it may sign in, changes.
     #[n(10)]
     pub epoch: u64,
+    /// It is a group: it has members and books, and never signs in.
+    #[cbor(n(11), default)]
+    pub group: bool,
+    /// Where it comes from, unless it is local.
+    #[n(12)]
+    pub origin: Option<OriginRow>,
+    /// The groups that a user is in, those in which it is by way of others too; sorted.
+    #[cbor(n(13), default)]
+    pub groups: Vec<Id>,
+    /// The books of others that it has been given access to; sorted.
+    #[cbor(n(14), default)]
+    pub granted: Vec<Id>,
+    /// The books that a user has left, though a group of theirs has access; sorted.
+    #[cbor(n(15), default)]
+    pub left: Vec<Id>,
+    /// Further e-mail addresses.
+    #[cbor(n(16), default)]
+    pub addresses: Vec<String>,
+    /// Whether a user sees the staff directory as a book; where left out, as configured.
+    #[n(17)]
+    pub staff_book: Option<bool>,
+    /// What a user may do beyond their own books, in the words of the API.
+    #[cbor(n(18), default)]
+    pub permissions: Vec<String>,
 }
 
-/// An app password.
+impl AccountRow {
+    /// Whose it is, where its name is one.
+    pub fn principal(&self) -> Option<Principal> {
+        match self.group {
+            true => GroupName::parse(&self.name).ok().map(Principal::Group),
+            false => UserName::parse(&self.name).ok().map(Principal::User),
+        }
+    }
+}
+
+/// Where an account comes from.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct OriginRow {
+    /// What the directory calls it for ever: `entryUUID` or `objectGUID`.
+    #[n(0)]
+    pub id: String,
+    /// Its distinguished name.
+    #[n(1)]
+    pub dn: String,
+    /// The directory does not have it any more.
+    #[n(2)]
+    pub gone: bool,
+}
+
+/// An app password or an API token.
+#[derive(Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct AppPasswordRow {
     /// Its id.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -83,10 +140,30 @@ pub struct AppPasswordRow {
     /// When it ends.
     #[n(7)]
     pub expires: Option<i64>,
+    /// It is for the API, sent as a bearer token; otherwise for DAV, sent as a password.
+    #[cbor(n(8), default)]
+    pub api: bool,
+    /// Its last use that is on record.
+    #[n(9)]
+    pub used: Option<UseRow>,
+}
+
+/// A use of a token.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct UseRow {
+    /// When, in microseconds since 1970.
+    #[n(0)]
+    pub at: i64,
+    /// What the client calls itself.
+    #[n(1)]
+    pub client: String,
+    /// The client's address.
+    #[n(2)]
+    pub address: String,
 }
 
 /// A home or a book.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct CollectionRow {
     /// The account it belongs to.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -110,6 +187,23 @@ pub struct CollectionRow {
     /// Removals up to this revision are forgotten: older tokens are refused.
     #[n(6)]
     pub floor: u64,
+    /// Who beside the owner may use it; sorted by account.
+    #[cbor(n(7), default)]
+    pub shares: Vec<ShareRow>,
+    /// It is its owner's alone: not searched, exported or reported.
+    #[cbor(n(8), default)]
+    pub private: bool,
+}
+
+/// What a user or a group may do with another's collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct ShareRow {
+    /// The account; nil stands for every user.
+    #[n(0)]
+    pub account: Id,
+    /// May write, and not only read.
+    #[n(1)]
+    pub write: bool,
 }
 
 /// A card in a book.
@@ -150,7 +244,7 @@ pub struct CardRow {
     pub described: bool,
 }
 
-/// A book in a home.
+/// A book in a home: its own place there, or that of another's which is shared.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct LinkRow {
     /// The member's name.
@@ -159,6 +253,9 @@ pub struct LinkRow {
     /// The book.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub collection: [u8; 16],
+    /// The book is another's. What this user wrote on it is kept under the member's name hash.
+    #[cbor(n(2), default)]
+    pub mount: bool,
 }
 
 /// A member that is gone: its name, because a sync must still tell it (SYNC-9).

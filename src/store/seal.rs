@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::id::{Etag, MemberName, Uid, UserName};
+use crate::domain::id::{Etag, GroupName, MemberName, Principal, Uid, UserName};
 
 use super::StoreError;
 use super::entropy::{Entropy, NoEntropy};
@@ -50,6 +50,7 @@ enum Role {
     Member = 2,
     Uid = 3,
     Secret = 4,
+    Group = 5,
 }
 
 /// The keyed hashes of an installation, made of its secret.
@@ -76,6 +77,19 @@ impl Hashes {
     /// The key form of a user's name.
     pub fn user(&self, name: &UserName) -> Hash {
         self.hash(Role::User, &[name.as_str().as_bytes()])
+    }
+
+    /// The key form of a group's name.
+    pub fn group(&self, name: &GroupName) -> Hash {
+        self.hash(Role::Group, &[name.as_str().as_bytes()])
+    }
+
+    /// The key form of a user's or a group's name.
+    pub fn principal(&self, name: &Principal) -> Hash {
+        match name {
+            Principal::User(name) => self.user(name),
+            Principal::Group(name) => self.group(name),
+        }
     }
 
     /// The key form of a member's name in its collection.

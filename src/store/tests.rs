@@ -138,6 +138,7 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         home: *home.as_bytes(),
         provisioned: true,
         epoch: 0,
+        ..AccountRow::default()
     };
     let password = AppPasswordRow {
         id: [5; 16],
@@ -148,6 +149,7 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         scopes: Vec::new(),
         created: 0,
         expires: None,
+        ..AppPasswordRow::default()
     };
     let name = |text: &str| MemberName::parse(text).unwrap();
     let property = StoredProperty {

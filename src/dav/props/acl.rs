@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::domain::id::Principal;
 use crate::service::access::{Privilege, Rights};
+use crate::service::view::Sharer;
 
 use super::super::target::{Href, Kind, Kinds};
 use super::super::xml::write::Writer;
@@ -80,16 +82,29 @@ const WRITING: &str = "<D:privilege><D:write/></D:privilege>\
 <D:privilege><D:bind/></D:privilege>\
 <D:privilege><D:unbind/></D:privilege>";
 
+/// Writing a shared book that is reached by its owner's URL: what is written on it is the owner's.
+const CHANGING: &str = "<D:privilege><D:write-content/></D:privilege>\
+<D:privilege><D:bind/></D:privilege>\
+<D:privilege><D:unbind/></D:privilege>";
+
+/// Writing properties alone.
+const DESCRIBING: &str = "<D:privilege><D:write-properties/></D:privilege>";
+
 /// The privileges that rights amount to, as `current-user-privilege-set` lists them (ACL-7).
 pub fn privileges(rights: Rights) -> Cow<'static, str> {
     let read = rights.allow(Privilege::Read);
     let write = rights.allow(Privilege::WriteContent);
+    let describe = rights.allow(Privilege::WriteProperties);
     match (read, write, rights.owner) {
         (true, true, true) => Cow::Borrowed(EVERYTHING),
+        // A sharee who may only read may still call the book something else for itself.
+        (true, false, _) if describe => Cow::Owned(format!("{READING}{DESCRIBING}")),
         (true, false, _) => Cow::Borrowed(READING),
-        (true, true, false) => Cow::Owned(format!("{READING}{WRITING}")),
-        (false, true, _) => Cow::Borrowed(WRITING),
-        (false, false, _) => Cow::Borrowed(""),
+        (true, true, false) => {
+            let parts = if describe { WRITING } else { CHANGING };
+            Cow::Owned(format!("{READING}{parts}"))
+        }
+        (false, _, _) => Cow::Borrowed(""),
     }
 }
 
@@ -123,7 +138,12 @@ fn principals<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn owner<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let name = match node {
         Node::Principal(view) => &view.name,
-        Node::Home(view) | Node::Book(view) | Node::Card(view, _) => &view.owner,
+        Node::Home(view) | Node::Book(view) | Node::Card(view, _) => match &view.sharer {
+            Sharer::Own => &view.owner,
+            Sharer::Known(Principal::User(name)) => name,
+            // Who is not told of, or has no principal that could be (ACL-4).
+            Sharer::Known(Principal::Group(_)) | Sharer::Unknown => return None,
+        },
         _ => return None,
     };
     Some(Value::Href(Href::Principal(name)))
@@ -156,12 +176,17 @@ mod tests {
     #[test]
     fn privileges_are_what_rights_allow() {
         for (read, write, owner) in [(true, true, true), (true, false, true), (true, true, false)] {
-            let shown = privileges(Rights { read, write, owner });
+            let shown = privileges(Rights { read, write, describe: write, owner });
             assert_eq!(shown.contains("<D:read/>"), read);
             for part in ["write", "write-content", "write-properties", "bind", "unbind"] {
                 assert_eq!(shown.contains(&format!("<D:{part}/>")), write, "{part}");
             }
             assert_eq!(shown.contains("<D:all/>"), read && write && owner);
         }
+        let sharee = Rights { read: true, write: false, describe: true, owner: false };
+        let shown = privileges(sharee);
+        assert!(shown.contains("<D:write-properties/>") && !shown.contains("<D:write-content/>"));
+        let shown = privileges(Rights { write: true, describe: false, ..sharee });
+        assert!(shown.contains("<D:bind/>") && !shown.contains("<D:write-properties/>"));
     }
 }

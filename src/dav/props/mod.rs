@@ -113,8 +113,9 @@ impl<'a> Node<'a> {
     pub fn rights(&self) -> Rights {
         match self {
             Self::Principal(view) => view.rights,
-            Self::Home(view) | Self::Book(view) | Self::Card(view, _) => view.rights,
-            _ => Rights { read: true, write: false, owner: false },
+            Self::Home(view) | Self::Book(view) => view.rights,
+            Self::Card(book, _) => book.rights.on_members(),
+            _ => Rights { read: true, ..Rights::NONE },
         }
     }
 
@@ -343,6 +344,7 @@ pub(super) mod tests {
     use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName};
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
+    use crate::service::view::Sharer;
 
     pub(in crate::dav) fn caller() -> Caller {
         Caller {
@@ -350,6 +352,7 @@ pub(super) mod tests {
             name: UserName::parse("alice").unwrap(),
             home: CollectionId::from_bytes([2; 16]),
             contacts: Reach::Write,
+            groups: [].into(),
         }
     }
 
@@ -357,7 +360,7 @@ pub(super) mod tests {
         Front { prefix: String::new(), host: None, scheme: "http" }
     }
 
-    const OWN: Rights = Rights { read: true, write: true, owner: true };
+    const OWN: Rights = Rights { read: true, write: true, describe: true, owner: true };
 
     pub(in crate::dav) fn principal() -> PrincipalView {
         PrincipalView {
@@ -382,6 +385,8 @@ pub(super) mod tests {
             created: Timestamp::from_second(1_000_000).unwrap(),
             revision: Revision(7),
             rights: OWN,
+            sharer: Sharer::Own,
+            shared: false,
             properties: vec![],
             unreadable: false,
             digest: None,

@@ -24,6 +24,8 @@ struct Link {
     slot: Option<Slot>,
     /// The book, and whether it is kept under its name; `None` cannot be read.
     book: Option<(Id, bool)>,
+    /// The book is another's.
+    mount: bool,
 }
 
 /// A card's row.
@@ -142,6 +144,8 @@ impl Census {
             // Which tokens it gave out is not known any more.
             identity: self.another_identity(id, id.as_bytes()),
             floor: self.revisions.get(id.as_bytes()).copied().flatten().unwrap_or(0),
+            // Who had access is not known any more.
+            ..CollectionRow::default()
         };
         let key = keys::collection(id);
         let value = self.sealer.encode(&key, &row);
@@ -168,6 +172,10 @@ impl Census {
             if !named {
                 self.fault(&link.member, "a member's name is not the one that it is kept under");
             }
+            if link.mount {
+                self.examine_mount(home, &link, book);
+                continue;
+            }
             if !self.named.insert(book) {
                 self.fault(&book, "a book has two places");
                 continue;
@@ -192,6 +200,19 @@ impl Census {
         self.garbled_links(home, garbled);
         self.examine_log(reader, home, &entries).await?;
         Ok(books)
+    }
+
+    /// The place of another's book. That a book is not shared any more is no fault: the place goes
+    /// when the service looks at it next.
+    fn examine_mount(&mut self, home: CollectionId, link: &Link, book: Id) {
+        let slot = self.collections.get(home.as_bytes()).map(|row| Slot(row.slot));
+        self.mounts.insert(link.member, slot);
+        if slot.is_some() && link.slot != slot {
+            self.fault(&link.member, "the place of another's book is not sealed with its home's key");
+        }
+        if self.collections.get(&book).is_some_and(|row| row.home == Some(*home.as_bytes())) {
+            self.fault(&link.member, "a home takes its own book for another's");
+        }
     }
 
     /// Places whose row cannot be read go once every book of the home has one.
@@ -379,11 +400,13 @@ impl Reader {
         let sealer = self.sealer().clone();
         self.gather(keys::under(Table::Member, home.as_bytes()), move |key, value| {
             let member = keys::item(key)?;
-            let book = sealer.decode_link(key, value).ok().map(|(_, row)| {
+            let row = sealer.decode_link(key, value).ok().map(|(_, row)| row);
+            let mount = row.as_ref().is_some_and(|row| row.mount);
+            let book = row.map(|row| {
                 let name = MemberName::parse(&row.name).ok();
                 (row.collection, name.is_some_and(|name| sealer.member(home.as_bytes(), &name) == member))
             });
-            Some(Link { member, entry: entry(value), slot: codec::link_slot(value).ok(), book })
+            Some(Link { member, entry: entry(value), slot: codec::link_slot(value).ok(), book, mount })
         })
         .await
     }

@@ -1,12 +1,12 @@
 //! What follows from a change to an account: its row, its home, its app passwords.
 
-use crate::domain::id::{CollectionId, UserName};
+use crate::domain::id::CollectionId;
 use crate::store::StoreError;
 use crate::store::commit::{AccountOp, Unmet};
 use crate::store::keys;
 use crate::store::keyslots::Slot;
 use crate::store::owner::Owner;
-use crate::store::rows::{AccountRow, CollectionRow};
+use crate::store::rows::{AccountRow, AppPasswordRow, CollectionRow};
 use crate::store::seal::Sealer;
 
 use super::{Derivation, Halt, Step};
@@ -27,6 +27,7 @@ impl Derivation<'_> {
                     slot: self.new_key(Owner::collection(row.home))?.0,
                     identity: row.home,
                     floor: 0,
+                    ..CollectionRow::default()
                 };
                 self.put_collection(CollectionId::from_bytes(row.home), &home);
                 let slot = self.new_key(Owner::account(row.id))?;
@@ -40,6 +41,7 @@ impl Derivation<'_> {
                 self.put(key, value);
                 Ok(())
             }
+            AccountOp::Rename { before, after, passwords } => self.rename(before, after, passwords).await,
             AccountOp::Remove(row) => {
                 let (key, slot) = self.current(row).await?;
                 self.delete(key);
@@ -62,11 +64,15 @@ impl Derivation<'_> {
                 if self.value(keys::app_password(&row.secret)).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
-                for key in [keys::app_password(&row.secret), keys::app_password_of(&row.account, &row.id)] {
-                    let value = self.sealer.encode_sealed(slot, &key, row)?;
-                    self.put(key, value);
-                }
-                Ok(())
+                self.put_password(slot, row)
+            }
+            AccountOp::UpdateAppPassword(row) => {
+                let key = keys::app_password_of(&row.account, &row.id);
+                let slot = match self.value(key.clone()).await? {
+                    Some(value) => Sealer::slot_of(&value)?,
+                    None => return Err(Halt::Unmet(Unmet::NoMember)),
+                };
+                self.put_password(slot, row)
             }
             AccountOp::RemoveAppPassword(row) => {
                 self.delete(keys::app_password(&row.secret));
@@ -74,6 +80,39 @@ impl Derivation<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Another name is another key: the row moves there, and app passwords name it.
+    async fn rename(
+        &mut self,
+        before: &AccountRow,
+        after: &AccountRow,
+        passwords: &[AppPasswordRow],
+    ) -> Step<()> {
+        let (from, slot) = self.current(before).await?;
+        let to = self.account_key(after)?;
+        if to != from {
+            if self.value(to.clone()).await?.is_some() {
+                return Err(Halt::Unmet(Unmet::Taken));
+            }
+            self.delete(from);
+        }
+        let value = self.sealer.encode_sealed(slot, &to, after)?;
+        let name = keys::owner(&to).ok_or(Halt::Failed(StoreError::Malformed("an account's key")))?;
+        self.put(to, value);
+        for password in passwords {
+            self.put_password(slot, &AppPasswordRow { account_name: name, ..password.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// App passwords are there twice: by their secret, and by their account.
+    fn put_password(&mut self, slot: Slot, row: &AppPasswordRow) -> Step<()> {
+        for key in [keys::app_password(&row.secret), keys::app_password_of(&row.account, &row.id)] {
+            let value = self.sealer.encode_sealed(slot, &key, row)?;
+            self.put(key, value);
+        }
+        Ok(())
     }
 
     /// The account's key and key slot, once its row is still the one that the caller read.
@@ -90,9 +129,9 @@ impl Derivation<'_> {
     }
 
     fn account_key(&self, row: &AccountRow) -> Step<Vec<u8>> {
-        match UserName::parse(&row.name) {
-            Ok(name) => Ok(keys::account(&self.sealer.user(&name))),
-            Err(_) => Err(Halt::Failed(StoreError::Malformed("an account has no valid name"))),
+        match row.principal() {
+            Some(name) => Ok(keys::account(&self.sealer.principal(&name))),
+            None => Err(Halt::Failed(StoreError::Malformed("an account has no valid name"))),
         }
     }
 }

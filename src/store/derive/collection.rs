@@ -7,7 +7,7 @@ use crate::store::commit::{CollectionOp, Unmet};
 use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::owner::Owner;
-use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow};
+use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow, ShareRow};
 
 use super::{Derivation, Halt, Step};
 
@@ -15,13 +15,23 @@ impl Derivation<'_> {
     /// The keys that an op surely reads.
     pub(super) fn collection_keys(&self, op: &CollectionOp, wanted: &mut Vec<Vec<u8>>) {
         match op {
-            CollectionOp::Create { home, name, .. } | CollectionOp::Remove { home, name } => {
+            CollectionOp::Create { home, name, .. }
+            | CollectionOp::Remove { home, name }
+            | CollectionOp::Mount { home, name, .. }
+            | CollectionOp::Unmount { home, name } => {
                 wanted.push(keys::collection(*home));
                 wanted.push(self.member_key(*home, name));
             }
             CollectionOp::Rename { home, from, to, .. } => {
                 wanted.push(self.member_key(*home, from));
                 wanted.push(self.member_key(*home, to));
+            }
+            CollectionOp::Give { home, name, to, new, .. } => {
+                wanted.push(self.member_key(*home, name));
+                wanted.push(self.member_key(*to, new));
+            }
+            CollectionOp::Share { id, .. } | CollectionOp::Private { id, .. } => {
+                wanted.push(keys::collection(*id));
             }
         }
     }
@@ -43,6 +53,7 @@ impl Derivation<'_> {
                     slot: slot.0,
                     identity: *id.as_bytes(),
                     floor: 0,
+                    ..CollectionRow::default()
                 };
                 self.put_collection(*id, &row);
                 if !properties.is_empty() {
@@ -51,23 +62,73 @@ impl Derivation<'_> {
                     let value = self.sealer.encode_sealed(slot, &key, &row)?;
                     self.put(key, value);
                 }
-                self.log_link(*home, name, (*id, slot), before).await
+                self.log_link(*home, name, Place::own(*id, slot), before).await
             }
             CollectionOp::Rename { home, from, to, replace } => {
                 let link = self.link(*home, from).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 self.need_collection(link.book).await?;
                 let before = self.clear_place(*home, to, *replace).await?;
+                if link.mount {
+                    return Err(Halt::Unmet(Unmet::Taken));
+                }
                 let member = self.sealer.member(home.as_bytes(), from);
                 self.log_removed(*home, member, from, link.revision).await?;
-                self.log_link(*home, to, (link.book, link.slot), before).await
+                self.log_link(*home, to, link, before).await
             }
             CollectionOp::Remove { home, name } => {
-                let link = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let link = self.link(*home, name).await?.filter(|link| !link.mount);
+                let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 let member = self.sealer.member(home.as_bytes(), name);
                 self.condemn(link.book, link.slot, false);
                 self.log_removed(*home, member, name, link.revision).await
             }
+            CollectionOp::Share { id, before, after } => self.share(*id, before, after).await,
+            CollectionOp::Give { home, name, owner, to, new } => {
+                let link = self.link(*home, name).await?.filter(|link| !link.mount);
+                let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                self.need_collection(*to).await?;
+                let before = self.clear_place(*to, new, false).await?;
+                let row = self.need_collection(link.book).await?;
+                let (owner, home_of) = (*owner.as_bytes(), Some(*to.as_bytes()));
+                self.put_collection(
+                    link.book,
+                    &CollectionRow { owner, home: home_of, default: false, ..row },
+                );
+                let member = self.sealer.member(home.as_bytes(), name);
+                self.log_removed(*home, member, name, link.revision).await?;
+                self.log_link(*to, new, link, before).await
+            }
+            CollectionOp::Private { id, private } => {
+                let row = self.need_collection(*id).await?;
+                self.put_collection(*id, &CollectionRow { private: *private, ..row });
+                Ok(())
+            }
+            CollectionOp::Mount { home, name, id } => {
+                self.need_collection(*id).await?;
+                let slot = Slot(self.need_collection(*home).await?.slot);
+                let before = self.clear_place(*home, name, false).await?;
+                let place = Place { revision: 0, book: *id, slot, mount: true };
+                self.log_link(*home, name, place, before).await
+            }
+            CollectionOp::Unmount { home, name } => {
+                let link = self.link(*home, name).await?.filter(|link| link.mount);
+                let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let member = self.sealer.member(home.as_bytes(), name);
+                self.delete(keys::properties(&member));
+                self.log_removed(*home, member, name, link.revision).await
+            }
         }
+    }
+
+    /// Who may use the book is in its row, which is read with it, and not in its log: its members
+    /// do not change.
+    async fn share(&mut self, id: CollectionId, before: &[ShareRow], after: &[ShareRow]) -> Step<()> {
+        let row = self.need_collection(id).await?;
+        if row.shares != before {
+            return Err(Halt::Unmet(Unmet::NoMember));
+        }
+        self.put_collection(id, &CollectionRow { shares: after.to_vec(), ..row });
+        Ok(())
     }
 
     /// Makes room for a book: what is there goes when it may be replaced. Answers the revision that
@@ -80,7 +141,8 @@ impl Derivation<'_> {
     ) -> Step<Option<u64>> {
         match self.link(home, name).await? {
             None => Ok(None),
-            Some(_) if !replace => Err(Halt::Unmet(Unmet::Taken)),
+            // Another's book is not the home's to replace.
+            Some(link) if !replace || link.mount => Err(Halt::Unmet(Unmet::Taken)),
             Some(link) => {
                 self.condemn(link.book, link.slot, false);
                 Ok(Some(link.revision))
@@ -108,7 +170,7 @@ impl Derivation<'_> {
         let Some(value) = self.value(key.clone()).await? else { return Ok(None) };
         let (revision, row) = self.sealer.decode_link(&key, &value)?;
         let (book, slot) = (CollectionId::from_bytes(row.collection), codec::link_slot(&value)?);
-        Ok(Some(Place { revision, book, slot }))
+        Ok(Some(Place { revision, book, slot, mount: row.mount }))
     }
 
     /// Logs in the home that a book came or changed.
@@ -116,12 +178,16 @@ impl Derivation<'_> {
         &mut self,
         home: CollectionId,
         name: &MemberName,
-        (book, slot): (CollectionId, Slot),
+        place: Place,
         before: Option<u64>,
     ) -> Step<()> {
         let member: Hash = self.sealer.member(home.as_bytes(), name);
-        let row = LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes() };
-        let value = self.sealer.encode_link(slot, &keys::member(home, &member), &row)?;
+        let row = LinkRow {
+            name: name.as_str().to_owned(),
+            collection: *place.book.as_bytes(),
+            mount: place.mount,
+        };
+        let value = self.sealer.encode_link(place.slot, &keys::member(home, &member), &row)?;
         self.log_changed(home, member, value, before).await
     }
 }
@@ -132,6 +198,15 @@ pub(super) struct Place {
     pub(super) revision: u64,
     /// The book.
     pub(super) book: CollectionId,
-    /// The book's key slot.
+    /// The key slot that seals the place: the book's own, or the home's where it is another's book.
     pub(super) slot: Slot,
+    /// The book is another's.
+    pub(super) mount: bool,
+}
+
+impl Place {
+    /// The place of a book in the home that it belongs to, not logged yet.
+    fn own(book: CollectionId, slot: Slot) -> Self {
+        Self { revision: 0, book, slot, mount: false }
+    }
 }

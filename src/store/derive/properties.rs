@@ -18,8 +18,19 @@ impl Derivation<'_> {
             Described::Home(id) => (*id.as_bytes(), Slot(self.need_collection(*id).await?.slot)),
             Described::Book { home, name } => {
                 let link = self.link(*home, name).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
-                self.log_link(*home, name, (link.book, link.slot), Some(link.revision)).await?;
-                (*link.book.as_bytes(), link.slot)
+                if link.mount {
+                    return Err(Halt::Unmet(Unmet::NoMember));
+                }
+                let (book, slot, revision) = (link.book, link.slot, link.revision);
+                self.log_link(*home, name, link, Some(revision)).await?;
+                (*book.as_bytes(), slot)
+            }
+            Described::Mount { home, name } => {
+                let link = self.link(*home, name).await?.filter(|link| link.mount);
+                let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let (slot, revision) = (link.slot, link.revision);
+                self.log_link(*home, name, link, Some(revision)).await?;
+                (self.sealer.member(home.as_bytes(), name), slot)
             }
             Described::Card { book, name } => {
                 self.need_collection(*book).await?;

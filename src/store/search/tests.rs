@@ -54,6 +54,7 @@ async fn furnished(engine: Arc<MemoryEngine>) -> Store {
         home: *home.as_bytes(),
         provisioned: true,
         epoch: 0,
+        ..AccountRow::default()
     };
     commit(&store, Op::Account(AccountOp::Create(row))).await;
     for (id, text) in [(BOOK, "contacts"), (OTHER, "other")] {

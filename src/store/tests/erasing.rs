@@ -63,6 +63,7 @@ async fn with_a_card(room: &Path) -> Store {
         home: *HOME.as_bytes(),
         provisioned: true,
         epoch: 0,
+        ..AccountRow::default()
     };
     commit(&store, Op::Account(AccountOp::Create(account))).await;
     let property = StoredProperty {

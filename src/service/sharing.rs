@@ -1,0 +1,447 @@
+//! Sharing: who beside its owner may use a book, and the places that such books have in the homes of
+//! those who may. A card's commit knows nothing of all this: what is shared is the book itself.
+//!
+//! Rights are decided by the book's row at each request (`access.rs`); places follow it, so that a
+//! home's sync tells of books that came and went (SYNC-22). Places that could not follow at once,
+//! because the server was killed in between, follow at the next start.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::domain::id::{AccountId, CollectionId, MemberName, Principal, UserName};
+use crate::store::commit::{AccountOp, CollectionOp, Described, Expect, Op, PropertiesOp};
+use crate::store::query::{Link, Reader};
+use crate::store::rows::{AccountRow, CollectionRow, Id, ShareRow};
+
+use super::access::{Caller, EVERYBODY};
+use super::refusal::{Fault, Refusal, Stop};
+use super::resolve::Reached;
+use super::{Answer, Service};
+
+/// How often a change is tried again when what it read has moved meanwhile.
+const ROUNDS: usize = 16;
+/// How many homes' places are put right in one commit.
+const HOMES: usize = 64;
+
+/// What a share allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Read and change.
+    Write,
+}
+
+/// Somebody's share of a book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Who may use it.
+    pub with: Principal,
+    /// What they may do.
+    pub access: Access,
+}
+
+/// The books that a group's members have by way of it, by the group.
+type OfGroups = HashMap<Id, Vec<CollectionId>>;
+
+impl Service {
+    /// Who beside its owner may use a book. Shares of accounts that are gone are left out.
+    pub async fn shares(&self, book: CollectionId) -> Answer<Vec<Share>> {
+        let reader = self.store.read().await?;
+        let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
+        let mut shares = Vec::with_capacity(row.shares.len());
+        for share in &row.shares {
+            let access = if share.write { Access::Write } else { Access::Read };
+            let with = self.named(&reader, &share.account.0).await?;
+            shares.extend(with.map(|with| Share { with, access }));
+        }
+        Ok(shares)
+    }
+
+    /// Gives somebody access to a book, other access than before, or none. Says nothing when that is
+    /// how it was. The caller's right to do so is the caller's room's business.
+    pub async fn share(
+        &self,
+        caller: Option<&Caller>,
+        book: CollectionId,
+        with: &Principal,
+        access: Option<Access>,
+    ) -> Answer<()> {
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
+            let account = reader.principal(with).await?.ok_or_else(|| unknown(with))?;
+            if account.id == row.owner {
+                return Err(Refusal::Conflict("a book is not shared with its owner".into()).into());
+            }
+            drop(reader);
+            let id = Id(account.id);
+            let after = with_share(&row.shares, id, access);
+            let mut changed = account.clone();
+            mark(&mut changed.granted, Id(*book.as_bytes()), access.is_some());
+            mark(&mut changed.left, Id(*book.as_bytes()), false);
+            if after == row.shares && changed == account {
+                return Ok(());
+            }
+            let share = CollectionOp::Share { id: book, before: row.shares, after };
+            let note = AccountOp::Update { before: account.clone(), after: changed };
+            match self.commit(caller, Vec::new(), vec![Op::Collection(share), Op::Account(note)]).await {
+                Err(Stop::Refused(Refusal::NotFound)) => continue,
+                done => drop(done?),
+            }
+            return self.settle_members(&account, Some(book)).await;
+        }
+        Err(busy())
+    }
+
+    /// Ends every share of a book, before the book goes or is given away.
+    pub(super) async fn withdraw_all(&self, book: CollectionId) -> Answer<()> {
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let Some(row) = collection(&reader, book).await? else { return Ok(()) };
+            if row.shares.is_empty() {
+                return Ok(());
+            }
+            let mut ops = Vec::with_capacity(1 + row.shares.len());
+            let mut touched = Vec::with_capacity(row.shares.len());
+            for share in &row.shares {
+                let Some(before) = self.account_of(&reader, &share.account.0).await? else { continue };
+                let mut after = before.clone();
+                mark(&mut after.granted, Id(*book.as_bytes()), false);
+                if after != before {
+                    ops.push(Op::Account(AccountOp::Update { before, after: after.clone() }));
+                }
+                touched.push(after);
+            }
+            drop(reader);
+            let everybody = row.shares.iter().any(|share| share.account == EVERYBODY);
+            let end = CollectionOp::Share { id: book, before: row.shares, after: Vec::new() };
+            ops.push(Op::Collection(end));
+            match self.commit(None, Vec::new(), ops).await {
+                Err(Stop::Refused(Refusal::NotFound)) => continue,
+                done => drop(done?),
+            }
+            if everybody {
+                return self.settle_all().await;
+            }
+            for account in touched {
+                self.settle_members(&account, Some(book)).await?;
+            }
+            return Ok(());
+        }
+        Err(busy())
+    }
+
+    /// Takes another's book out of the caller's home, for good: a share of its own ends, one by way
+    /// of a group is passed by from now on (CS-10).
+    pub(super) async fn leave(
+        &self,
+        caller: &Caller,
+        name: &MemberName,
+        reached: Reached,
+        expect: Vec<Expect>,
+    ) -> Answer<()> {
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let row = collection(&reader, reached.id).await?.ok_or(Refusal::NotFound)?;
+            let before = reader.account(&caller.name).await?.ok_or(Refusal::NotFound)?;
+            drop(reader);
+            let own = Id(before.id);
+            let mut ops = Vec::with_capacity(3);
+            let mut after = before.clone();
+            mark(&mut after.granted, Id(*reached.id.as_bytes()), false);
+            if row.shares.iter().any(|share| share.account == own) {
+                let rest = with_share(&row.shares, own, None);
+                let end = CollectionOp::Share { id: reached.id, before: row.shares.clone(), after: rest };
+                ops.push(Op::Collection(end));
+            }
+            if row.shares.iter().any(|share| share.account == EVERYBODY) {
+                after.staff_book = Some(false);
+            }
+            let by_group = |id: &Id| before.groups.contains(id);
+            if by_group(&Id(row.owner)) || row.shares.iter().any(|share| by_group(&share.account)) {
+                mark(&mut after.left, Id(*reached.id.as_bytes()), true);
+            }
+            if after != before {
+                ops.push(Op::Account(AccountOp::Update { before, after }));
+            }
+            ops.push(Op::Collection(CollectionOp::Unmount { home: caller.home, name: name.clone() }));
+            match self.commit(Some(caller), expect.clone(), ops).await {
+                // It moved, or is gone; the next round tells which.
+                Err(Stop::Refused(Refusal::NotFound)) if self.mounted(caller, name).await? => continue,
+                done => return done.map(drop),
+            }
+        }
+        Err(busy())
+    }
+
+    async fn mounted(&self, caller: &Caller, name: &MemberName) -> Answer<bool> {
+        let link = self.store.read().await?.link(caller.home, name).await?;
+        Ok(link.is_some_and(|link| link.mount))
+    }
+
+    /// Puts the places right in the homes of a user, or of a group's members. Of `told` they are
+    /// told even where its place stays: what may be done with it has changed.
+    pub(super) async fn settle_members(
+        &self,
+        account: &AccountRow,
+        told: Option<CollectionId>,
+    ) -> Answer<()> {
+        let accounts = match account.group {
+            // As it is after the commit before this.
+            false => self.store.read().await?.principal(&principal(account)?).await?.into_iter().collect(),
+            true => {
+                let of = |row: &AccountRow| row.groups.contains(&Id(account.id));
+                self.store.read().await?.accounts().await?.into_iter().filter(of).collect()
+            }
+        };
+        self.settle(accounts, told).await
+    }
+
+    /// Puts the places right in every home: at the start, and when what every user has changes.
+    pub async fn settle_all(&self) -> Answer<()> {
+        let accounts = self.store.read().await?.accounts().await?;
+        self.settle(accounts, None).await
+    }
+
+    /// Puts the places right in the homes of these users, some in each commit.
+    pub(super) async fn settle(&self, accounts: Vec<AccountRow>, told: Option<CollectionId>) -> Answer<()> {
+        let users: Vec<_> = accounts.into_iter().filter(|account| !account.group).collect();
+        let mut of_groups = OfGroups::new();
+        for some in users.chunks(HOMES) {
+            let mut ops = Vec::new();
+            let reader = self.store.read().await?;
+            for user in some {
+                ops.extend(self.places(&reader, user, &mut of_groups, told).await?);
+            }
+            drop(reader);
+            if ops.is_empty() {
+                continue;
+            }
+            match self.commit(None, Vec::new(), ops).await {
+                Ok(_) => {}
+                // One of the homes moved: each by itself, looking again.
+                Err(Stop::Refused(_)) => {
+                    for user in some {
+                        self.settle_one(&principal(user)?, told).await?;
+                    }
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_one(&self, user: &Principal, told: Option<CollectionId>) -> Answer<()> {
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let Some(account) = reader.principal(user).await? else { return Ok(()) };
+            let ops = self.places(&reader, &account, &mut OfGroups::new(), told).await?;
+            drop(reader);
+            if ops.is_empty() {
+                return Ok(());
+            }
+            match self.commit(None, Vec::new(), ops).await {
+                Err(Stop::Refused(_)) => continue,
+                done => return done.map(drop),
+            }
+        }
+        Err(busy())
+    }
+
+    /// What must be done to a user's home so that it has places for exactly the books that others
+    /// share with the user.
+    async fn places(
+        &self,
+        reader: &Reader,
+        user: &AccountRow,
+        of_groups: &mut OfGroups,
+        told: Option<CollectionId>,
+    ) -> Answer<Vec<Op>> {
+        let home = CollectionId::from_bytes(user.home);
+        let wanted = self.wanted(reader, user, of_groups).await?;
+        let links = reader.links(home).await?;
+        let mut names: BTreeSet<String> = links.iter().map(|link| link.name.clone()).collect();
+        let mut ops = Vec::new();
+        for link in links.iter().filter(|link| link.mount) {
+            if !wanted.contains(&link.book) {
+                ops.push(Op::Collection(CollectionOp::Unmount { home, name: member(&link.name)? }));
+                names.remove(&link.name);
+            } else if told == Some(link.book) {
+                ops.push(self.touch(reader, home, link).await?);
+            }
+        }
+        for id in wanted.iter().filter(|id| !links.iter().any(|link| link.book == **id)) {
+            let Some((name, owner)) = self.called(reader, *id).await? else { continue };
+            let Some(name) = free_name(&name, &owner, &names) else { continue };
+            names.insert(name.as_str().to_owned());
+            ops.push(Op::Collection(CollectionOp::Mount { home, name, id: *id }));
+        }
+        Ok(ops)
+    }
+
+    /// Has the home's log tell of a place once more.
+    async fn touch(&self, reader: &Reader, home: CollectionId, link: &Link) -> Answer<Op> {
+        let before = reader.properties(&link.member).await?;
+        let of = Described::Mount { home, name: member(&link.name)? };
+        Ok(Op::Properties(PropertiesOp { of, properties: before.clone(), before }))
+    }
+
+    /// The books of others that a user has: shared with the user, with a group, or with everybody,
+    /// and those that a group owns.
+    async fn wanted(
+        &self,
+        reader: &Reader,
+        user: &AccountRow,
+        of_groups: &mut OfGroups,
+    ) -> Answer<BTreeSet<CollectionId>> {
+        let id = |id: &Id| CollectionId::from_bytes(id.0);
+        let mut wanted: BTreeSet<_> = user.granted.iter().map(id).collect();
+        for group in &user.groups {
+            if !of_groups.contains_key(group) {
+                let books = self.books_of_group(reader, group).await?;
+                of_groups.insert(*group, books);
+            }
+            let books = of_groups.get(group).into_iter().flatten();
+            wanted.extend(books.filter(|book| !user.left.iter().any(|left| id(left) == **book)));
+        }
+        wanted.extend(self.staff_book_of(reader, user).await?);
+        // A grant outlives its book by the moment between two commits.
+        let ids: Vec<_> = wanted.into_iter().collect();
+        let rows = reader.found_collections(&ids).await?;
+        let there = rows.into_iter().filter_map(|row| row.readable());
+        Ok(there.filter(|book| book.row.owner != user.id).map(|book| book.id).collect())
+    }
+
+    async fn books_of_group(&self, reader: &Reader, group: &Id) -> Answer<Vec<CollectionId>> {
+        let Some(account) = self.account_of(reader, &group.0).await? else { return Ok(Vec::new()) };
+        let granted = account.granted.iter().map(|id| CollectionId::from_bytes(id.0));
+        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
+        Ok(granted.chain(links.iter().map(|link| link.book)).collect())
+    }
+
+    /// What a book is called in its owner's home, and who that is.
+    async fn called(&self, reader: &Reader, id: CollectionId) -> Answer<Option<(String, String)>> {
+        let row = collection(reader, id).await?;
+        let Some((home, owner)) = row.and_then(|row| Some((row.home?, row.owner))) else { return Ok(None) };
+        let links = reader.links(CollectionId::from_bytes(home)).await?;
+        let name = links.into_iter().find(|link| link.book == id && !link.mount).map(|link| link.name);
+        let owner = self.named(reader, &owner).await?;
+        Ok(name.map(|name| (name, owner.map(|owner| owner.as_str().to_owned()).unwrap_or_default())))
+    }
+
+    /// The staff directory's book, if this user has it.
+    async fn staff_book_of(&self, _: &Reader, _: &AccountRow) -> Answer<Option<CollectionId>> {
+        Ok(None)
+    }
+
+    /// Gives every book of a user to another, under its name, or `NAME-OWNER` where the other has one
+    /// of that name.
+    pub(super) async fn hand_over(&self, from: &UserName, to: &UserName) -> Answer<()> {
+        let (from, to) = (Principal::User(from.clone()), Principal::User(to.clone()));
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let giver = reader.principal(&from).await?.ok_or_else(|| unknown(&from))?;
+            let taker = reader.principal(&to).await?.ok_or_else(|| unknown(&to))?;
+            let home = CollectionId::from_bytes(giver.home);
+            let links = reader.links(home).await?;
+            let theirs = reader.links(CollectionId::from_bytes(taker.home)).await?;
+            let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
+            let mut ops = Vec::new();
+            for link in links.iter().filter(|link| !link.mount) {
+                let new = free_name(&link.name, from.as_str(), &names).ok_or(Refusal::Mapped)?;
+                names.insert(new.as_str().to_owned());
+                ops.push(Op::Collection(CollectionOp::Give {
+                    home,
+                    name: member(&link.name)?,
+                    owner: AccountId::from_bytes(taker.id),
+                    to: CollectionId::from_bytes(taker.home),
+                    new,
+                }));
+            }
+            drop(reader);
+            if ops.is_empty() {
+                return Ok(());
+            }
+            // The one who takes over may have had a share of it.
+            for link in links.iter().filter(|link| !link.mount) {
+                self.share(None, link.book, &to, None).await?;
+            }
+            match self.commit(None, Vec::new(), ops).await {
+                Err(Stop::Refused(_)) => continue,
+                done => return done.map(drop),
+            }
+        }
+        Err(busy())
+    }
+
+    /// Ends what an account that goes has of others, and what others have of it: so that nothing
+    /// names it any more.
+    pub(super) async fn withdraw_account(&self, account: &AccountRow) -> Answer<()> {
+        let reader = self.store.read().await?;
+        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
+        drop(reader);
+        for link in links.iter().filter(|link| !link.mount) {
+            self.withdraw_all(link.book).await?;
+        }
+        let name = principal(account)?;
+        for book in &account.granted {
+            match self.share(None, CollectionId::from_bytes(book.0), &name, None).await {
+                // The book is gone already.
+                Err(Stop::Refused(Refusal::NotFound)) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn collection(reader: &Reader, id: CollectionId) -> Answer<Option<CollectionRow>> {
+    Ok(reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row))
+}
+
+/// The shares after one of them changed, sorted.
+fn with_share(shares: &[ShareRow], account: Id, access: Option<Access>) -> Vec<ShareRow> {
+    let mut after: Vec<_> = shares.iter().copied().filter(|share| share.account != account).collect();
+    after.extend(access.map(|access| ShareRow { account, write: access == Access::Write }));
+    after.sort_unstable();
+    after
+}
+
+/// Puts an id into a sorted list, or takes it out.
+fn mark(list: &mut Vec<Id>, id: Id, there: bool) {
+    match (list.binary_search(&id), there) {
+        (Err(at), true) => list.insert(at, id),
+        (Ok(at), false) => drop(list.remove(at)),
+        _ => {}
+    }
+}
+
+/// The name under which another's book gets a place where these names are taken.
+fn free_name(name: &str, owner: &str, taken: &BTreeSet<String>) -> Option<MemberName> {
+    let numbered = (2..100).map(|number| format!("{name}-{owner}-{number}"));
+    let plain = (1..1000).map(|number| format!("shared-{number}"));
+    // A long name may be too long with more behind it.
+    let mut tried = [name.to_owned(), format!("{name}-{owner}")].into_iter().chain(numbered).chain(plain);
+    tried.find_map(|name| MemberName::parse(&name).ok().filter(|name| !taken.contains(name.as_str())))
+}
+
+fn member(name: &str) -> Result<MemberName, Fault> {
+    MemberName::parse(name).map_err(|_| Fault("a book has no valid name".into()))
+}
+
+fn principal(account: &AccountRow) -> Result<Principal, Fault> {
+    account.principal().ok_or(Fault("an account has no valid name".into()))
+}
+
+fn unknown(name: &Principal) -> Stop {
+    let text = match name {
+        Principal::User(name) => format!("there is no user '{name}'; 'cardkeep user list' shows them"),
+        Principal::Group(name) => format!("there is no group '{name}'"),
+    };
+    Refusal::Conflict(text).into()
+}
+
+fn busy() -> Stop {
+    Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into()
+}
