@@ -4,27 +4,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cardkeep::domain::id::MemberName;
-use cardkeep::service::access::Caller;
+use cardkeep::service::Service;
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::refusal::Stop;
-use cardkeep::service::sign_in::{Argon2Cost, Credentials, NotSignedIn};
 use cardkeep::service::view::{Detail, Members};
-use cardkeep::service::{Service, Settings};
-use cardkeep::store::KeyFile;
 use cardkeep::store::engine::redb::RedbEngine;
-use cardkeep::store::keyslots::MasterKey;
 use cardkeep::store::keyslots::memory::MemoryMedium;
 
-use crate::chance::{Counting, Dice, Ticking};
+use crate::chance::Dice;
+use crate::inside::{self, alice, name, sign_in};
 use crate::server::{Server, attempt, room};
 
 /// How many cards the store has.
@@ -34,23 +28,9 @@ const FLIPS: u64 = 200;
 /// How long opening and reading everything may take.
 const SOON: Duration = Duration::from_secs(60);
 
+/// Opens the store that is at `path`.
 async fn open(path: &Path, keys: MemoryMedium, opening: u64) -> Result<Service, String> {
-    let engine = RedbEngine::open(path, 1 << 20).map_err(|error| error.to_string())?;
-    let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000 + (opening << 20) as i64)));
-    let entropy = Arc::new(Counting(AtomicU64::new(opening << 32)));
-    let settings = Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, ..Settings::default() };
-    let keys = KeyFile::new(keys, vec![MasterKey::new([7; 32])]);
-    let service = Service::open(Arc::new(engine), keys, clock, entropy, settings).await;
-    service.map_err(|fault| fault.to_string())
-}
-
-async fn sign_in(service: &Service) -> Result<Caller, NotSignedIn> {
-    let credentials = Credentials { user: "alice".into(), password: "secret".into() };
-    service.sign_in(credentials, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
-}
-
-fn name(text: &str) -> MemberName {
-    MemberName::parse(text).unwrap()
+    inside::open(RedbEngine::open(path, 1 << 20), keys, opening).await
 }
 
 fn card(n: u32) -> Bytes {
@@ -75,15 +55,7 @@ const LAST: &str = "last.vcf";
 async fn stored(path: &Path) -> Stored {
     let keys = MemoryMedium::new();
     let service = open(path, keys.clone(), 0).await.unwrap();
-    let add = AdminRequest::UserAdd {
-        name: "alice".into(),
-        email: None,
-        display_name: None,
-        admin: false,
-        password: Some("secret".into()),
-    };
-    assert!(matches!(service.admin(add).await, AdminAnswer::Done));
-    let caller = sign_in(&service).await.unwrap();
+    let caller = alice(&service).await;
     let mut cards = BTreeMap::new();
     let files = (0..CARDS).map(|n| format!("c{n}.vcf")).chain([LAST.to_owned()]);
     for (file, n) in files.zip(0..) {

@@ -19,6 +19,7 @@ mod damage;
 mod faulty;
 mod full;
 mod http;
+mod inside;
 mod judge;
 mod keyring;
 mod keys;

@@ -10,3 +10,15 @@ pub trait Entropy: Send + Sync {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the system gives no randomness: {0}")]
 pub struct NoEntropy(pub String);
+
+/// What is always the same: for tests of what randomness does not decide.
+#[cfg(test)]
+pub(crate) struct Fixed;
+
+#[cfg(test)]
+impl Entropy for Fixed {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        bytes.fill(0x5a);
+        Ok(())
+    }
+}

@@ -5,21 +5,24 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid, UserName};
+use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
 use crate::domain::vcard::Version;
 
-use super::commit::{AccountOp, CardOp, CollectionOp, Commit, Described, NewCard, Op, PropertiesOp};
+use super::commit::{AccountOp, CardOp, CollectionOp, Described, Op, PropertiesOp};
 use super::engine::memory::MemoryEngine;
 use super::engine::{Batch, Engine, Extent, KeyRange, Write};
 use super::entropy::{Entropy, NoEntropy};
 use super::keys::{self, Table};
 use super::keyslots::MasterKey;
 use super::keyslots::memory::MemoryMedium;
-use super::rows::{AccountRow, AppPasswordRow, StoredProperty};
+use super::rows::{AccountRow, AppPasswordRow};
 use super::{FORMAT, FORMAT_ROW, FormatRow, KeyFile, SECRETS, Store, StoreError, codec, rows, seal};
 
 mod backups;
 mod erasing;
+pub(crate) mod furniture;
+
+use furniture::*;
 
 /// The system's randomness: a seal must hold with any.
 pub(crate) struct Random;
@@ -124,22 +127,8 @@ async fn furnished(engine: &Arc<MemoryEngine>) -> (Store, CollectionId) {
 
 pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedium) -> (Store, CollectionId) {
     let store = open(engine, medium).await.unwrap();
-    let (account, home) = (AccountId::from_bytes([1; 16]), CollectionId::from_bytes([2; 16]));
-    let (book, gone) = (CollectionId::from_bytes([3; 16]), CollectionId::from_bytes([4; 16]));
-    let row = AccountRow {
-        id: *account.as_bytes(),
-        name: "alice".into(),
-        display_name: None,
-        email: None,
-        admin: false,
-        password: None,
-        enabled: true,
-        created: 0,
-        home: *home.as_bytes(),
-        provisioned: true,
-        epoch: 0,
-        ..AccountRow::default()
-    };
+    let gone = OTHER;
+    let row = account("alice");
     let password = AppPasswordRow {
         id: [5; 16],
         account: row.id,
@@ -151,48 +140,34 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         expires: None,
         ..AppPasswordRow::default()
     };
-    let name = |text: &str| MemberName::parse(text).unwrap();
-    let property = StoredProperty {
-        namespace: "x".into(),
-        local: "a".into(),
-        text: Some("1".into()),
-        lang: None,
-        xml: None,
-    };
-    let create = |id, text| {
-        let properties = vec![property.clone()];
-        let (name, default, replace) = (name(text), false, false);
-        Op::Collection(CollectionOp::Create { home, name, id, owner: account, default, properties, replace })
-    };
+    let property = property("1");
+    let create = |id, text| create(id, text, vec![property.clone()]);
     let put = |book, file: &str, text: &'static str| {
-        let body = format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{file}\r\nFN:{text}\r\nEND:VCARD\r\n").into();
-        let card = NewCard { version: Version::V4, uid: Uid::new(file).unwrap(), invented_uid: false, body };
+        let body = format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{file}\r\nFN:{text}\r\nEND:VCARD\r\n");
         let fresh = ContactId::from_bytes(store.hashes().secret(&format!("{file}{text}")));
-        Op::Card(CardOp::Put { book, name: name(file), card, fresh })
+        put((book, file), file, Version::V4, body, fresh)
     };
     let describe =
         |of| Op::Properties(PropertiesOp { of, properties: vec![property.clone()], before: Vec::new() });
     let ops = [
-        Op::Account(AccountOp::Create(row)),
+        add(row),
         Op::Account(AccountOp::AddAppPassword(password)),
-        create(book, "contacts"),
+        create(BOOK, "contacts"),
         create(gone, "gone"),
-        put(book, "a", "one"),
-        put(book, "a", "two"),
-        put(book, "b", "three"),
-        put(book, "c", "four"),
+        put(BOOK, "a", "one"),
+        put(BOOK, "a", "two"),
+        put(BOOK, "b", "three"),
+        put(BOOK, "c", "four"),
         put(gone, "d", "five"),
         put(gone, "d", "six"),
-        describe(Described::Account { id: account, home }),
-        describe(Described::Card { book, name: name("a") }),
+        describe(Described::Account { id: ACCOUNT, home: HOME }),
+        describe(Described::Card { book: BOOK, name: name("a") }),
         describe(Described::Card { book: gone, name: name("d") }),
-        Op::Card(CardOp::Remove { book, name: name("b") }),
-        Op::Collection(CollectionOp::Remove { home, name: name("gone") }),
+        remove(BOOK, "b"),
+        Op::Collection(CollectionOp::Remove { home: HOME, name: name("gone") }),
     ];
     for op in ops {
-        let commit =
-            Commit { actor: None, at: jiff::Timestamp::UNIX_EPOCH, expect: Vec::new(), ops: vec![op] };
-        store.commit(&commit).await.unwrap();
+        commit(&store, jiff::Timestamp::UNIX_EPOCH, op).await.unwrap();
     }
     store.mark("demo", "yes").await.unwrap();
     (store, gone)

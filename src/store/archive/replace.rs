@@ -41,19 +41,10 @@ pub fn replace_if_behind(
 
 #[cfg(test)]
 mod tests {
-    use crate::store::entropy::NoEntropy;
+    use crate::store::entropy::Fixed;
     use crate::store::owner::Owner;
 
     use super::*;
-
-    struct Fixed;
-
-    impl Entropy for Fixed {
-        fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-            bytes.fill(0x5a);
-            Ok(())
-        }
-    }
 
     fn keyring(installation: u8, keys: &[u8], erased: &[u8]) -> Keyring {
         let contact = |n: &u8| Owner::contact([*n; 16], 0);

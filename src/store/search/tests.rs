@@ -8,66 +8,34 @@ use proptest::prelude::*;
 
 use crate::domain::collation::Collation;
 use crate::domain::filter::{Filter, MatchKind, PropertyCondition, PropertyFilter, Test, TextMatch};
-use crate::domain::id::{AccountId, ContactId, MemberName, Uid};
+use crate::domain::id::ContactId;
 use crate::domain::search::Mode;
 use crate::domain::search::tests::{cards, filters};
 use crate::domain::vcard::Version;
-use crate::store::commit::{AccountOp, CardOp, CollectionOp, Commit, NewCard, Op};
+use crate::store::commit::{CardOp, CollectionOp, Op};
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::{Engine, Write};
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::query::Unreadable;
-use crate::store::rows::AccountRow;
+use crate::store::tests::furniture::{self, BOOK, HOME, OTHER, name};
 
 use super::arena::{ENTRY, Made};
 use super::*;
 
-const BOOK: [u8; 16] = [3; 16];
-const OTHER: [u8; 16] = [4; 16];
-
 fn book() -> CollectionId {
-    CollectionId::from_bytes(BOOK)
-}
-
-fn name(text: &str) -> MemberName {
-    MemberName::parse(text).unwrap()
+    BOOK
 }
 
 async fn commit(store: &Store, op: Op) {
-    let commit = Commit { actor: None, at: jiff::Timestamp::UNIX_EPOCH, expect: Vec::new(), ops: vec![op] };
     // What the dice ask for is not always there.
-    let _ = store.commit(&commit).await;
+    let _ = furniture::commit(store, jiff::Timestamp::UNIX_EPOCH, op).await;
 }
 
 async fn furnished(engine: Arc<MemoryEngine>) -> Store {
     let store = crate::store::tests::open(&engine, &MemoryMedium::new()).await.unwrap();
-    let (owner, home) = (AccountId::from_bytes([1; 16]), CollectionId::from_bytes([2; 16]));
-    let row = AccountRow {
-        id: *owner.as_bytes(),
-        name: "alice".into(),
-        display_name: None,
-        email: None,
-        admin: false,
-        password: None,
-        enabled: true,
-        created: 0,
-        home: *home.as_bytes(),
-        provisioned: true,
-        epoch: 0,
-        ..AccountRow::default()
-    };
-    commit(&store, Op::Account(AccountOp::Create(row))).await;
+    commit(&store, furniture::add(furniture::account("alice"))).await;
     for (id, text) in [(BOOK, "contacts"), (OTHER, "other")] {
-        let create = CollectionOp::Create {
-            home,
-            name: name(text),
-            id: CollectionId::from_bytes(id),
-            owner,
-            default: false,
-            properties: Vec::new(),
-            replace: false,
-        };
-        commit(&store, Op::Collection(create)).await;
+        commit(&store, furniture::create(id, text, Vec::new())).await;
     }
     store
 }
@@ -82,13 +50,11 @@ fn fresh() -> ContactId {
 }
 
 async fn put(store: &Store, file: &str, body: Vec<u8>) {
-    let uid = Uid::new(file).unwrap();
-    let card = NewCard { version: Version::V3, uid, invented_uid: false, body: body.into() };
-    commit(store, Op::Card(CardOp::Put { book: book(), name: name(file), card, fresh: fresh() })).await;
+    commit(store, furniture::put((BOOK, file), file, Version::V3, body, fresh())).await;
 }
 
 async fn remove(store: &Store, file: &str) {
-    commit(store, Op::Card(CardOp::Remove { book: book(), name: name(file) })).await;
+    commit(store, furniture::remove(BOOK, file)).await;
 }
 
 #[derive(Debug, Clone)]
@@ -175,7 +141,7 @@ async fn run(steps: Vec<Step>) {
             }
             Step::Remove(at) => remove(&store, &at.to_string()).await,
             Step::Move(from, to, copy, away) => {
-                let to = (if away { CollectionId::from_bytes(OTHER) } else { book() }, name(&to.to_string()));
+                let to = (if away { OTHER } else { book() }, name(&to.to_string()));
                 let (from, copy) = ((book(), name(&from.to_string())), copy.then(fresh));
                 commit(&store, Op::Card(CardOp::Transfer { from, to, copy })).await;
             }
@@ -347,9 +313,8 @@ async fn what_is_gone_is_overwritten() {
     assert!(
         kept.held().as_ref().is_some_and(|held| !held.arena.holds(b"anna") && held.arena.holds(b"berta"))
     );
-    let home = CollectionId::from_bytes([2; 16]);
-    commit(&store, Op::Collection(CollectionOp::Remove { home, name: name("contacts") })).await;
+    commit(&store, Op::Collection(CollectionOp::Remove { home: HOME, name: name("contacts") })).await;
     store.refresh_index(book()).await.unwrap();
     assert_eq!(store.indexes().size(), Size::default());
-    assert_eq!(store.all_books().await.unwrap(), [CollectionId::from_bytes(OTHER)]);
+    assert_eq!(store.all_books().await.unwrap(), [OTHER]);
 }

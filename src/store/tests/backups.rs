@@ -21,8 +21,6 @@ use crate::store::owner::Owner;
 use crate::store::restore::{Plan, RestoreError, Restored, verify};
 use crate::store::rows::{CollectionRow, UidRow};
 
-const BOOK: CollectionId = CollectionId::from_bytes([3; 16]);
-
 fn now() -> Timestamp {
     Timestamp::from_second(1_790_000_000).unwrap()
 }
@@ -118,22 +116,16 @@ async fn purged(store: &Store) {
 }
 
 async fn commit(store: &Store, op: Op) {
-    store.commit(&Commit { actor: None, at: now(), expect: Vec::new(), ops: vec![op] }).await.unwrap();
-}
-
-fn name(text: &str) -> MemberName {
-    MemberName::parse(text).unwrap()
+    furniture::commit(store, now(), op).await.unwrap();
 }
 
 fn put(file: &str, body: Vec<u8>) -> Op {
-    let uid = Uid::new(file).unwrap();
-    let card = NewCard { version: Version::V4, uid, invented_uid: false, body: body.into() };
     let fresh = ContactId::from_bytes(*blake3::hash(file.as_bytes()).as_bytes().first_chunk().unwrap());
-    Op::Card(CardOp::Put { book: BOOK, name: name(file), card, fresh })
+    furniture::put((BOOK, file), file, Version::V4, body, fresh)
 }
 
 fn remove(file: &str) -> Op {
-    Op::Card(CardOp::Remove { book: BOOK, name: name(file) })
+    furniture::remove(BOOK, file)
 }
 
 async fn memory() -> Store {

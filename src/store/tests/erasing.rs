@@ -13,8 +13,6 @@ use crate::store::keyslots::{DataKey, KeySlots, Slot};
 use crate::store::owner::Owner;
 use crate::store::query::With;
 
-const HOME: CollectionId = CollectionId::from_bytes([2; 16]);
-const BOOK: CollectionId = CollectionId::from_bytes([3; 16]);
 const NAME: &str = "zebulon-quux.vcf";
 /// What must be in no file: from the card, its name, its account and its properties.
 const PERSONAL: [&str; 6] = ["Zebulon", "Quux", "quux@example.org", NAME, "zebulon", "Wunderkammer"];
@@ -28,11 +26,11 @@ async fn on_disk(room: &Path) -> Store {
 
 async fn commit(store: &Store, op: Op) {
     let at = Timestamp::from_second(1_790_000_000).unwrap();
-    store.commit(&Commit { actor: None, at, expect: Vec::new(), ops: vec![op] }).await.unwrap();
+    furniture::commit(store, at, op).await.unwrap();
 }
 
 fn name() -> MemberName {
-    MemberName::parse(NAME).unwrap()
+    furniture::name(NAME)
 }
 
 fn body(note: &str) -> Bytes {
@@ -43,49 +41,21 @@ fn body(note: &str) -> Bytes {
 }
 
 fn put(note: &str) -> Op {
-    let uid = Uid::new("zebulon").unwrap();
-    let card = NewCard { version: Version::V4, uid, invented_uid: false, body: body(note) };
-    Op::Card(CardOp::Put { book: BOOK, name: name(), card, fresh: ContactId::from_bytes([9; 16]) })
+    let fresh = ContactId::from_bytes([9; 16]);
+    furniture::put((BOOK, NAME), "zebulon", Version::V4, body(note), fresh)
 }
 
 /// An account, a book and a card with an earlier body and a property.
 async fn with_a_card(room: &Path) -> Store {
     let store = on_disk(room).await;
     let account = AccountRow {
-        id: [1; 16],
-        name: "zebulon".into(),
         display_name: Some("Zebulon Quux".into()),
         email: Some("quux@example.org".into()),
-        admin: false,
-        password: None,
-        enabled: true,
-        created: 0,
-        home: *HOME.as_bytes(),
-        provisioned: true,
-        epoch: 0,
-        ..AccountRow::default()
+        ..account("zebulon")
     };
-    commit(&store, Op::Account(AccountOp::Create(account))).await;
-    let property = StoredProperty {
-        namespace: "x".into(),
-        local: "a".into(),
-        text: Some("Wunderkammer".into()),
-        lang: None,
-        xml: None,
-    };
-    commit(
-        &store,
-        Op::Collection(CollectionOp::Create {
-            home: HOME,
-            name: MemberName::parse("Zebulon").unwrap(),
-            id: BOOK,
-            owner: AccountId::from_bytes([1; 16]),
-            default: false,
-            properties: vec![property.clone()],
-            replace: false,
-        }),
-    )
-    .await;
+    commit(&store, add(account)).await;
+    let property = property("Wunderkammer");
+    commit(&store, create(BOOK, "Zebulon", vec![property.clone()])).await;
     commit(&store, put("one")).await;
     commit(&store, put("two")).await;
     let of = Described::Card { book: BOOK, name: name() };
@@ -150,7 +120,7 @@ async fn an_erased_contacts_key_is_in_no_file() {
     let room = tempfile::tempdir().unwrap();
     let store = with_a_card(room.path()).await;
     let (slot, key) = key_of_the_card(&store).await;
-    commit(&store, Op::Card(CardOp::Remove { book: BOOK, name: name() })).await;
+    commit(&store, remove(BOOK, NAME)).await;
     assert_eq!(octets(&store).await, None);
     assert_eq!(store.count(Table::Doomed).await.unwrap(), 1);
     assert_eq!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap(), 1);
@@ -168,7 +138,7 @@ async fn what_a_killed_server_condemned_is_overwritten_at_the_next_start() {
     let room = tempfile::tempdir().unwrap();
     let store = with_a_card(room.path()).await;
     let (_, key) = key_of_the_card(&store).await;
-    commit(&store, Op::Card(CardOp::Remove { book: BOOK, name: name() })).await;
+    commit(&store, remove(BOOK, NAME)).await;
     drop(store);
     assert!(some_slot_holds(room.path(), &key));
     drop(on_disk(room.path()).await);

@@ -1,0 +1,122 @@
+//! That the example is what we ship, and that whatever is wrong is named with its place.
+
+use super::*;
+
+fn read(text: &str) -> Result<Config, String> {
+    let mut config = Config::default();
+    config
+        .read("cardkeep.toml", text)
+        .and_then(|()| config.consistent())
+        .map_err(|error| error.to_string())?;
+    Ok(config)
+}
+
+fn environment(name: &str, value: &str) -> Result<Config, String> {
+    Config::load(None, &[(name.to_owned(), value.to_owned())]).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_example_says_the_defaults_and_is_the_file_we_ship() {
+    assert!(read(&example()).unwrap() == Config::default());
+    assert_eq!(example(), include_str!("../../config/cardkeep.toml"));
+}
+
+#[test]
+fn samples_of_keys_without_default_are_valid() {
+    let text: String = example()
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')) => {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    // A key that everybody can read here would be no key.
+    assert!(read(&text).err().unwrap().contains(": store.master_key: "));
+    let text = text.replace("64 hexadecimal digits", &"5e".repeat(32));
+    // Not all of them make sense together.
+    let mut config = Config::default();
+    config.read("cardkeep.toml", &text).unwrap();
+    assert!(config.tls.certificate.is_some() && config.server.public_url.is_some());
+    assert!(config.store.master_key.is_some() && config.backup.passphrase.is_some());
+}
+
+#[test]
+fn the_master_key_has_one_place_and_shows_nowhere() {
+    let digits = "0123456789abcdef".repeat(4);
+    let key = ("CARDKEEP_STORE__MASTER_KEY".to_owned(), digits.clone());
+    let file = ("CARDKEEP_STORE__MASTER_KEY_FILE".to_owned(), "/k".to_owned());
+    let room = tempfile::tempdir().unwrap();
+    let handed = (CREDENTIALS.to_owned(), room.path().display().to_string());
+    let load = |given: &[&(String, String)]| {
+        let given: Vec<_> = given.iter().map(|pair| (*pair).clone()).collect();
+        Config::load(None, &given).map_err(|error| error.to_string())
+    };
+    assert!(load(&[&key]).unwrap().store.master_key == KeyBytes::from_hex(digits.as_bytes()));
+    assert!(load(&[&file, &handed]).unwrap().store.credential.is_none(), "other credentials only");
+    std::fs::write(room.path().join(MASTER_KEY), &digits).unwrap();
+    assert!(load(&[&handed]).unwrap().store.credential.is_some());
+    for two in [[&key, &file], [&key, &handed], [&file, &handed]] {
+        let error = load(&two).err().unwrap();
+        assert!(error.starts_with("store.master_key") && !error.contains(&digits), "{error}");
+    }
+    for wrong in [digits.get(1..).unwrap(), &digits.replace('f', "g"), &format!("{digits}00")] {
+        let error = environment("CARDKEEP_STORE__MASTER_KEY", wrong).err().unwrap();
+        assert!(!error.contains("23456"), "{error}");
+        let error = read(&format!("[store]\nmaster_key = \"{wrong}\"\n")).err().unwrap();
+        assert!(error.starts_with("cardkeep.toml:2: store.master_key: ") && !error.contains("23456"));
+    }
+}
+
+#[test]
+fn an_unknown_key_stops_with_file_line_and_key() {
+    let error = read("[server]\nlisten = \"127.0.0.1:1\"\nlisen = 3\n").err().unwrap();
+    assert!(error.starts_with("cardkeep.toml:3: server.lisen "), "{error}");
+    let error = read("\n[sever]\n").err().unwrap();
+    assert!(error.starts_with("cardkeep.toml:2: sever "), "{error}");
+    let error = read("listen = \"127.0.0.1:1\"\n").err().unwrap();
+    assert!(error.starts_with("cardkeep.toml:1: listen "), "{error}");
+}
+
+#[test]
+fn a_bad_value_stops_with_file_line_and_key() {
+    for (text, start) in [
+        ("[server]\n\nlisten = \"nowhere\"\n", "cardkeep.toml:3: server.listen: "),
+        ("[server]\nlisten = 8080\n", "cardkeep.toml:2: server.listen: "),
+        ("[log]\nlevel = \"loud\"\n", "cardkeep.toml:2: log.level: "),
+        ("[limits]\ncard_bytes = -1\n", "cardkeep.toml:2: limits.card_bytes: "),
+        ("[limits]\ncard_bytes = \"10\"\n", "cardkeep.toml:2: limits.card_bytes: "),
+        ("[server]\nheader_timeout = \"0s\"\n", "cardkeep.toml:2: server.header_timeout: "),
+        ("[server]\nmax_requests = [1]\n", "cardkeep.toml:2: server.max_requests: "),
+        ("[tls]\nkey = \"k.pem\"\n", "tls.certificate: "),
+        ("[server\n", "cardkeep.toml:1: "),
+    ] {
+        let error = read(text).err().unwrap();
+        assert!(error.starts_with(start), "{text:?}: {error}");
+        assert!(!error.contains('\n'), "{error:?}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_and_is_named_when_wrong() {
+    let config = environment("CARDKEEP_SERVER__LISTEN", "127.0.0.1:9").unwrap();
+    assert_eq!(config.server.listen.port(), 9);
+    assert!(environment("CARDKEEP_LOG__STORE_CALLS", "true").unwrap().log.store_calls);
+    assert_eq!(environment("CARDKEEP_LIMITS__CARD_BYTES", "2048").unwrap().limits.card_bytes, 2048);
+    for (name, value) in [
+        ("CARDKEEP_SERVER__LISEN", "127.0.0.1:9"),
+        ("CARDKEEP_LOG__STORE_CALLS", "perhaps"),
+        ("CARDKEEP_SERVER__IDLE_TIMEOUT", "5"),
+    ] {
+        let error = environment(name, value).err().unwrap();
+        assert!(error.starts_with(&format!("environment variable {name}: ")), "{error}");
+    }
+    assert!(environment("CARDKEEP_HOME", "x").is_ok(), "not of the form SECTION__KEY");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[]).err().unwrap();
+    assert!(error.to_string().starts_with("/nonexistent/c.toml: "));
+}
