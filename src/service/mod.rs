@@ -26,6 +26,7 @@ mod books;
 mod contacts;
 pub mod conversions;
 pub mod demo;
+pub mod directory;
 pub mod keyring;
 mod names;
 pub mod place;
