@@ -317,7 +317,7 @@ fn trunk_and_dialling_prefixes_are_those_of_the_region() {
         assert!(rank(national, Mode::Word, &format!("TEL:{international}\n")).is_none());
     }
     // What was typed of a number as it is written is a tail of it still.
-    assert!(found_in("AR", "15 2345-6789", "011 15 2345-6789"));
+    assert!(found_in("AR", "1523456789", "011 15 2345-6789"));
     assert!(
         found_in("IT", "+39 06 1234 5678", "06 1234 5678")
             && found_in("IT", "06 1234 5678", "+39 (0)6 1234 5678")
@@ -336,9 +336,19 @@ fn only_some_numbers_of_a_card_are_looked_up() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
+    /// Whatever a region makes of a number, a filter finds it by any part of it as it is written.
+    #[test]
+    fn a_filter_finds_numbers_as_they_are_written(number in "(030/|0049 30 |tel:\\+49-30-|0)[1-9][0-9]{5,8}(;ext=1)?", from in 0usize..16, many in 1usize..8, region in regions()) {
+        let card = format!("BEGIN:VCARD\r\nTEL:{number}\r\nEND:VCARD\r\n");
+        let part: String = number.chars().skip(from).take(many).collect();
+        let filter = Filter { test: Test::AllOf, properties: vec![text("TEL", &part)] };
+        prop_assert!(filter.compile().matches(card.as_bytes()));
+        prop_assert!(candidate(&filter, card.as_bytes(), 4096, region));
+    }
+
     /// Whatever a region makes of a number, the tails that find it without one find it still.
     #[test]
-    fn a_region_loses_no_number(number in "[0+]{0,2}[0-9]{1,4}[ /-]?[0-9]{3,12}|(06|8|0|011|00)[0-9]{8,12}", from in 0usize..12, at in 0usize..4) {
+    fn a_region_loses_no_number(number in "[0+]{0,2}[0-9]{1,4}[ /-]?[0-9]{3,12}|(06|8|0|011|00)[0-9]{8,12}|011 ?15[2-7][0-9]{3}-[0-9]{4}", from in 0usize..12, at in 0usize..4) {
         let region = Region::parse(["DE", "HU", "AR", "US"][at]);
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         let typed = &digits[from.min(digits.len())..];
