@@ -52,13 +52,14 @@ const NEVER: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that only these places may name.
-const ONLY: [(&str, &[&str]); 8] = [
+const ONLY: [(&str, &[&str]); 9] = [
     ("redb", &["store/engine/redb"]),
     ("quick_xml", &["dav/xml"]),
     ("rustls", &["server/"]),
     ("tokio_rustls", &["server/"]),
     ("calcard", &["domain/vcard", "domain/convert", "domain/ical"]),
     ("anyhow", &["cli/", "main.rs"]),
+    ("phonenumber", &["domain/"]),
     ("clap", &["cli/", "main.rs"]),
     ("vcard_parser", &["domain/vcard/strict"]),
 ];

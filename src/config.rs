@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::phone::Region;
+
 mod keys;
 pub mod secret;
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub server: Server,
     /// `[tls]`
     pub tls: Tls,
+    /// `[contacts]`
+    pub contacts: Contacts,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
@@ -80,6 +84,13 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// The longest that a handshake may take.
     pub handshake_timeout: Duration,
+}
+
+/// How contacts are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contacts {
+    /// The region whose phone numbers are written without a country code.
+    pub default_region: Option<Region>,
 }
 
 /// How much a client may ask for.
@@ -167,6 +178,7 @@ impl Default for Config {
                 max_requests: 256,
             },
             tls: Tls { certificate: None, key: None, handshake_timeout: Duration::from_secs(10) },
+            contacts: Contacts::default(),
             limits: Limits {
                 card_bytes: 10 << 20,
                 login_attempts: 10,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::secret::{KeyBytes, Secret};
 use super::{Config, LogFormat, PublicUrl};
+use crate::domain::phone::Region;
 
 /// One key of the configuration.
 pub struct Key {
@@ -142,6 +143,14 @@ pub static KEYS: &[Key] = &[
         default: Shown::Is("\"10s\""),
         doc: "The longest that a TLS handshake may take.",
         set: |c, v| duration(v).map(|v| c.tls.handshake_timeout = v),
+    },
+    Key {
+        section: "contacts",
+        name: "default_region",
+        default: Shown::Unset("\"DE\""),
+        doc: "The region, by its two letters of ISO 3166, whose phone numbers are written without a country code.\n\
+              Unset, no number without + or 00 is known beyond its digits.",
+        set: |c, v| region(v).map(|v| c.contacts.default_region = Some(v)),
     },
     Key {
         section: "limits",
@@ -314,6 +323,11 @@ pub fn address(given: &Given) -> Result<SocketAddr, String> {
             "the value must be an IP address and a port, like 127.0.0.1:8080 or [::1]:8080".to_owned()
         }),
     }
+}
+
+fn region(given: &Given) -> Result<Region, String> {
+    Region::parse(text(given)?)
+        .ok_or_else(|| "the value must be a region's two capital letters of ISO 3166, like DE".to_owned())
 }
 
 fn format(given: &Given) -> Result<LogFormat, String> {

@@ -84,6 +84,9 @@ fn a_bad_value_stops_with_file_line_and_key() {
     for (text, start) in [
         ("[server]\n\nlisten = \"nowhere\"\n", "cardkeep.toml:3: server.listen: "),
         ("[server]\nlisten = 8080\n", "cardkeep.toml:2: server.listen: "),
+        ("[contacts]\ndefault_region = \"de\"\n", "cardkeep.toml:2: contacts.default_region: "),
+        ("[contacts]\ndefault_region = \"Germany\"\n", "cardkeep.toml:2: contacts.default_region: "),
+        ("[contacts]\ndefault_region = 49\n", "cardkeep.toml:2: contacts.default_region: "),
         ("[log]\nlevel = \"loud\"\n", "cardkeep.toml:2: log.level: "),
         ("[limits]\ncard_bytes = -1\n", "cardkeep.toml:2: limits.card_bytes: "),
         ("[limits]\ncard_bytes = \"10\"\n", "cardkeep.toml:2: limits.card_bytes: "),
@@ -102,11 +105,14 @@ fn a_bad_value_stops_with_file_line_and_key() {
 fn the_environment_overrides_and_is_named_when_wrong() {
     let config = environment("CARDKEEP_SERVER__LISTEN", "127.0.0.1:9").unwrap();
     assert_eq!(config.server.listen.port(), 9);
+    let config = environment("CARDKEEP_CONTACTS__DEFAULT_REGION", "DE").unwrap();
+    assert_eq!(config.contacts.default_region, Region::parse("DE"));
     assert!(environment("CARDKEEP_LOG__STORE_CALLS", "true").unwrap().log.store_calls);
     assert_eq!(environment("CARDKEEP_LIMITS__CARD_BYTES", "2048").unwrap().limits.card_bytes, 2048);
     for (name, value) in [
         ("CARDKEEP_SERVER__LISEN", "127.0.0.1:9"),
         ("CARDKEEP_LOG__STORE_CALLS", "perhaps"),
+        ("CARDKEEP_CONTACTS__DEFAULT_REGION", "ZZ"),
         ("CARDKEEP_SERVER__IDLE_TIMEOUT", "5"),
     ] {
         let error = environment(name, value).err().unwrap();

@@ -244,6 +244,7 @@ fn settings(config: &Config) -> Settings {
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
     settings.tombstone_days = config.privacy.tombstone_days;
+    settings.default_region = config.contacts.default_region;
     settings.keyring = config.backup.keyring.clone().map(|path| {
         let passphrase = config.backup.passphrase.as_ref();
         KeyringPlace { path, passphrase: passphrase.and_then(|secret| Passphrase::new(secret.reveal())) }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::phone::Region;
 use crate::domain::vcard::Limits;
 pub use crate::store::KeyFile;
 use crate::store::commit::{Commit, CommitError, Committed, Expect, Op, Unmet};
@@ -69,6 +70,8 @@ pub struct Settings {
     pub argon2: sign_in::Argon2Cost,
     /// How many days the names of removed members are kept for clients that have not synced.
     pub tombstone_days: u32,
+    /// The region whose phone numbers are written without a country code.
+    pub default_region: Option<Region>,
     /// The keyring that is written anew at each erasing.
     pub keyring: Option<keyring::KeyringPlace>,
 }
@@ -80,6 +83,7 @@ impl Default for Settings {
             login_attempts: 10,
             argon2: sign_in::Argon2Cost::default(),
             tombstone_days: 400,
+            default_region: None,
             keyring: None,
         }
     }
@@ -121,6 +125,7 @@ impl Service {
         settings: Settings,
     ) -> Result<Self, Fault> {
         let store = Store::open(engine, keys, entropy.clone(), clock.now()).await.map_err(fault)?;
+        let store = store.with_region(settings.default_region);
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());

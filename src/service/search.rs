@@ -42,7 +42,9 @@ impl Service {
     /// in a name come first. A text without words, or of too many, finds nothing.
     pub async fn search(&self, caller: &Caller, text: &str, mode: Mode, limit: usize) -> Answer<Vec<Hit>> {
         let home = self.readable_home(caller, &caller.name)?;
-        let Some(terms) = Terms::parse(text, mode).map(Arc::new) else { return Ok(Vec::new()) };
+        let Some(terms) = Terms::parse(text, mode, self.settings.default_region).map(Arc::new) else {
+            return Ok(Vec::new());
+        };
         let reader = self.store.read().await?;
         let links = reader.links(home).await?;
         let ids: Vec<_> = links.iter().map(|link| link.book).collect();

@@ -77,6 +77,7 @@ pub enum FactState {
 
 /// A change, by its room.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "accounts change rarely, and a commit has few ops")]
 pub enum Op {
     /// To a card.
     Card(CardOp),

@@ -39,6 +39,8 @@ pub mod search;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::domain::phone::Region;
+
 use engine::{Batch, Engine, EngineError, Extent, Guard, KeyRange, Outcome, Snapshot, Write};
 use entropy::{Entropy, NoEntropy};
 use erase::{Eraser, blocking};
@@ -179,6 +181,11 @@ impl Store {
         store.occupy().await?;
         store.erase_condemned(at).await?;
         Ok(store)
+    }
+
+    /// Takes phone numbers without a country code for the region's. Indexes made before are let go of.
+    pub fn with_region(self, region: Option<Region>) -> Self {
+        Self { indexes: Arc::new(search::Indexes::of(region)), ..self }
     }
 
     /// Tells the key slots which of them are in use: those of living owners, and those that wait to

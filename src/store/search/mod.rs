@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex as Turn, Notify};
 
 use crate::domain::id::{CollectionId, Revision};
+use crate::domain::phone::Region;
 use crate::domain::search::{Needles, Terms};
 
 use super::engine::Batch;
@@ -50,6 +51,8 @@ pub struct Indexes {
     /// Collections that changed since their index was last looked after.
     behind: Mutex<HashSet<CollectionId>>,
     changed: Notify,
+    /// Whose numbers are written without a country code.
+    region: Option<Region>,
 }
 
 /// How large the indexes are.
@@ -99,6 +102,11 @@ pub enum Matching {
 }
 
 impl Indexes {
+    /// Indexes, none made yet, that take numbers without a country code for the region's.
+    pub(super) fn of(region: Option<Region>) -> Self {
+        Self { region, ..Self::default() }
+    }
+
     /// Says that a commit touched these collections.
     pub fn touch(&self, collections: Vec<CollectionId>) {
         lock(&self.behind).extend(collections);
@@ -257,7 +265,7 @@ impl Store {
         if let Some(upto) = upto {
             match reader.touched(id, upto, most).await {
                 Ok(Some(touched)) => {
-                    let changes = reader.outcomes(id, &touched).await?;
+                    let changes = reader.outcomes(id, &touched, self.indexes.region).await?;
                     book.apply(changes, revision);
                     return Ok(true);
                 }
@@ -269,7 +277,7 @@ impl Store {
         if most < ANEW {
             return Ok(false);
         }
-        book.hold(Held { upto: revision, arena: reader.arena(id).await? });
+        book.hold(Held { upto: revision, arena: reader.arena(id, self.indexes.region).await? });
         Ok(true)
     }
 

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use crate::domain::collation::Collation;
 use crate::domain::filter::{Filter, MatchKind, PropertyCondition, PropertyFilter, Test, TextMatch};
 use crate::domain::id::ContactId;
+use crate::domain::phone::Region;
 use crate::domain::search::Mode;
 use crate::domain::search::tests::{cards, filters};
 use crate::domain::vcard::Version;
@@ -173,7 +174,7 @@ proptest! {
             match text {
                 Some(text) => {
                     let card = format!("BEGIN:VCARD\r\nFN:{text}\r\nEND:VCARD\r\n");
-                    arena.put(member, [at; 16], Made::of(card.as_bytes()));
+                    arena.put(member, [at; 16], Made::of(card.as_bytes(), None));
                     model.insert(at, text);
                 }
                 None => {
@@ -186,7 +187,7 @@ proptest! {
         let bytes: usize = model.values().map(|text| text.len() + 1).sum();
         prop_assert!(arena.text_len() <= 2 * bytes + (4 << 10) + 61, "{} for {}", arena.text_len(), bytes);
         for wanted in ["a", "bc", "dda"] {
-            let terms = Terms::parse(wanted, Mode::Substring).unwrap();
+            let terms = Terms::parse(wanted, Mode::Substring, None).unwrap();
             let (found, _) = arena.search(&terms, usize::MAX);
             let mut found: Vec<u8> = found.iter().map(|ranked| ranked.contact[0]).collect();
             found.sort_unstable();
@@ -201,7 +202,7 @@ fn card(text: &str) -> Vec<u8> {
 }
 
 fn named(text: &str) -> Needles {
-    Terms::parse(text, Mode::Substring).unwrap().needles()
+    Terms::parse(text, Mode::Substring, None).unwrap().needles()
 }
 
 #[tokio::test]
@@ -268,9 +269,9 @@ async fn a_damaged_card_hides_no_other() {
         assert!(matches!(found, Matching::Found(found, false) if found.len() == 2));
     }
     let touched = reader.touched(book(), Revision(0), ANEW).await.unwrap().unwrap();
-    let outcomes = reader.outcomes(book(), &touched).await.unwrap();
+    let outcomes = reader.outcomes(book(), &touched, None).await.unwrap();
     assert_eq!(outcomes.iter().filter(|(_, change)| matches!(change, Change::Put(..))).count(), 2);
-    let terms = Arc::new(Terms::parse("anna", Mode::Substring).unwrap());
+    let terms = Arc::new(Terms::parse("anna", Mode::Substring, None).unwrap());
     assert_eq!(store.search(&reader, at, &terms, 10).await.unwrap().len(), 2);
 }
 
@@ -281,7 +282,7 @@ async fn searching_is_the_same_with_and_without_an_index() {
         put(&store, file, card(text)).await;
     }
     put(&store, "e", stretched(card("Long"))).await;
-    let terms = Arc::new(Terms::parse("ann", Mode::Substring).unwrap());
+    let terms = Arc::new(Terms::parse("ann", Mode::Substring, None).unwrap());
     let reader = store.read().await.unwrap();
     let at = (book(), revision(&store, &reader).await);
     let without = store.search(&reader, at, &terms, 10).await.unwrap();
@@ -293,12 +294,37 @@ async fn searching_is_the_same_with_and_without_an_index() {
     assert_eq!(store.search(&reader, at, &terms, 1).await.unwrap(), without[..1]);
 }
 
+/// The region reaches the index that is made, the one that catches up, and cards that are read.
+#[tokio::test]
+async fn numbers_are_found_in_the_form_of_e164() {
+    let region = Region::parse("RU");
+    let store = furnished(Arc::new(MemoryEngine::new())).await.with_region(region);
+    let tel = |name: &str| {
+        format!("BEGIN:VCARD\r\nVERSION:3.0\r\nFN:{name}\r\nTEL:8 (495) 123-45-67\r\nEND:VCARD\r\n")
+            .into_bytes()
+    };
+    put(&store, "a", tel("Anna")).await;
+    put(&store, "b", stretched(tel("Berta"))).await;
+    let terms = Arc::new(Terms::parse("7 495 123-45-67", Mode::Substring, region).unwrap());
+    for (cards, refresh) in [(2, false), (2, true), (3, false), (3, true)] {
+        if cards == 3 && !refresh {
+            put(&store, "c", tel("Cara")).await;
+        }
+        if refresh {
+            store.refresh_index(book()).await.unwrap();
+        }
+        let reader = store.read().await.unwrap();
+        let at = (book(), revision(&store, &reader).await);
+        assert_eq!(store.search(&reader, at, &terms, 10).await.unwrap().len(), cards);
+    }
+}
+
 #[tokio::test]
 async fn what_is_gone_is_overwritten() {
     let mut arena = Arena::default();
     let body = Bytes::from(card("Anna"));
-    arena.put([1; 16], [1; 16], Made::of(&body));
-    arena.put([2; 16], [2; 16], Made::of(&card("Berta")));
+    arena.put([1; 16], [1; 16], Made::of(&body, None));
+    arena.put([2; 16], [2; 16], Made::of(&card("Berta"), None));
     assert!(arena.holds(b"anna"));
     arena.remove(&[1; 16]);
     assert!(!arena.holds(b"anna") && arena.holds(b"berta"));
