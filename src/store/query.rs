@@ -14,6 +14,7 @@ use super::damage::{Broken, Damages, Found};
 use super::engine::{Extent, KeyRange, Snapshot};
 use super::keys::{self, Hash, Table};
 use super::keyslots::Slot;
+use super::opened::SignIns;
 use super::rows::{
     AccountRow, AppPasswordRow, CardRow, CollectionRow, PropertiesRow, PurgeRow, StoredProperty,
 };
@@ -29,6 +30,7 @@ pub struct Reader {
     snapshot: Box<dyn Snapshot>,
     sealer: Arc<Sealer>,
     damages: Arc<Damages>,
+    sign_ins: Arc<SignIns>,
 }
 
 /// A collection as the snapshot shows it.
@@ -89,8 +91,13 @@ type Read<T> = fn(&Sealer, &[u8], &[u8]) -> Result<T, StoreError>;
 type NamesSlot = fn(&[u8]) -> Result<Slot, StoreError>;
 
 impl Reader {
-    pub(super) fn new(snapshot: Box<dyn Snapshot>, sealer: Arc<Sealer>, damages: Arc<Damages>) -> Self {
-        Self { snapshot, sealer, damages }
+    pub(super) fn new(
+        snapshot: Box<dyn Snapshot>,
+        sealer: Arc<Sealer>,
+        damages: Arc<Damages>,
+        sign_ins: Arc<SignIns>,
+    ) -> Self {
+        Self { snapshot, sealer, damages, sign_ins }
     }
 
     /// An account, and the app password with that secret, in one read.
@@ -98,13 +105,17 @@ impl Reader {
         &self,
         name: &UserName,
         secret: &str,
-    ) -> Result<(Option<AccountRow>, Option<AppPasswordRow>), StoreError> {
+    ) -> Result<(Option<Arc<AccountRow>>, Option<Arc<AppPasswordRow>>), StoreError> {
         let keys_of =
             (keys::account(&self.sealer.user(name)), keys::app_password(&self.sealer.secret(secret)));
         let mut values = self.get(vec![keys_of.0.clone(), keys_of.1.clone()]).await?.into_iter();
         let account = values.next().flatten();
         let secret = values.next().flatten();
-        Ok((self.sealed(&keys_of.0, account).await?, self.sealed(&keys_of.1, secret).await?))
+        let SignIns { accounts, app_passwords } = &*self.sign_ins;
+        Ok((
+            self.sealed_once(accounts, &keys_of.0, account).await?,
+            self.sealed_once(app_passwords, &keys_of.1, secret).await?,
+        ))
     }
 
     /// A user's account.
@@ -292,7 +303,7 @@ impl Reader {
     }
 
     /// A sealed row, unless it was erased meanwhile.
-    async fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
+    pub(super) async fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()>,
     {
