@@ -22,8 +22,10 @@ use super::seal::Sealer;
 use super::{MarkRow, Store, StoreError, calls};
 
 mod cards;
+mod chosen;
 
 pub use self::cards::{Accept, BODY_BYTES, Unreadable};
+pub use self::chosen::{Chosen, Room};
 
 /// A view of the whole store as of one commit.
 pub struct Reader {

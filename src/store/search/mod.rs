@@ -13,7 +13,7 @@ use crate::domain::id::{CollectionId, Revision};
 use crate::domain::search::{Needles, Terms};
 
 use super::keys::Hash;
-use super::query::{Collection, Reader};
+use super::query::{Chosen, Collection, Reader, Room};
 use super::{Store, StoreError};
 use arena::{Arena, Candidate};
 use handed::Waiting;
@@ -95,7 +95,7 @@ enum Found<T> {
 /// What an index found for a filter.
 pub enum Matching {
     /// The cards, and whether the limit cut them.
-    Found(Vec<Hash>, bool),
+    Found(Vec<Chosen>, bool),
     /// The index holds for a newer snapshot than this one.
     Newer,
     /// The index does not help.
@@ -305,8 +305,8 @@ impl Store {
         Ok(Found::Useless)
     }
 
-    /// What [`Reader::matching`] answers, by way of the index: the name hashes of the cards whose
-    /// octets `accept` takes, all of which hold one of the needles, oldest contact first.
+    /// What [`Reader::matching`] answers, by way of the index: the cards whose octets `accept` takes,
+    /// all of which hold one of the needles, oldest contact first.
     pub async fn matching(
         &self,
         reader: &Reader,
@@ -314,6 +314,7 @@ impl Store {
         needles: &Needles,
         accept: &Accept<'_>,
         limit: Option<usize>,
+        room: &mut Room,
     ) -> Result<Matching, StoreError> {
         let needles = needles.clone();
         let candidates: Vec<Candidate> =
@@ -322,7 +323,7 @@ impl Store {
                 Found::Ahead => return Ok(Matching::Newer),
                 Found::Behind | Found::Useless => return Ok(Matching::Unknown),
             };
-        let (found, truncated) = reader.accepted(book.0, &candidates, accept, limit).await?;
+        let (found, truncated) = reader.accepted(book.0, &candidates, accept, limit, room).await?;
         Ok(Matching::Found(found, truncated))
     }
 

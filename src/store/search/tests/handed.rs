@@ -120,10 +120,10 @@ async fn a_put_reads_nothing_back() {
     let at = (book(), revision(&store, &reader).await);
     let accept = |_: &[u8]| true;
     let anna = named("anna");
-    let asked = counted(store.matching(&reader, at, &anna, &accept, None)).await;
+    let asked = counted(store.matching(&reader, at, &anna, &accept, None, &mut Room::new(true))).await;
     assert!(matches!(asked, (Ok(Matching::Found(found, false)), 1) if found.len() == 1));
     let berta = named("berta");
-    let asked = counted(store.matching(&reader, at, &berta, &accept, None)).await;
+    let asked = counted(store.matching(&reader, at, &berta, &accept, None, &mut Room::new(true))).await;
     assert!(matches!(asked, (Ok(Matching::Found(found, false)), 0) if found.is_empty()));
     // A move to another book is told to both.
     store.refresh_index(OTHER).await.unwrap();
