@@ -36,9 +36,12 @@ impl SignIns {
     }
 }
 
-/// Opened rows of one kind, by their keys, with the stored octets. Has no `Debug`.
+/// Rows by their keys, with the stored octets.
+type Rows<T> = HashMap<Vec<u8>, (Bytes, Arc<T>)>;
+
+/// Opened rows of one kind. Has no `Debug`.
 pub(super) struct Opened<T> {
-    rows: Mutex<HashMap<Vec<u8>, (Bytes, Arc<T>)>>,
+    rows: Mutex<Rows<T>>,
 }
 
 impl<T> Default for Opened<T> {
@@ -48,7 +51,7 @@ impl<T> Default for Opened<T> {
 }
 
 impl<T> Opened<T> {
-    fn rows(&self) -> MutexGuard<'_, HashMap<Vec<u8>, (Bytes, Arc<T>)>> {
+    fn rows(&self) -> MutexGuard<'_, Rows<T>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

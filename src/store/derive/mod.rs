@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::codec;
+use super::codec::{self, Kept};
 use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
 use super::erase::Taken;
@@ -64,6 +64,8 @@ pub(super) struct Derivation<'a> {
     sealer: &'a Sealer,
     /// What was read, each a guard of the batch.
     read: HashMap<Vec<u8>, Option<Bytes>>,
+    /// A card that a fact was about, opened: most often the op is about it too.
+    judged: Option<(Vec<u8>, Kept)>,
     batch: Batch,
     /// The members that this commit logs, since a member has one log row.
     logged: HashSet<(CollectionId, Hash)>,
@@ -89,6 +91,7 @@ impl<'a> Derivation<'a> {
             snapshot,
             sealer,
             read: HashMap::new(),
+            judged: None,
             batch: Batch::default(),
             logged: HashSet::new(),
             taken,
@@ -180,19 +183,24 @@ impl<'a> Derivation<'a> {
         let (Some(at), Some(value)) = (&fact.at, self.value(key.clone()).await?) else {
             return Ok(false);
         };
-        let card = || self.sealer.decode_card(&key, &value);
         Ok(match (&fact.state, at) {
             (FactState::Exists, _) => true,
-            (FactState::EtagIn(tags), At::Card(book, name)) => match card() {
+            (FactState::EtagIn(tags), At::Card(book, name)) => match self.sealer.decode_card(&key, &value) {
                 Err(StoreError::Damaged(_) | StoreError::Erased) => {
                     let member = self.sealer.member(book.as_bytes(), name);
                     tags.contains(&self.etag_of_remains(*book, &member).await?)
                 }
-                card => tags.contains(&Etag(card?.row.etag)),
+                card => {
+                    let card = card?;
+                    let etag = Etag(card.row.etag);
+                    self.judged = Some((key, card));
+                    tags.contains(&etag)
+                }
             },
             (FactState::UnmodifiedSince(time), At::Card(..)) => {
+                let card = self.sealer.decode_card(&key, &value)?;
                 // HTTP dates count whole seconds.
-                rows::time(card()?.row.modified).as_second() <= time.as_second()
+                rows::time(card.row.modified).as_second() <= time.as_second()
             }
             (FactState::At(of, revision), At::Collection(id)) => self.is_at(*id, *of, *revision).await?,
             (FactState::At(of, revision), At::Link(..)) => {

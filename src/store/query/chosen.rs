@@ -36,7 +36,7 @@ impl Room {
     pub(in crate::store) fn keep(&mut self, member: Hash, key: &[u8], value: &[u8], card: &[u8]) -> Chosen {
         let size = card.len() as u64;
         let octets = if self.octets { size } else { 0 };
-        self.left = self.left.checked_sub(octets.saturating_add(BESIDE)).unwrap_or_default();
+        self.left = self.left.saturating_sub(octets.saturating_add(BESIDE));
         let judged = match (self.left, keys::item(key), codec::body_front(value)) {
             (1.., Some(contact), Ok((_, version))) => {
                 let octets = self.octets.then(|| Bytes::copy_from_slice(card));

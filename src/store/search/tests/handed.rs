@@ -202,18 +202,19 @@ async fn what_is_read_late_does_not_undo_what_was_handed_over() {
 }
 
 /// Whoever commits does not wait for a search.
-#[tokio::test]
-async fn what_meets_a_search_is_taken_in_after_it() {
-    let store = furnished(Arc::new(MemoryEngine::new())).await;
-    store.refresh_index(book()).await.unwrap();
+#[test]
+fn what_meets_a_search_is_taken_in_after_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = runtime.block_on(furnished(Arc::new(MemoryEngine::new())));
+    runtime.block_on(store.refresh_index(book())).unwrap();
     store.indexes().take_behind();
     let book_kept = kept(&store);
     let searching = book_kept.held();
-    put(&store, "1", card("Anna")).await;
+    runtime.block_on(put(&store, "1", card("Anna")));
     assert_eq!(book_kept.waiting(), 1);
     drop(searching);
     assert!(store.indexes().take_behind().contains(&book()));
-    put(&store, "2", card("Berta")).await;
+    runtime.block_on(put(&store, "2", card("Berta")));
     assert_eq!((book_kept.waiting(), store.indexes().size().cards), (0, 2));
     assert!(store.indexes().take_behind().is_empty());
 }
