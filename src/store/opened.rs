@@ -120,10 +120,11 @@ fn has_key(slots: &KeySlots, stored: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::id::{AccountId, UserName};
+    use crate::domain::id::UserName;
     use crate::store::commit::{AccountOp, Commit, Op};
     use crate::store::engine::memory::MemoryEngine;
     use crate::store::keyslots::memory::MemoryMedium;
+    use crate::store::tests::furniture;
 
     use super::*;
 
@@ -133,17 +134,10 @@ mod tests {
             crate::store::tests::open(&Arc::new(MemoryEngine::new()), &MemoryMedium::new()).await.unwrap();
         let at = jiff::Timestamp::UNIX_EPOCH;
         let row = |id: u8, name: &str| AccountRow {
-            id: *AccountId::from_bytes([id; 16]).as_bytes(),
-            name: name.into(),
-            display_name: None,
-            email: None,
-            admin: false,
+            id: [id; 16],
             password: Some("hash".into()),
-            enabled: true,
-            created: 0,
             home: [id + 1; 16],
-            provisioned: true,
-            epoch: 0,
+            ..furniture::account(name)
         };
         let commit = async |op| {
             let commit = Commit { actor: None, at, expect: Vec::new(), ops: vec![Op::Account(op)] };
