@@ -229,16 +229,16 @@ impl Service {
             && account.enabled
             && app.expires.is_none_or(|end| rows::time(end) > self.clock.now())
         {
-            return self.admitted(account.clone(), reach(app)).await;
+            return self.admitted(account, reach(app)).await;
         }
         let credential = self.sign_in.credential(&name, &password);
-        let known = self.sign_in.remembered(&credential, account.as_ref());
+        let known = self.sign_in.remembered(&credential, account.as_deref());
         let right = match known {
             Some(true) => true,
-            _ => self.check_paced(&name, address, credential, account.as_ref(), password).await?,
+            _ => self.check_paced(&name, address, credential, account.as_deref(), password).await?,
         };
         match account {
-            Some(account) if right && account.enabled => self.admitted(account, Reach::Write).await,
+            Some(account) if right && account.enabled => self.admitted(&account, Reach::Write).await,
             _ => Err(NotSignedIn::Wrong),
         }
     }
@@ -273,7 +273,7 @@ impl Service {
     }
 
     /// The caller, after its default book was made at the first sign-in.
-    async fn admitted(&self, account: AccountRow, contacts: Reach) -> Result<Caller, NotSignedIn> {
+    async fn admitted(&self, account: &AccountRow, contacts: Reach) -> Result<Caller, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
         let name = UserName::parse(&account.name).map_err(|_| failed("an account has no valid name"))?;
         let caller = Caller {
@@ -284,7 +284,7 @@ impl Service {
             groups: account.groups.as_slice().into(),
         };
         if !account.provisioned {
-            match self.provision(&caller, account).await {
+            match self.provision(&caller, account.clone()).await {
                 // Another request was first.
                 Ok(()) | Err(Stop::Refused(_)) => {}
                 Err(Stop::Failed(fault)) => return Err(NotSignedIn::Failed(fault)),

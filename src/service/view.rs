@@ -8,6 +8,7 @@ use crate::domain::id::{
 };
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Version;
+use crate::store::query::Room;
 
 use super::Answer;
 use super::access::Rights;
@@ -244,12 +245,29 @@ pub struct Changes<T> {
     pub truncated: bool,
 }
 
-/// The cards that a query matched: their names in a stable order, bodies to be read in chunks.
+/// How much of what a query reads comes along with its matches: with several queries for one answer,
+/// of all together.
+pub struct Carry {
+    pub(super) properties: bool,
+    pub(super) room: Room,
+}
+
+impl Carry {
+    /// Cards in such detail, as far as there is room for them.
+    pub fn new(detail: Detail) -> Self {
+        Self { properties: detail.properties, room: Room::new(detail.body) }
+    }
+}
+
+/// The cards that a query matched, at most as many as the limit, in a stable order: first those that
+/// come along, and then the names of those that are to be read in chunks.
 #[derive(Debug, Clone)]
 pub struct Matches {
     /// The book.
     pub book: CollectionView,
-    /// The matching cards' names, at most as many as the limit.
+    /// The first matching cards, in the detail that was asked for, from the same snapshot.
+    pub cards: Vec<CardView>,
+    /// The other matching cards' names.
     pub names: Vec<MemberName>,
     /// True when the limit cut the list (CARD-49).
     pub truncated: bool,

@@ -24,6 +24,7 @@ mod erase;
 pub mod keys;
 pub mod keyslots;
 pub mod log;
+mod opened;
 pub mod owner;
 mod prune;
 pub mod purge;
@@ -140,6 +141,7 @@ pub struct Store {
     eraser: Arc<Eraser>,
     indexes: Arc<search::Indexes>,
     damages: Arc<damage::Damages>,
+    sign_ins: Arc<opened::SignIns>,
 }
 
 impl Store {
@@ -177,6 +179,7 @@ impl Store {
             eraser: Arc::default(),
             indexes: Arc::default(),
             damages: Arc::default(),
+            sign_ins: Arc::default(),
         };
         store.occupy().await?;
         store.erase_condemned(at).await?;
@@ -208,7 +211,8 @@ impl Store {
     /// A view of everything as of now.
     pub async fn read(&self) -> Result<query::Reader, StoreError> {
         let snapshot = self.engine.snapshot().await?;
-        Ok(query::Reader::new(snapshot, self.sealer.clone(), self.damages.clone()))
+        let (sealer, damages) = (self.sealer.clone(), self.damages.clone());
+        Ok(query::Reader::new(snapshot, sealer, damages, self.sign_ins.clone()))
     }
 
     /// The damage that was noticed since the start.

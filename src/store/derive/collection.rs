@@ -8,6 +8,7 @@ use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::owner::Owner;
 use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow, ShareRow};
+use crate::store::search::What;
 
 use super::{Derivation, Halt, Step};
 
@@ -188,7 +189,7 @@ impl Derivation<'_> {
             mount: place.mount,
         };
         let value = self.sealer.encode_link(place.slot, &keys::member(home, &member), &row)?;
-        self.log_changed(home, member, value, before).await
+        self.log_changed(home, member, value, before, What::Same).await
     }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::phone::Region;
 use crate::domain::search::{NOTHING, Needles, Terms, entry, formatted};
 
 use super::super::keys::Hash;
+use super::read::Change;
 
 crate::hidden!(Arena, Entry, Ranked);
 
@@ -129,6 +130,16 @@ impl Arena {
         self.by_member.sort_unstable_by_key(|at| entries.get(*at as usize).map(|entry| entry.member));
         self.text.shrink_to_fit();
         self.entries.shrink_to_fit();
+    }
+
+    /// Takes what became of members, in order.
+    pub(super) fn take(&mut self, changes: Vec<(Hash, Change)>) {
+        for (member, change) in changes {
+            match change {
+                Change::Put(contact, made) => self.put(member, *contact.as_bytes(), made),
+                Change::Gone => self.remove(&member),
+            }
+        }
     }
 
     /// Adds a card, or replaces it.

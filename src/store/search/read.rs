@@ -11,7 +11,7 @@ use crate::domain::search::{Terms, entry};
 use super::super::StoreError;
 use super::super::engine::Extent;
 use super::super::keys::{self, Hash, Table};
-use super::super::query::{BODY_BYTES, Reader, With};
+use super::super::query::{BODY_BYTES, Chosen, Reader, Room, With};
 use super::super::rows::{ChangeRow, CollectionRow};
 use super::super::seal::Sealer;
 use super::Accept;
@@ -145,27 +145,28 @@ impl Reader {
         Ok(changes)
     }
 
-    /// Of the candidates, which are in the order of their contacts, the name hashes of those whose
-    /// octets `accept` takes; the flag says that the limit cut the list.
+    /// Of the candidates, which are in the order of their contacts, those whose octets `accept` takes;
+    /// the flag says that the limit cut the list.
     pub(super) async fn accepted(
         &self,
         book: CollectionId,
         candidates: &[Candidate],
         accept: &Accept<'_>,
         limit: Option<usize>,
-    ) -> Result<(Vec<Hash>, bool), StoreError> {
+        room: &mut Room,
+    ) -> Result<(Vec<Chosen>, bool), StoreError> {
         let limit = limit.unwrap_or(usize::MAX);
         let (mut found, mut plain) = (Vec::new(), Vec::new());
         for chunk in chunks(candidates) {
             for (candidate, (key, value)) in chunk.iter().zip(self.bodies(book, chunk).await?) {
-                match opened(self.sealer(), &key, &value, &mut plain)? {
-                    Some((_, card)) if accept(card) => {}
+                let card = match opened(self.sealer(), &key, &value, &mut plain)? {
+                    Some((_, card)) if accept(card) => card,
                     _ => continue,
-                }
+                };
                 if found.len() == limit {
                     return Ok((found, true));
                 }
-                found.push(candidate.member);
+                found.push(room.keep(candidate.member, &key, &value, card));
             }
         }
         Ok((found, false))

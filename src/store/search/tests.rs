@@ -15,13 +15,16 @@ use crate::domain::search::tests::{cards, filters};
 use crate::domain::vcard::Version;
 use crate::store::commit::{CardOp, CollectionOp, Op};
 use crate::store::engine::memory::MemoryEngine;
-use crate::store::engine::{Engine, Write};
+use crate::store::engine::{Batch, Engine, Write};
+use crate::store::keys;
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::query::Unreadable;
 use crate::store::tests::furniture::{self, BOOK, HOME, OTHER, name};
 
 use super::arena::{ENTRY, Made};
 use super::*;
+
+mod handed;
 
 fn book() -> CollectionId {
     BOOK
@@ -120,16 +123,23 @@ async fn both(store: &Store, filter: &Filter, limit: Option<usize>) -> Option<[(
     let at = (book(), revision(store, &reader).await);
     let accept = |card: &[u8]| compiled.matches(card);
     let Matching::Found(found, truncated) =
-        store.matching(&reader, at, &needles, &accept, limit).await.unwrap()
+        store.matching(&reader, at, &needles, &accept, limit, &mut Room::new(true)).await.unwrap()
     else {
         panic!("the index gave no answer");
     };
     let compiled = compiled.clone();
     let read = reader
-        .matching(book(), Box::new(move |card| compiled.matches(card)), Unreadable::Passed, limit)
+        .matching(
+            book(),
+            Box::new(move |card| compiled.matches(card)),
+            Unreadable::Passed,
+            limit,
+            &mut Room::new(false),
+        )
         .await
         .unwrap();
-    Some([(found, truncated), read])
+    let members = |found: Vec<Chosen>| found.iter().map(|chosen| chosen.member).collect();
+    Some([(members(found), truncated), (members(read.0), read.1)])
 }
 
 async fn run(steps: Vec<Step>) {
@@ -211,12 +221,13 @@ async fn an_index_that_is_ahead_asks_for_a_newer_snapshot() {
     let accept = |_: &[u8]| true;
     let old = store.read().await.unwrap();
     let at = (book(), revision(&store, &old).await);
-    let unknown = store.matching(&old, at, &named("anna"), &accept, None).await.unwrap();
+    let unknown =
+        store.matching(&old, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(unknown, Matching::Unknown));
     assert_eq!(store.indexes().take_behind().len(), 2, "the home has changed, and the book was asked for");
     put(&store, "a", card("Anna")).await;
     store.refresh_index(book()).await.unwrap();
-    let newer = store.matching(&old, at, &named("anna"), &accept, None).await.unwrap();
+    let newer = store.matching(&old, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(newer, Matching::Newer));
     assert_eq!(store.indexes().take_behind().into_iter().collect::<Vec<_>>(), [book()]);
 }
@@ -225,21 +236,25 @@ async fn an_index_that_is_ahead_asks_for_a_newer_snapshot() {
 async fn an_index_far_behind_is_left_to_the_upkeep() {
     let store = furnished(Arc::new(MemoryEngine::new())).await;
     store.refresh_index(book()).await.unwrap();
+    // What is written by another handle is not handed over.
+    let writer = Store { indexes: Arc::default(), ..store.clone() };
     for at in 0..=AT_ONCE {
-        put(&store, &at.to_string(), card("Anna")).await;
+        put(&writer, &at.to_string(), card("Anna")).await;
     }
-    store.indexes().take_behind();
     let reader = store.read().await.unwrap();
     let at = (book(), revision(&store, &reader).await);
     let accept = |_: &[u8]| true;
-    let answer = store.matching(&reader, at, &named("berta"), &accept, None).await.unwrap();
+    let answer =
+        store.matching(&reader, at, &named("berta"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(answer, Matching::Unknown));
     assert!(store.indexes().take_behind().contains(&book()));
     store.refresh_index(book()).await.unwrap();
     assert_eq!(store.indexes().size().cards, AT_ONCE + 1);
-    let answer = store.matching(&reader, at, &named("berta"), &accept, None).await.unwrap();
+    let answer =
+        store.matching(&reader, at, &named("berta"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(answer, Matching::Found(found, false) if found.is_empty()));
-    let many = store.matching(&reader, at, &named("anna"), &accept, None).await.unwrap();
+    let many =
+        store.matching(&reader, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(many, Matching::Unknown), "reading every card is quicker");
 }
 
@@ -265,7 +280,8 @@ async fn a_damaged_card_hides_no_other() {
             store.refresh_index(book()).await.unwrap();
             assert_eq!(store.indexes().size().cards, 2);
         }
-        let found = store.matching(&reader, at, &named("anna"), &accept, None).await.unwrap();
+        let found =
+            store.matching(&reader, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
         assert!(matches!(found, Matching::Found(found, false) if found.len() == 2));
     }
     let touched = reader.touched(book(), Revision(0), ANEW).await.unwrap().unwrap();
@@ -273,6 +289,48 @@ async fn a_damaged_card_hides_no_other() {
     assert_eq!(outcomes.iter().filter(|(_, change)| matches!(change, Change::Put(..))).count(), 2);
     let terms = Arc::new(Terms::parse("anna", Mode::Substring, None).unwrap());
     assert_eq!(store.search(&reader, at, &terms, 10).await.unwrap().len(), 2);
+}
+
+/// What a card was chosen by is shown only as the body of the card that there is.
+#[tokio::test]
+async fn a_body_of_another_version_is_not_shown() {
+    let engine = Arc::new(MemoryEngine::new());
+    let store = furnished(engine.clone()).await;
+    store.refresh_index(book()).await.unwrap();
+    put(&store, "a", card("Anna")).await;
+    put(&store, "b", card("Anna")).await;
+    let reader = store.read().await.unwrap();
+    let cards = reader.cards(book(), &[name("a")], Default::default()).await.unwrap();
+    let row = cards.into_iter().next().and_then(|found| found.readable()).unwrap().row;
+    let key = keys::body(book(), ContactId::from_bytes(row.contact));
+    let older = reader.get(vec![key.clone()]).await.unwrap().remove(0).unwrap();
+    put(&store, "a", card("Anna!")).await;
+    let chosen = async |indexed| {
+        let reader = store.read().await.unwrap();
+        let (mut room, anna) = (Room::new(true), named("anna"));
+        let at = (book(), revision(&store, &reader).await);
+        let found = match indexed {
+            true => store.matching(&reader, at, &anna, &|_: &[u8]| true, None, &mut room).await.unwrap(),
+            false => {
+                let all = Box::new(|_: &[u8]| true);
+                let read = reader.matching(book(), all, Unreadable::Told, None, &mut room).await.unwrap();
+                Matching::Found(read.0, read.1)
+            }
+        };
+        let Matching::Found(found, false) = found else { panic!("the index gave no answer") };
+        reader.chosen(book(), found, true).await.unwrap()
+    };
+    for indexed in [true, false] {
+        let (cards, names) = chosen(indexed).await;
+        assert_eq!((cards.len(), names.len()), (2, 0));
+        assert!(cards.iter().all(|card| card.body.as_ref().unwrap().len() as u64 == card.row.size));
+    }
+    let write = Write::Put { key, value: older.to_vec(), stamp: None };
+    engine.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
+    for indexed in [true, false] {
+        let (cards, names) = chosen(indexed).await;
+        assert_eq!((cards.len(), names), (1, vec![name("a")]), "whoever reads it is told");
+    }
 }
 
 #[tokio::test]
