@@ -86,9 +86,10 @@ impl Indexes {
         if news.len() > MOST {
             return false;
         }
+        let region = self.region;
         // Folding a card's texts takes its time, so no lock is held meanwhile.
         let changes = news.into_iter().filter_map(|(news, _)| match news.what {
-            What::Put(contact, body) => Some((news.member, Change::Put(contact, Made::of(&body)))),
+            What::Put(contact, body) => Some((news.member, Change::Put(contact, Made::of(&body, region)))),
             What::Gone => Some((news.member, Change::Gone)),
             What::Same => None,
         });

@@ -189,9 +189,9 @@ async fn what_is_read_late_does_not_undo_what_was_handed_over() {
     store.refresh_index(book()).await.unwrap();
     let reader = store.read().await.unwrap();
     let at = revision(&store, &reader).await;
-    let arena = reader.arena(book()).await.unwrap();
+    let arena = reader.arena(book(), None).await.unwrap();
     let touched = reader.touched(book(), Revision(0), ANEW).await.unwrap().unwrap();
-    let read = reader.outcomes(book(), &touched).await.unwrap();
+    let read = reader.outcomes(book(), &touched, None).await.unwrap();
     put(&store, "1", card("Berta")).await;
     let newest = kept(&store).upto().unwrap();
     assert!(newest > at);
