@@ -57,22 +57,25 @@ pub enum PropertyChange {
     Remove(PropertyName),
 }
 
-/// A user, as a principal.
+/// A user or a group, as a principal.
 #[derive(Clone)]
 pub struct PrincipalView {
     /// The account's id, also its `resource-id`.
     pub account: AccountId,
     /// The name in its URL.
-    pub name: UserName,
-    /// How people call it; the user name where none was given.
+    pub name: Principal,
+    /// How people call it; its name where none was given.
     pub display_name: String,
-    /// Its e-mail address.
-    pub email: Option<String>,
+    /// Its e-mail addresses, the first of them first.
+    pub addresses: Vec<String>,
+    /// Of a user the groups that it is in, of a group the users in it, as far as the caller may know
+    /// of them.
+    pub related: Vec<Principal>,
     /// When the account was made.
     pub created: Timestamp,
     /// What the caller may do with it.
     pub rights: Rights,
-    /// Properties that clients wrote.
+    /// Properties that clients wrote; those of others are not told.
     pub properties: Vec<Property>,
     /// What clients wrote cannot be read.
     pub unreadable: bool,
