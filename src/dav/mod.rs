@@ -32,7 +32,7 @@ use crate::service::Service;
 use crate::service::access::{Belongs, Caller, Rights, rights};
 use crate::service::place::{Place, Precondition};
 use crate::service::refusal::{Fault, Refusal};
-use crate::service::view::{Detail, Verb as Transfer};
+use crate::service::view::{Detail, Standing, Verb as Transfer};
 
 use self::conditions::Conditions;
 use self::prefer::Prefer;
@@ -205,17 +205,20 @@ impl Exchange<'_> {
     /// The methods that this caller may use here: Evolution takes a book with PUT or DELETE for one
     /// that it may write (B4 #57), so a book that may only be read has neither, though DELETE leaves it.
     async fn allow(&self) -> HeaderValue {
-        let (rights, own) = self.rights().await;
+        let Standing { rights, mounted } = self.standing().await;
+        let kind = self.target.kind();
+        let whole_book = kind == Some(Kind::Book);
         let offered = |row: &&MethodRow| match row.verb {
             // It makes what is not there, so it is never allowed on what is (DAV-24).
             Verb::Mkcol => false,
             Verb::Proppatch => rights.describe,
             // Where another's book lies is decided by who shares it.
-            Verb::Move => rights.write && (own || self.target.kind() == Some(Kind::Card)),
+            Verb::Move => rights.write && (rights.owner || !whole_book),
+            Verb::Delete => rights.write && (rights.owner || mounted || !whole_book),
             _ => rights.write || !row.writes,
         };
         let mut list = String::with_capacity(96);
-        if let Some(kind) = self.target.kind() {
+        if let Some(kind) = kind {
             for row in METHODS.iter().filter(|row| row.kinds.hold(kind)).filter(offered) {
                 if !list.is_empty() {
                     list.push_str(", ");
@@ -226,9 +229,10 @@ impl Exchange<'_> {
         HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static("OPTIONS"))
     }
 
-    /// What the caller may do here, and whether it is its own.
-    async fn rights(&self) -> (Rights, bool) {
-        let Some(owner) = self.target.owner() else { return (Rights::NONE, false) };
+    /// What the caller may do here.
+    async fn standing(&self) -> Standing {
+        let none = Standing { rights: Rights::NONE, mounted: false };
+        let Some(owner) = self.target.owner() else { return none };
         let standing = match self.target {
             Target::Book(owner, book) | Target::Card(owner, book, _) => {
                 // Whoever answers a request that failed does not fail for this.
@@ -237,9 +241,11 @@ impl Exchange<'_> {
             _ => None,
         };
         match (standing, self.target) {
-            (Some(standing), Target::Card(..)) => (standing.rights.on_members(), !standing.mounted),
-            (Some(standing), _) => (standing.rights, standing.rights.owner && !standing.mounted),
-            (None, _) => (rights(self.caller, Belongs::To(owner)), true),
+            (Some(Standing { rights, mounted }), Target::Card(..)) => {
+                Standing { rights: rights.on_members(), mounted }
+            }
+            (Some(standing), _) => standing,
+            (None, _) => Standing { rights: rights(self.caller, Belongs::To(owner)), ..none },
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::domain::id::{AccountId, CollectionId, Principal, UserName};
 use crate::store::commit::{CollectionOp, Op};
-use crate::store::query::Link;
 use crate::store::rows::AccountRow;
 
+use super::admin::{AdminAnswer, user_name};
 use super::refusal::{Refusal, Stop};
 use super::sharing::{ROUNDS, busy, free_name, member, principal, unknown};
 use super::{Answer, Service};
@@ -21,10 +21,6 @@ impl Service {
         }
         let (from, to) = (Principal::User(from.clone()), Principal::User(to.clone()));
         for _ in 0..ROUNDS {
-            // The one who takes over may have had a share of it.
-            for link in self.own_links(&from).await? {
-                self.share(None, link.book, &to, None).await?;
-            }
             let reader = self.store.read().await?;
             let giver = reader.principal(&from).await?.ok_or_else(|| unknown(&from))?;
             let taker = reader.principal(&to).await?.ok_or_else(|| unknown(&to))?;
@@ -35,35 +31,51 @@ impl Service {
             let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
             let mut ops = Vec::new();
             for link in links.iter().filter(|link| !link.mount) {
-                let new = free_name(&link.name, from.as_str(), &names).ok_or(Refusal::Mapped)?;
+                // Where it has a place as another's, it stays there.
+                let new = match theirs.iter().find(|place| place.mount && place.book == link.book) {
+                    Some(place) => member(&place.name)?,
+                    None => free_name(&link.name, from.as_str(), &names).ok_or(Refusal::Mapped)?,
+                };
                 names.insert(new.as_str().to_owned());
                 let owner = AccountId::from_bytes(taker.id);
                 let name = member(&link.name)?;
                 ops.push(Op::Collection(CollectionOp::Give { home, name, owner, to: taking, new }));
-                // One's own book has no place as another's.
-                for place in theirs.iter().filter(|place| place.mount && place.book == link.book) {
-                    let name = member(&place.name)?;
-                    ops.push(Op::Collection(CollectionOp::Unmount { home: taking, name }));
-                }
             }
             if ops.is_empty() {
                 return Ok(());
             }
             match self.commit(None, Vec::new(), ops).await {
                 Err(Stop::Refused(_)) => continue,
-                done => return done.map(drop),
+                done => drop(done?),
             }
+            for link in links.iter().filter(|link| !link.mount) {
+                self.share(None, link.book, &to, None).await?;
+            }
+            return Ok(());
         }
         Err(busy())
     }
 
-    /// The books of a user's own.
-    async fn own_links(&self, user: &Principal) -> Answer<Vec<Link>> {
-        let reader = self.store.read().await?;
-        let account = reader.principal(user).await?.ok_or_else(|| unknown(user))?;
-        let mut links = reader.links(CollectionId::from_bytes(account.home)).await?;
-        links.retain(|link| !link.mount);
-        Ok(links)
+    /// Removes an account as a command asks it: its books go to another, or with it; where nothing was
+    /// said and there is something in them, nothing is done.
+    pub(super) async fn remove_asked(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        erase: bool,
+    ) -> Answer<AdminAnswer> {
+        let account = self.account(name).await?;
+        match to {
+            Some(to) => self.hand_over(&user_name(name)?, &user_name(to)?).await?,
+            None if erase => {}
+            None => match self.holdings(&account).await? {
+                (_, 0) => {}
+                (books, contacts) => return Ok(AdminAnswer::Undecided { books, contacts }),
+            },
+        }
+        self.withdraw_account(&account).await?;
+        self.remove_user(name).await?;
+        Ok(AdminAnswer::Done)
     }
 
     /// How many books an account has of its own, and how many contacts in them.

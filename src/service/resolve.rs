@@ -12,7 +12,7 @@ use super::access::{Belongs, Caller, Privilege, Rights, rights};
 use super::books::is_everybodys;
 use super::place::{Place, Precondition, Require, State};
 use super::refusal::Refusal;
-use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer};
+use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing};
 use super::{Answer, Service, Stop};
 
 impl Service {
@@ -178,15 +178,6 @@ impl Service {
         };
         Ok(Fact { at, state, negate: require.negate })
     }
-}
-
-/// What a caller may do with a book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// What it may do.
-    pub rights: Rights,
-    /// It is another's, and lies in the caller's home.
-    pub mounted: bool,
 }
 
 /// A book as a caller reaches it.

@@ -19,6 +19,10 @@ use super::resolve::Reached;
 use super::sign_in::DEFAULT_BOOK;
 use super::{Answer, Service};
 
+mod asked;
+#[cfg(test)]
+mod tests;
+
 /// How often a change is tried again when what it read has moved meanwhile.
 pub(super) const ROUNDS: usize = 16;
 /// How many homes' places are put right in one commit.
@@ -82,7 +86,7 @@ impl Service {
             let reader = self.store.read().await?;
             let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
             let account = reader.principal(with).await?.ok_or_else(|| unknown(with))?;
-            if account.id == row.owner {
+            if account.id == row.owner && access.is_some() {
                 return Err(Refusal::Conflict("a book is not shared with its owner".into()).into());
             }
             drop(reader);

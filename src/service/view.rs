@@ -112,6 +112,15 @@ pub struct CollectionView {
     pub digest: Option<[u8; 16]>,
 }
 
+/// What a caller may do with a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What it may do.
+    pub rights: Rights,
+    /// It is another's, and lies in the caller's home.
+    pub mounted: bool,
+}
+
 /// Whose a collection is, beside the user in whose home it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sharer {
