@@ -101,7 +101,7 @@ async fn remove(config: &Config, name: String, hand_over: Option<String>, erase:
     let AdminAnswer::Undecided { books, contacts } = ask(config, request(hand_over, erase)).await? else {
         return Ok(());
     };
-    let has = format!("user '{name}' has {contacts} contacts in {books} address books");
+    let has = format!("user '{name}' has {} in {}", many(contacts, "contact"), many(books, "address book"));
     if !std::io::stdin().is_terminal() {
         bail!("{has}; give them to somebody with --hand-over USER, or remove them with --erase");
     }
@@ -110,6 +110,10 @@ async fn remove(config: &Config, name: String, hand_over: Option<String>, erase:
         Fate::Erase => ask(config, request(None, true)).await.map(drop),
         Fate::Stay => bail!("nothing was changed"),
     }
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What becomes of a user's address books.
@@ -162,6 +166,7 @@ mod tests {
     fn only_the_whole_word_erases() {
         assert_eq!(read("\n"), Fate::Stay);
         assert_eq!(read(" erase \r\n"), Fate::Erase);
+        assert_eq!(many(1, "book") + &many(0, "book"), "1 book0 books");
         assert_eq!(read("eras\n"), Fate::HandOver("eras".into()));
     }
 }

@@ -53,12 +53,21 @@ pub(super) async fn service() -> Arc<Service> {
     service_over(Arc::new(MemoryEngine::new())).await
 }
 
+/// One whose users may look each other up.
+pub(super) async fn open_service() -> Arc<Service> {
+    let settings = Settings { principals_visible: true, ..quick() };
+    service_with(Arc::new(MemoryEngine::new()), settings).await
+}
+
 async fn service_over(engine: Arc<dyn Engine>) -> Arc<Service> {
-    let settings = Settings {
-        argon2: Argon2Cost { memory_kib: 8, passes: 1 },
-        login_attempts: 3,
-        ..Settings::default()
-    };
+    service_with(engine, quick()).await
+}
+
+fn quick() -> Settings {
+    Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, login_attempts: 3, ..Settings::default() }
+}
+
+async fn service_with(engine: Arc<dyn Engine>, settings: Settings) -> Arc<Service> {
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
     Arc::new(Service::open(engine, key_file(&MemoryMedium::new()), clock, entropy, settings).await.unwrap())

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::super::access::{Caller, Privilege};
 use super::super::admin::{AdminAnswer, AdminRequest};
 use super::super::place::{Place, Precondition, State};
-use super::super::tests::{add, card, name, refused, service, sign_in};
+use super::super::tests::{add, card, name, open_service, refused, service, sign_in};
 use super::super::transfer::Manner;
 use super::super::view::{
     Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Sharer, Transferred, Verb,
@@ -831,6 +831,33 @@ async fn acl_23_callers_know_themselves_their_groups_and_those_they_share_with()
     // A private book tells its owner's name to nobody.
     service.private_asked("alice/team", true).await.unwrap();
     assert_eq!(seen("bob").await, ["bob", "sales"]);
+}
+
+#[tokio::test]
+async fn acl_23_where_the_directory_is_switched_on_everybody_is_found_by_one_scan() {
+    let world = World { service: open_service().await };
+    let service = &world.service;
+    add(service, "alice").await;
+    world.group("sales", &["alice"]).await;
+    let alice = world.user("alice").await;
+    let sales = Principal::Group(crate::domain::id::GroupName::parse("sales").unwrap());
+    let mut counts = Vec::new();
+    for (at, many) in [(0, 3), (3, 30)] {
+        for at in at..many {
+            add(service, &format!("u{at}")).await;
+            service.member_asked("sales", &format!("u{at}"), true).await.unwrap();
+        }
+        let (all, calls) = crate::store::calls::counted(service.principals(&alice)).await;
+        assert_eq!(all.unwrap().len(), many + 2);
+        let (group, of_one) = crate::store::calls::counted(service.principal(&alice, &sales)).await;
+        assert_eq!(group.unwrap().related.len(), many + 1);
+        counts.push((calls, of_one));
+    }
+    assert!(counts[0] == counts[1] && counts[0].0 <= 6, "{counts:?}");
+    // Who was let go is found no more.
+    service.admin(AdminRequest::UserEnable { name: "u1".into(), enabled: false }).await;
+    let all = service.principals(&alice).await.unwrap();
+    assert!(all.len() == 31 && all.iter().all(|view| view.name.as_str() != "u1"));
 }
 
 proptest! {
