@@ -23,6 +23,7 @@ mod inside;
 mod judge;
 mod keyring;
 mod keys;
+mod leavers;
 mod limits;
 mod model;
 mod power;

@@ -1,8 +1,9 @@
 //! The use cases: may this caller do it, what must hold, what is recorded? Every change goes
 //! through one `Store::commit`. Knows no HTTP, no XML and no engine.
 //!
-//! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs` (homes, books, their
-//! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
+//! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs`
+//! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
+//! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
 //! `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
@@ -28,6 +29,7 @@ mod contacts;
 pub mod conversions;
 pub mod demo;
 pub mod directory;
+mod hand_over;
 pub mod keyring;
 mod names;
 pub mod place;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub default_region: Option<Region>,
     /// The keyring that is written anew at each erasing.
     pub keyring: Option<keyring::KeyringPlace>,
+    /// Users may look each other up, and not only those with whom they share something.
+    pub principals_visible: bool,
 }
 
 impl Default for Settings {
@@ -85,6 +89,7 @@ impl Default for Settings {
             tombstone_days: 400,
             default_region: None,
             keyring: None,
+            principals_visible: false,
         }
     }
 }

@@ -58,22 +58,25 @@ pub enum PropertyChange {
     Remove(PropertyName),
 }
 
-/// A user, as a principal.
+/// A user or a group, as a principal.
 #[derive(Clone)]
 pub struct PrincipalView {
     /// The account's id, also its `resource-id`.
     pub account: AccountId,
     /// The name in its URL.
-    pub name: UserName,
-    /// How people call it; the user name where none was given.
+    pub name: Principal,
+    /// How people call it; its name where none was given.
     pub display_name: String,
-    /// Its e-mail address.
-    pub email: Option<String>,
+    /// Its e-mail addresses, the first of them first.
+    pub addresses: Vec<String>,
+    /// Of a user the groups that it is in, of a group the users in it, as far as the caller may know
+    /// of them.
+    pub related: Vec<Principal>,
     /// When the account was made.
     pub created: Timestamp,
     /// What the caller may do with it.
     pub rights: Rights,
-    /// Properties that clients wrote.
+    /// Properties that clients wrote; those of others are not told.
     pub properties: Vec<Property>,
     /// What clients wrote cannot be read.
     pub unreadable: bool,
@@ -108,6 +111,15 @@ pub struct CollectionView {
     pub unreadable: bool,
     /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
     pub digest: Option<[u8; 16]>,
+}
+
+/// What a caller may do with a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What it may do.
+    pub rights: Rights,
+    /// It is another's, and lies in the caller's home.
+    pub mounted: bool,
 }
 
 /// Whose a collection is, beside the user in whose home it lies.

@@ -195,7 +195,7 @@ pub enum CollectionOp {
         /// Whether it is.
         private: bool,
     },
-    /// Gives a book to another owner, in whose home the name must be free.
+    /// Gives a book to another owner, in whose home the name must be free, or this book's as another's.
     Give {
         /// The home that it lies in.
         home: CollectionId,

@@ -133,6 +133,25 @@ impl Reader {
         self.account_at(&self.sealer.principal(name)).await
     }
 
+    /// The accounts of these names, in the order asked; one that cannot be read is left out.
+    pub async fn principals(&self, names: &[Principal]) -> Result<Vec<Option<AccountRow>>, StoreError> {
+        let wanted: Vec<_> = names.iter().map(|name| keys::account(&self.sealer.principal(name))).collect();
+        let values = self.get(wanted.clone()).await?;
+        let (mut found, mut broken) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for (key, value) in wanted.iter().zip(&values) {
+            found.push(match value.as_ref().map(|value| self.sealer.decode_sealed(key, value)).transpose() {
+                Ok(row) => row,
+                Err(error) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    broken.push(Broken::of(found.len(), key, value, error, Sealer::slot_of)?);
+                    None
+                }
+            });
+        }
+        self.damaged(broken).await?;
+        Ok(found)
+    }
+
     /// The account whose name has that hash.
     pub async fn account_at(&self, name: &Hash) -> Result<Option<AccountRow>, StoreError> {
         let key = keys::account(name);
