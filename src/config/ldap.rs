@@ -151,7 +151,8 @@ impl LdapUrl {
             _ => return None,
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.is_empty() || rest.contains(|c: char| "/?#@".contains(c) || c.is_whitespace() || c.is_control())
+        if rest.is_empty()
+            || rest.contains(|c: char| "/?#@".contains(c) || c.is_whitespace() || c.is_control())
         {
             return None;
         }
@@ -163,7 +164,12 @@ impl LdapUrl {
             Some(rest) => {
                 let (host, after) = rest.split_once(']')?;
                 host.parse::<std::net::Ipv6Addr>().ok()?;
-                (host, after.strip_prefix(':').map_or_else(|| after.is_empty().then_some(None), |p| Some(Some(p)))?)
+                (
+                    host,
+                    after
+                        .strip_prefix(':')
+                        .map_or_else(|| after.is_empty().then_some(None), |p| Some(Some(p)))?,
+                )
             }
             None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
         };
@@ -405,9 +411,23 @@ mod tests {
         assert_eq!(parse("ldap://[::1]"), found(LdapScheme::Ldap, "::1", 389));
         assert_eq!(parse("ldapi://%2Frun%2Fldapi"), found(LdapScheme::Ldapi, "/run/ldapi", 0));
         for bad in [
-            "h", "http://h", "ldap://", "ldap:///", "ldap://h:0", "ldap://h:x", "ldap://h/dc=x", "ldap://h?x",
-            "ldap://u@h", "ldap://h h", "ldap://[x]", "ldap://[::1]x", "ldap://:389", "ldapi://x", "ldapi://%ff",
-            "ldap://h:99999", "LDAP//h",
+            "h",
+            "http://h",
+            "ldap://",
+            "ldap:///",
+            "ldap://h:0",
+            "ldap://h:x",
+            "ldap://h/dc=x",
+            "ldap://h?x",
+            "ldap://u@h",
+            "ldap://h h",
+            "ldap://[x]",
+            "ldap://[::1]x",
+            "ldap://:389",
+            "ldapi://x",
+            "ldapi://%ff",
+            "ldap://h:99999",
+            "LDAP//h",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }

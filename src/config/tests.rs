@@ -196,5 +196,8 @@ fn the_directory_password_shows_nowhere() {
     let error = Config::load(None, &given).err().unwrap().to_string();
     assert!(error.contains("ldap.bind_password") && !error.contains("s3cr3t"), "{error}");
     let error = read("[ldap]\nbind_password = [\"s3cr3t\"]\n").err().unwrap();
-    assert!(error.starts_with("cardkeep.toml:2: ldap.bind_password: ") && !error.contains("s3cr3t"), "{error}");
+    assert!(
+        error.starts_with("cardkeep.toml:2: ldap.bind_password: ") && !error.contains("s3cr3t"),
+        "{error}"
+    );
 }
