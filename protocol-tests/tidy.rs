@@ -8,18 +8,19 @@ use crate::sources::{code, paths, relative, resolved, root, sources};
 use crate::transcript::{ids, is_id};
 
 /// The rooms of `src/`, what of ours each may use beside itself.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("service", &["domain", "store"]),
     ("dav", &["domain", "service"]),
-    ("server", &["domain", "store", "service", "dav", "config"]),
+    ("directory", &["domain", "service"]),
+    ("server", &["domain", "store", "service", "dav", "directory", "config"]),
     ("config", &["domain"]),
-    ("cli", &["domain", "store", "service", "dav", "server", "config"]),
+    ("cli", &["domain", "store", "service", "dav", "directory", "server", "config"]),
 ];
 
 /// Crates that a room never names (architecture.md, "Who may use what").
-const NEVER: [(&str, &[&str]); 5] = [
+const NEVER: [(&str, &[&str]); 6] = [
     (
         "domain",
         &[
@@ -48,15 +49,18 @@ const NEVER: [(&str, &[&str]); 5] = [
         &["redb", "http", "hyper", "hyper_util", "http_body", "quick_xml", "ldap3", "anyhow", "clap"],
     ),
     ("dav", &["redb", "serde_json", "hyper", "hyper_util", "anyhow", "clap", "minicbor"]),
+    ("directory", &["redb", "http", "hyper", "hyper_util", "quick_xml", "anyhow", "clap"]),
     ("server", &["redb", "quick_xml", "ldap3", "anyhow", "minicbor", "calcard"]),
 ];
 
 /// Crates that only these places may name.
-const ONLY: [(&str, &[&str]); 9] = [
+const ONLY: [(&str, &[&str]); 11] = [
     ("redb", &["store/engine/redb"]),
     ("quick_xml", &["dav/xml"]),
-    ("rustls", &["server/"]),
-    ("tokio_rustls", &["server/"]),
+    ("rustls", &["server/", "directory/"]),
+    ("tokio_rustls", &["server/", "directory/"]),
+    ("rustls_native_certs", &["directory/"]),
+    ("ldap3", &["directory/"]),
     ("calcard", &["domain/vcard", "domain/convert", "domain/ical"]),
     ("anyhow", &["cli/", "main.rs"]),
     ("phonenumber", &["domain/"]),

@@ -14,6 +14,7 @@ mod ask;
 mod backup;
 mod check;
 mod key;
+mod ldap;
 mod progress;
 mod restore;
 mod secret;
@@ -61,6 +62,9 @@ enum Command {
     /// The master key
     #[command(subcommand)]
     Key(key::Key),
+    /// The directory of users
+    #[command(subcommand)]
+    Ldap(ldap::Ldap),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -119,6 +123,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Restore(restore) => restore.run(&config).await,
             Command::Check(check) => check.run(&config).await,
             Command::Key(key) => key.run(&config).await,
+            Command::Ldap(ldap) => ldap.run(&config).await,
             Command::Config(ConfigCommand::Example) => Ok(()),
         }
     });
