@@ -46,6 +46,8 @@ prepare() {
         command -v curl >/dev/null || missing+=(curl ca-certificates)
         command -v openssl >/dev/null || missing+=(openssl)
         command -v python3 >/dev/null || missing+=(python3)
+        [ -x /usr/sbin/slapd ] || missing+=(slapd)
+        command -v ldapmodify >/dev/null || missing+=(ldap-utils)
         [ ${#missing[@]} -eq 0 ] || DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -q --no-install-recommends "${missing[@]}" >"$work/apt.log" 2>&1 ||
             bad "installing ${missing[*]}" "$work/apt.log"
@@ -62,12 +64,18 @@ prepare() {
 
 # Adds up what cargo's test harnesses say; a harness that died without a verdict is a failure too.
 cargo_tests() {
-    local log=$work/test.log counts status=0
+    local log=$work/test.log counts status=0 line
     say "cargo test"
     timeout --kill-after=10 1500 cargo test --locked --no-fail-fast >"$log" 2>&1 || status=$?
     counts=$(sed -n 's/^test result: [a-zA-Z]*\. \([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p' "$log" |
         awk '{p += $1; f += $2} END {print p + 0, f + 0}')
     good "${counts% *}"
+    # A test whose means are missing passes for cargo, and not for us.
+    while read -r line; do
+        left_out+=("${line#left out: }")
+        passed=$((passed - 1))
+        case $line in *slapd*) ! can_install || bad "$line" /dev/null ;; esac
+    done < <(grep -o 'left out: .*' "$log" | sort -u)
     if [ "${counts#* }" -gt 0 ]; then
         bad "cargo test" "$log" "${counts#* }"
     elif [ $status -ne 0 ]; then

@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cardkeep::directory::{Address, Attributes, Cover, Kind, Scope, Settings};
 
@@ -236,7 +236,7 @@ impl Slapd {
             while read -r line; do :; done; kill -9 $pid; wait";
         let urls = format!("ldap://127.0.0.1:{}/ ldaps://127.0.0.1:{}/", self.port, self.tls_port);
         let mut child = Command::new("sh")
-            .args(["-c", script, "sh", SLAPD, "-d", "0", "-h", &urls, "-f"])
+            .args(["-c", script, "sh", SLAPD, "-d", "none", "-h", &urls, "-f"])
             .arg(self.path("slapd.conf"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -256,6 +256,14 @@ impl Slapd {
         // Whatever it prints later must not fill the pipe.
         std::thread::spawn(move || for _line in lines {});
         self.running = Some(Running { child, pid });
+        // It says so a moment before it listens.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for port in [self.port, self.tls_port] {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                assert!(Instant::now() < deadline, "slapd does not listen");
+                std::thread::yield_now();
+            }
+        }
     }
 
     fn signal(&self, name: &str) {

@@ -7,13 +7,19 @@ pub fn is_filter(text: &str) -> bool {
 
 /// The entries of that filter whose attribute is not less than the value.
 pub fn at_least(filter: &str, attribute: &str, value: &str) -> String {
+    both(filter, &format!("({attribute}>={})", ldap3::ldap_escape(value)))
+}
+
+/// The entries of that filter whose attribute has one of the values.
+pub fn any_of(filter: &str, attribute: &str, values: &[String]) -> String {
+    let each: String =
+        values.iter().map(|value| format!("({attribute}={})", ldap3::ldap_escape(value.as_str()))).collect();
+    both(filter, &format!("(|{each})"))
+}
+
+fn both(filter: &str, other: &str) -> String {
     let filter = filter.trim();
-    let value = ldap3::ldap_escape(value);
-    if filter.starts_with('(') {
-        format!("(&{filter}({attribute}>={value}))")
-    } else {
-        format!("(&({filter})({attribute}>={value}))")
-    }
+    if filter.starts_with('(') { format!("(&{filter}{other})") } else { format!("(&({filter}){other})") }
 }
 
 #[cfg(test)]
@@ -36,6 +42,25 @@ mod tests {
             let PL::C(sides) = comparison.payload else { panic!("no comparison") };
             let sides: Vec<_> = sides.into_iter().map(|side| side.expect_primitive().unwrap()).collect();
             prop_assert_eq!(sides, vec![b"modifyTimestamp".to_vec(), value.into_bytes()]);
+        }
+    }
+
+    proptest! {
+        /// As many alternatives as values, and each compares with exactly one: no star becomes a joker.
+        #[test]
+        fn no_value_becomes_two(values in proptest::collection::vec("[()*\\\\&|!=>\u{0}a-zé]{1,12}", 1..5)) {
+            let tag = ldap3::parse_filter(any_of("(a=b)", "uid", &values)).unwrap().into_structure();
+            let PL::C(parts) = tag.payload else { panic!("no and") };
+            let PL::C(each) = parts.into_iter().nth(1).unwrap().payload else { panic!("no or") };
+            let found: Vec<Vec<u8>> = each
+                .into_iter()
+                .map(|one| {
+                    assert_eq!(one.id, 3, "an equality");
+                    let PL::C(sides) = one.payload else { panic!("no comparison") };
+                    sides.into_iter().nth(1).unwrap().expect_primitive().unwrap()
+                })
+                .collect();
+            prop_assert_eq!(found, values.into_iter().map(String::into_bytes).collect::<Vec<_>>());
         }
     }
 

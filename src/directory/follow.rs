@@ -45,14 +45,16 @@ pub async fn read(place: &Place, since: Option<&[u8]>) -> Result<Reading, Direct
             (Kind::ActiveDirectory, Some((server, usn))) => {
                 by_usn(&mut connection, settings, mark, server, usn, &mut gathered).await?
             }
-            _ if abilities.sync && settings.attributes.follow_entry_uuid() => {
-                let since = match mark {
-                    Some(Mark::Sync(people, groups)) => Some((people, groups)),
-                    _ => None,
-                };
-                sync::read(&mut connection, settings, since, &mut gathered).await?
+            _ => {
+                let may_sync = abilities.sync && settings.attributes.follow_entry_uuid();
+                match by_sync(&mut connection, settings, mark.as_ref(), may_sync, &mut gathered).await? {
+                    Some(done) => done,
+                    None => {
+                        gathered = Gathered::default();
+                        by_stamp(&mut connection, settings, mark, &mut gathered).await?
+                    }
+                }
             }
-            _ => by_stamp(&mut connection, settings, mark, &mut gathered).await?,
         };
         Ok(Reading {
             people: gathered.people,
@@ -97,6 +99,21 @@ fn usn(entry: &Entry) -> Option<(String, u64)> {
     Some((first("dsServiceName")?, first("highestCommittedUSN")?.trim().parse().ok()?))
 }
 
+/// `None` where the directory does not do it.
+async fn by_sync(
+    connection: &mut Connection,
+    settings: &Settings,
+    mark: Option<&Mark>,
+    may: bool,
+    gathered: &mut Gathered,
+) -> Result<Option<(Gone, Mark)>, DirectoryError> {
+    let since = match mark {
+        Some(Mark::Sync(people, groups)) => Some((people.clone(), groups.clone())),
+        _ => None,
+    };
+    if may { sync::read(connection, settings, since, gathered).await } else { Ok(None) }
+}
+
 /// Changes are numbered by each domain controller for itself: on another one everything is read.
 async fn by_usn(
     connection: &mut Connection,
@@ -120,7 +137,7 @@ async fn by_usn(
         };
         read::entries(connection, what, &filter, settings, None, gathered).await?;
         if since.is_some() {
-            read::ids(connection, what, settings, gathered).await?;
+            read::ids(connection, what, &scope.filter, settings, gathered).await?;
         }
     }
     Ok((Gone::AllBut(std::mem::take(&mut gathered.present)), Mark::Usn(server, now)))
@@ -148,7 +165,7 @@ async fn by_stamp(
         read::entries(connection, what, &filter, settings, Some(STAMP), gathered).await?;
         *newest = std::mem::take(&mut gathered.newest);
         if !whole {
-            read::ids(connection, what, settings, gathered).await?;
+            read::ids(connection, what, &scope.filter, settings, gathered).await?;
         }
     }
     let [people, groups] = newest;

@@ -165,22 +165,24 @@ pub async fn entries(
     gathered.complete(connection).await
 }
 
-/// Only notes who is there.
+/// Only notes who of that filter is there.
 pub async fn ids(
     connection: &mut Connection,
     what: What,
+    filter: &str,
     settings: &Settings,
     gathered: &mut Gathered,
 ) -> Result<(), DirectoryError> {
     let Some((scope, key)) = what.scope(settings) else {
         return Ok(());
     };
+    let scope = Scope { base: scope.base.clone(), filter: filter.to_owned() };
     let mut take = |gathered: &mut Gathered, entry: &Entry| match person::id(entry, &settings.attributes) {
         Some(id) => gathered.is_there(id),
         None => Ok(()),
     };
     let attributes = settings.attributes.of_ids();
-    pages(connection, scope, key, attributes, settings.page_size, gathered, &mut take).await
+    pages(connection, &scope, key, attributes, settings.page_size, gathered, &mut take).await
 }
 
 /// What is done with an entry.

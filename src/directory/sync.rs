@@ -10,6 +10,7 @@ use crate::service::directory::{DirectoryError, Gone};
 
 use super::Settings;
 use super::connect::{Connection, verdict};
+use super::filter::any_of;
 use super::mark::Mark;
 use super::person::{self, REFERRALS};
 use super::read::{self, Gathered, What};
@@ -24,6 +25,21 @@ const REFRESH_REQUIRED: u32 = 4096;
 /// protocol error, or unwilling to perform).
 const COOKIE_REFUSED: [u32; 3] = [2, 53, REFRESH_REQUIRED];
 
+/// How many entries are asked for by their ids in one request.
+const ASKED_AT_ONCE: usize = 100;
+/// unavailableCriticalExtension: it is not done there.
+const UNAVAILABLE: u32 = 12;
+
+/// What became of one base.
+enum Outcome {
+    /// It was refreshed.
+    Refreshed(Refreshed),
+    /// There is nothing to do, or nothing to go on from.
+    Nothing,
+    /// It is not done there.
+    Unavailable,
+}
+
 /// Where a synchronisation left off.
 struct Refreshed {
     /// What was not named is gone.
@@ -32,24 +48,38 @@ struct Refreshed {
     cookie: Vec<u8>,
 }
 
-/// Reads what changed since the mark, or everything.
+/// Reads what changed since the mark, or everything; `None` where that is not done below these bases,
+/// whatever the server announces (OpenLDAP announces what a database does that is not asked).
 pub async fn read(
     connection: &mut Connection,
     settings: &Settings,
     since: Option<(Vec<u8>, Vec<u8>)>,
     gathered: &mut Gathered,
-) -> Result<(Gone, Mark), DirectoryError> {
+) -> Result<Option<(Gone, Mark)>, DirectoryError> {
     let (people, groups) = since.unwrap_or_default();
     let mut gone = BTreeSet::new();
-    let people = refresh(connection, What::People, settings, people, gathered, &mut gone).await?;
-    let groups = refresh(connection, What::Groups, settings, groups, gathered, &mut gone).await?;
+    let mut refreshed = [None, None];
+    let bases = [(What::People, people), (What::Groups, groups)];
+    for (slot, (what, cookie)) in refreshed.iter_mut().zip(bases) {
+        match refresh(connection, what, settings, cookie, gathered, &mut gone).await? {
+            Outcome::Refreshed(done) => *slot = Some(done),
+            Outcome::Nothing => {}
+            Outcome::Unavailable => return Ok(None),
+        }
+    }
+    let [people, groups] = refreshed;
+    still_gone(connection, settings, &mut gone).await?;
+    gathered.people.retain(|person| !gone.contains(&person.id));
+    gathered.groups.retain(|group| !gone.contains(&group.id));
     gathered.complete(connection).await?;
     let whole = |refreshed: &Option<Refreshed>| refreshed.as_ref().is_some_and(|r| r.all);
     let gone = if whole(&people) || whole(&groups) {
         // One of them told who is there, the other who went: who is there is asked of it too.
         for (what, refreshed) in [(What::People, &people), (What::Groups, &groups)] {
             if refreshed.as_ref().is_some_and(|refreshed| !refreshed.all) {
-                read::ids(connection, what, settings, gathered).await?;
+                if let Some((scope, _)) = what.scope(settings) {
+                    read::ids(connection, what, &scope.filter, settings, gathered).await?;
+                }
             }
         }
         // Told to be there, and then to be gone (RFC 4533 §3.3.2).
@@ -59,7 +89,28 @@ pub async fn read(
         Gone::These(gone)
     };
     let cookie = |refreshed: Option<Refreshed>| refreshed.map(|r| r.cookie).unwrap_or_default();
-    Ok((gone, Mark::Sync(cookie(people), cookie(groups))))
+    Ok(Some((gone, Mark::Sync(cookie(people), cookie(groups)))))
+}
+
+/// Leaves those that are in neither base. OpenLDAP's session log is one for all bases, so that a person
+/// who changed is told to be gone when groups are asked for.
+async fn still_gone(
+    connection: &mut Connection,
+    settings: &Settings,
+    gone: &mut BTreeSet<String>,
+) -> Result<(), DirectoryError> {
+    let told: Vec<String> = gone.iter().cloned().collect();
+    for some in told.chunks(ASKED_AT_ONCE) {
+        let mut there = Gathered::default();
+        for what in [What::People, What::Groups] {
+            if let Some((scope, _)) = what.scope(settings) {
+                let filter = any_of(&scope.filter, "entryUUID", some);
+                read::ids(connection, what, &filter, settings, &mut there).await?;
+            }
+        }
+        gone.retain(|id| !there.present.contains(id));
+    }
+    Ok(())
 }
 
 /// One base; a cookie that is refused begins anew.
@@ -70,23 +121,23 @@ async fn refresh(
     cookie: Vec<u8>,
     gathered: &mut Gathered,
     gone: &mut BTreeSet<String>,
-) -> Result<Option<Refreshed>, DirectoryError> {
+) -> Result<Outcome, DirectoryError> {
     if what.scope(settings).is_none() {
-        return Ok(None);
+        return Ok(Outcome::Nothing);
     }
     if !cookie.is_empty() {
         let going_on = one(connection, what, settings, cookie, gathered, gone).await?;
-        if going_on.is_some() {
+        if !matches!(going_on, Outcome::Nothing) {
             return Ok(going_on);
         }
     }
     match one(connection, what, settings, vec![], gathered, gone).await? {
-        Some(refreshed) => Ok(Some(refreshed)),
-        None => Err(verdict(REFRESH_REQUIRED, "a synchronisation from the beginning")),
+        Outcome::Nothing => Err(verdict(REFRESH_REQUIRED, "a synchronisation from the beginning")),
+        outcome => Ok(outcome),
     }
 }
 
-/// `None` where the cookie is refused.
+/// Nothing where the cookie is refused.
 async fn one(
     connection: &mut Connection,
     what: What,
@@ -94,9 +145,9 @@ async fn one(
     cookie: Vec<u8>,
     gathered: &mut Gathered,
     gone: &mut BTreeSet<String>,
-) -> Result<Option<Refreshed>, DirectoryError> {
+) -> Result<Outcome, DirectoryError> {
     let Some((scope, key)) = what.scope(settings) else {
-        return Ok(None);
+        return Ok(Outcome::Nothing);
     };
     let first = cookie.is_empty();
     let mut refreshed = Refreshed { all: first, cookie: cookie.clone() };
@@ -138,10 +189,11 @@ async fn one(
         (0, Some((cookie, told_deletions))) => {
             refreshed.note(cookie);
             refreshed.all |= !told_deletions;
-            Ok(Some(refreshed))
+            Ok(Outcome::Refreshed(refreshed))
         }
         (0, None) => Err(DirectoryError::Malformed("a synchronisation without its end".to_owned())),
-        (code, _) if !first && COOKIE_REFUSED.contains(&code) => Ok(None),
+        (code, _) if !first && COOKIE_REFUSED.contains(&code) => Ok(Outcome::Nothing),
+        (UNAVAILABLE, _) => Ok(Outcome::Unavailable),
         (code, _) => Err(verdict(code, key)),
     }
 }
