@@ -159,6 +159,8 @@ pub struct Backup {
 pub struct Privacy {
     /// How many days the name of a removed member is kept for clients that were away.
     pub tombstone_days: u32,
+    /// How many days events are kept.
+    pub audit_days: u32,
 }
 
 impl Default for Config {
@@ -196,7 +198,7 @@ impl Default for Config {
                 null_seal: false,
             },
             backup: Backup::default(),
-            privacy: Privacy { tombstone_days: 400 },
+            privacy: Privacy { tombstone_days: 400, audit_days: 400 },
         }
     }
 }
