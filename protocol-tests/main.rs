@@ -35,6 +35,7 @@ mod sources;
 mod template;
 mod tidy;
 mod tls;
+mod tokens;
 mod transcript;
 mod wire;
 mod xml;

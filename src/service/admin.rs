@@ -361,6 +361,8 @@ impl Service {
             Some(user) => Some(self.account(&user).await?.id),
             None => None,
         };
+        // So that the list tells of the latest uses; without them it is a list all the same.
+        let _ = self.flush_events().await;
         let reader = self.store.read().await?;
         let accounts = reader.accounts().await?;
         let tokens = reader.app_passwords(account.as_ref()).await?;
