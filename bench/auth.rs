@@ -1,6 +1,8 @@
 //! What a signed-in request pays for being signed in, and whether a wrong password tells who exists:
 //! in process, over a store in a directory of its own. Prints microseconds; judges nothing.
 
+#![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
