@@ -18,7 +18,7 @@ use cardkeep::store::keyslots::file::FileMedium;
 
 const ACCOUNTS: usize = 200;
 const REQUESTS: usize = 20_000;
-const GUESSES: usize = 100;
+const GUESSES: usize = 200;
 
 struct Machine;
 
@@ -67,11 +67,18 @@ async fn measure() -> Result<(), Box<dyn Error>> {
         }
         print(what, times);
     }
-    // Each guess is another, so that no verdict is known; by turns, so that both meet the same noise.
+    // Each guess is another, so that no verdict is known; by turns, and now the one first and now the
+    // other, so that both meet the same noise.
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for n in 0..GUESSES {
-        known.push(tried(&service, "user0", &format!("wrong {n}")).await.1);
-        unknown.push(tried(&service, "nobody", &format!("wrong {n}")).await.1);
+        let guess = format!("wrong {n}");
+        if n % 2 == 0 {
+            known.push(tried(&service, "user0", &guess).await.1);
+            unknown.push(tried(&service, "nobody", &guess).await.1);
+        } else {
+            unknown.push(tried(&service, "nobody", &guess).await.1);
+            known.push(tried(&service, "user0", &guess).await.1);
+        }
     }
     print("wrong password, known account", known);
     print("wrong password, unknown account", unknown);
