@@ -69,7 +69,7 @@ fn all_commands(data: &Path) {
     assert_eq!(run(data, &["token", "list", "--user", "bob", "--json"], "").trim(), "[]");
     assert!(run(data, &["check"], "").starts_with("2 accounts, "));
 
-    let failures: [(&[&str], &str); 9] = [
+    let failures: [(&[&str], &str); 10] = [
         (&["user", "add", "ann", "--password-stdin"], "'ann'"),
         (&["user", "add", "no name", "--password-stdin"], "'no name'"),
         (&["user", "passwd", "none", "--password-stdin"], "'none'"),
@@ -78,6 +78,7 @@ fn all_commands(data: &Path) {
         (&["user", "remove", "none"], "'none'"),
         (&["token", "create", "--user", "none", "--kind", "app"], "'none'"),
         (&["token", "create", "--user", "ann", "--kind", "app", "--scope", "all"], "'all'"),
+        (&["token", "create", "--user", "ann", "--kind", "app", "--expires", "2020-01-31"], "ended already"),
         (&["token", "revoke", id], id),
     ];
     for (arguments, named) in failures {

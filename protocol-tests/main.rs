@@ -39,6 +39,7 @@ mod sources;
 mod template;
 mod tidy;
 mod tls;
+mod tokens;
 mod transcript;
 mod wire;
 mod xml;

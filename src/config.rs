@@ -164,6 +164,8 @@ pub struct Backup {
 pub struct Privacy {
     /// How many days the name of a removed member is kept for clients that were away.
     pub tombstone_days: u32,
+    /// How many days events are kept.
+    pub audit_days: u32,
 }
 
 impl Default for Config {
@@ -201,7 +203,7 @@ impl Default for Config {
                 null_seal: false,
             },
             backup: Backup::default(),
-            privacy: Privacy { tombstone_days: 400 },
+            privacy: Privacy { tombstone_days: 400, audit_days: 400 },
             ldap: Ldap::default(),
         }
     }

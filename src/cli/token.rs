@@ -88,7 +88,7 @@ async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Resu
     let AdminAnswer::Tokens(tokens) = ask(config, AdminRequest::TokenList { user }).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    let heads = ["ID", "USER", "SCOPES", "LABEL", "CREATED", "EXPIRES"];
+    let heads = ["ID", "USER", "SCOPES", "LABEL", "CREATED", "EXPIRES", "LAST USE", "CLIENT", "ADDRESS"];
     show::list(&tokens, json, &heads, |token: &TokenRow| {
         vec![
             token.id.clone(),
@@ -97,6 +97,9 @@ async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Resu
             token.label.clone().unwrap_or_default(),
             token.created.to_string(),
             token.expires.map(|end| end.to_string()).unwrap_or_default(),
+            token.last_use.map(|at| at.to_string()).unwrap_or_default(),
+            token.client.clone().unwrap_or_default(),
+            token.address.clone().unwrap_or_default(),
         ]
     })
 }

@@ -272,6 +272,16 @@ static KEYS: &[Key] = &[
             Ok(())
         },
     },
+    Key {
+        section: "privacy",
+        name: "audit_days",
+        default: Shown::Is("400"),
+        doc: "For how many days it is kept who signed in from where, and who changed accounts, tokens and shares.",
+        set: |c, v| {
+            c.privacy.audit_days = u32::try_from(number(v, 1, 36_500)?).unwrap_or(36_500);
+            Ok(())
+        },
+    },
 ];
 
 fn text<'a>(given: &Given<'a>) -> Result<&'a str, String> {

@@ -1,8 +1,10 @@
 //! What a contact server knows without doing anything: names, cards, filters, conversion.
 //! Pure: no IO, no clock, no randomness, no async; time and ids arrive as arguments.
 
+pub mod client;
 pub mod collation;
 pub mod convert;
+pub mod event;
 pub mod filter;
 mod hidden;
 pub mod id;

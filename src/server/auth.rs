@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 
 use crate::service::Service;
 use crate::service::access::Caller;
+use crate::service::audit::Origin;
 use crate::service::refusal::Fault;
 use crate::service::sign_in::{Credentials, NotSignedIn};
 
@@ -34,7 +35,10 @@ pub async fn authenticate(service: &Service, headers: &HeaderMap, client: IpAddr
         metrics::sign_in("none");
         return Err(Denied::Unknown);
     };
-    let answer = service.sign_in(credentials, client).await;
+    let answer = {
+        let agent = user_agent(headers);
+        service.sign_in(credentials, Origin { address: client, client: &agent }).await
+    };
     metrics::sign_in(match &answer {
         Ok(_) => "ok",
         Err(NotSignedIn::Wrong) => "wrong",

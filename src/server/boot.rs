@@ -176,6 +176,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     helpers.spawn(async move { service.prune().await });
     let service = opened.service.clone();
     helpers.spawn(async move { service.keep_keyring().await });
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.keep_events().await });
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -245,6 +247,7 @@ fn settings(config: &Config) -> Settings {
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
     settings.tombstone_days = config.privacy.tombstone_days;
+    settings.audit_days = config.privacy.audit_days;
     settings.default_region = config.contacts.default_region;
     settings.keyring = config.backup.keyring.clone().map(|path| {
         let passphrase = config.backup.passphrase.as_ref();

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::domain::event::{Event, EventKind};
 use crate::service::{Clock as _, KeyFile};
 use crate::store::Store;
 use crate::store::archive::keyring::Keyring;
 use crate::store::archive::reader::Mode;
+use crate::store::commit::Commit;
 use crate::store::keyslots::file::FileMedium;
 use crate::store::restore::{Plan, RestoreError, Restored, verify};
 
@@ -55,7 +57,11 @@ pub async fn restore(
             return Err(told(error));
         }
     };
-    store.close(SystemClock.now()).await.map_err(|error| failed(data, &error))?;
+    let now = SystemClock.now();
+    let events = vec![Event::new(EventKind::Restored, now)];
+    let commit = Commit { events, ..Commit::new(None, now, Vec::new(), Vec::new()) };
+    store.commit(&commit).await.map_err(|error| failed(data, &error))?;
+    store.close(now).await.map_err(|error| failed(data, &error))?;
     site.move_in(data).map_err(|error| failed(data, &error))?;
     Ok(done)
 }

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 use crate::dav;
+use crate::domain::client;
 use crate::domain::id::AccountId;
 use crate::store::calls;
 
@@ -96,7 +97,7 @@ impl Line {
             request,
             method: method_name(method),
             route: "other",
-            client: family(agent),
+            client: client::family(agent),
             version,
             account: None,
             received: 0,
@@ -213,51 +214,12 @@ fn method_name(method: &Method) -> &'static str {
     METHODS.iter().find(|known| **known == method.as_str()).copied().unwrap_or("other")
 }
 
-/// Client families, the first match counts: what a family's user agent holds, and its name.
-const FAMILIES: &[(&str, &str)] = &[
-    ("DAVx5", "davx5"),
-    ("Thunderbird", "thunderbird"),
-    ("CalDavSynchronizer", "outlook-caldavsynchronizer"),
-    ("dataaccessd", "ios"),
-    ("iOS/", "ios"),
-    ("accountsd", "apple"),
-    ("AddressBook", "macos"),
-    ("macOS/", "macos"),
-    ("Mac OS X/", "macos"),
-    ("Evolution", "evolution"),
-    ("kdepim", "kde"),
-    ("Akonadi", "kde"),
-    ("vdirsyncer", "vdirsyncer"),
-    ("pimsync", "pimsync"),
-    ("Outlook", "outlook"),
-    ("eM Client", "em-client"),
-    ("BlackBerry", "blackberry"),
-    ("DAVdroid", "davx5"),
-    ("CardBook", "cardbook"),
-    ("Roundcube", "roundcube"),
-    ("curl/", "curl"),
-    ("python", "python"),
-    ("Mozilla/", "browser"),
-];
-
-fn family(agent: &str) -> &'static str {
-    match FAMILIES.iter().find(|(part, _)| agent.contains(part)) {
-        Some((_, name)) => name,
-        None if agent.is_empty() => "none",
-        None => "other",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn clients_and_methods_come_from_fixed_lists() {
-        assert_eq!(family("DAVx5/4.5.19-ose (dav4jvm; okhttp)"), "davx5");
-        assert_eq!(family("iOS/17.5 (21F79) dataaccessd/1.0"), "ios");
-        assert_eq!(family("Alice's own client"), "other");
-        assert_eq!(family(""), "none");
+    fn methods_come_from_a_fixed_list() {
         assert_eq!(method_name(&Method::from_bytes(b"REPORT").unwrap()), "REPORT");
         assert_eq!(method_name(&Method::from_bytes(b"ALICE").unwrap()), "other");
     }

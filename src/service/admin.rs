@@ -208,6 +208,15 @@ pub struct TokenRow {
     pub created: Timestamp,
     /// When it ends.
     pub expires: Option<Timestamp>,
+    /// When it was used last, give or take a minute.
+    #[serde(default)]
+    pub last_use: Option<Timestamp>,
+    /// What the client called itself that used it last.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// The address that it was used from last.
+    #[serde(default)]
+    pub address: Option<String>,
 }
 
 impl Service {
@@ -375,6 +384,11 @@ impl Service {
             return Err(conflict(format!("unknown scope '{unknown}'; there are {known}")));
         }
         let expires = expires.as_deref().map(instant).transpose()?;
+        if expires.is_some_and(|end| end <= self.clock.now()) {
+            return Err(conflict(
+                "a token that has ended already would be of no use; give a later day".into(),
+            ));
+        }
         let mut random = [0; secret::BYTES];
         self.entropy.fill(&mut random)?;
         let written = secret::written(&random);
@@ -399,11 +413,16 @@ impl Service {
             Some(user) => Some(self.account(&user).await?.id),
             None => None,
         };
+        // So that the list tells of the latest uses; without them it is a list all the same.
+        let _ = self.flush_events().await;
         let reader = self.store.read().await?;
         let accounts = reader.accounts().await?;
         let tokens = reader.app_passwords(account.as_ref()).await?;
         let name = |id| accounts.iter().find(|account| account.id == id).map(|account| account.name.clone());
         let row = |token: AppPasswordRow| TokenRow {
+            last_use: token.used.as_ref().map(|used| rows::time(used.at)),
+            client: token.used.as_ref().map(|used| used.client.clone()),
+            address: token.used.as_ref().map(|used| used.address.clone()),
             id: uuid::Uuid::from_bytes(token.id).to_string(),
             user: name(token.account).unwrap_or_default(),
             kind: "app".into(),

@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc::Sender;
 
+use crate::domain::event::EventKind;
 pub use crate::store::backup::{BackedUp, KeysOfNow, Part};
 
 use super::refusal::Fault;
@@ -16,7 +17,9 @@ impl Service {
     /// Hands out an archive of everything as of now, sealed.
     pub async fn backup(&self, out: Sender<Part>) -> Result<BackedUp, Fault> {
         let done = self.store.backup(self.clock.now(), self.entropy.as_ref(), &out).await;
-        done.map_err(|error| Fault(error.to_string()))
+        let done = done.map_err(|error| Fault(error.to_string()))?;
+        self.tell_done(EventKind::BackupMade).await;
+        Ok(done)
     }
 
     /// The keys of everything that lives, and the ledger of what was erased.

@@ -5,7 +5,7 @@
 //! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
 //! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
+//! `audit.rs` (who came in, and what changed), `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::store::{Store, StoreError};
 
 pub mod access;
 pub mod admin;
+pub mod audit;
 pub mod backup;
 mod books;
 mod contacts;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub argon2: sign_in::Argon2Cost,
     /// How many days the names of removed members are kept for clients that have not synced.
     pub tombstone_days: u32,
+    /// How many days events are kept.
+    pub audit_days: u32,
     /// The region whose phone numbers are written without a country code.
     pub default_region: Option<Region>,
     /// The keyring that is written anew at each erasing.
@@ -87,6 +90,7 @@ impl Default for Settings {
             login_attempts: 10,
             argon2: sign_in::Argon2Cost::default(),
             tombstone_days: 400,
+            audit_days: 400,
             default_region: None,
             keyring: None,
             principals_visible: false,
@@ -118,6 +122,7 @@ pub struct Service {
     rotation: rotation::Rotation,
     keyring_upkeep: keyring::Upkeep,
     names: names::Names,
+    audit: audit::Lane,
 }
 
 impl Service {
@@ -146,6 +151,7 @@ impl Service {
             rotation,
             keyring_upkeep,
             names,
+            audit: audit::Lane::default(),
         })
     }
 
@@ -166,7 +172,8 @@ impl Service {
 
     /// Finishes what was taken and closes the store.
     pub async fn close(&self) -> Result<(), Fault> {
-        // What cannot be done now is done at the next start.
+        // What cannot be done now is done at the next start, or lost where it may be.
+        let _ = self.flush_events().await;
         let _ = self.erase_now().await;
         self.settle_keyring().await;
         self.store.close(self.clock.now()).await.map_err(fault)
@@ -240,18 +247,25 @@ impl Service {
         }
     }
 
-    /// Forgets the names of what was removed long ago, now and once a day; runs until dropped.
+    /// Forgets the names of what was removed long ago, and old events, now and once a day; runs until
+    /// dropped.
     pub async fn prune(&self) {
         loop {
-            let rest = match self.store.prune(self.clock.now(), self.settings.tombstone_days).await {
-                Ok(_) => PRUNE_EVERY,
+            let rest = match self.prune_now().await {
+                Ok(()) => PRUNE_EVERY,
                 Err(error) => {
-                    tracing::error!(%error, "names of what was removed long ago could not be forgotten yet");
+                    tracing::error!(%error, "what is old enough could not be forgotten yet");
                     PRUNE_AGAIN
                 }
             };
             tokio::time::sleep(rest).await;
         }
+    }
+
+    async fn prune_now(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.prune_events(now, self.settings.audit_days).await?;
+        self.store.prune(now, self.settings.tombstone_days).await.map(drop)
     }
 
     /// An id that sorts by the time it was made.
@@ -264,7 +278,9 @@ impl Service {
 
     async fn commit(&self, caller: Option<&Caller>, expect: Vec<Expect>, ops: Vec<Op>) -> Answer<Committed> {
         let actor = caller.map(|caller| caller.account);
-        let commit = Commit { actor, at: self.clock.now(), expect, ops };
+        let at = self.clock.now();
+        let events = audit::told::told(actor, at, &ops);
+        let commit = Commit { events, ..Commit::new(actor, at, expect, ops) };
         self.store.commit(&commit).await.map_err(|error| match error {
             CommitError::Unmet(unmet) => Stop::Refused(refusal(unmet)),
             CommitError::Store(error) => stop(error),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Mutex;
 
+use crate::domain::event::EventKind;
 use crate::store::keyslots::MasterKey;
 
 use super::refusal::{Fault, Refusal};
@@ -52,6 +53,7 @@ impl Service {
             // What was begun before may have gone to another key than the given one.
             if reached {
                 tracing::info!("the master key was replaced");
+                self.tell_done(EventKind::MasterKeyReplaced).await;
                 return Ok(file);
             }
         }

@@ -12,12 +12,14 @@ use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
+use crate::domain::event::EventKind;
 use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
 use crate::store::StoreError;
 use crate::store::commit::{AccountOp, CollectionOp, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::{Caller, Reach};
+use super::audit::Origin;
 use super::refusal::{Fault, Refusal, Stop};
 use super::{Answer, Entropy, Service, Settings};
 
@@ -211,15 +213,24 @@ impl Drop for Checking<'_> {
 }
 
 impl Service {
-    /// Signs a client in by name and password. `address` is the client's, for slowing down guesses.
-    pub async fn sign_in(&self, credentials: Credentials, address: IpAddr) -> Result<Caller, NotSignedIn> {
+    /// Signs a client in by name and password. Where it comes from is for slowing down guesses, and
+    /// for what is told of it.
+    pub async fn sign_in<'a>(
+        &self,
+        credentials: Credentials,
+        from: impl Into<Origin<'a>>,
+    ) -> Result<Caller, NotSignedIn> {
+        let from: Origin<'a> = from.into();
         let failed = |error: StoreError| match super::stop(error) {
             Stop::Refused(Refusal::Busy { retry_after }) => NotSignedIn::Busy { retry_after },
             Stop::Refused(refusal) => NotSignedIn::Failed(Fault(refusal.to_string())),
             Stop::Failed(fault) => NotSignedIn::Failed(fault),
         };
         let Credentials { user, password } = credentials;
-        let Ok(name) = UserName::parse(&user) else { return Err(NotSignedIn::Wrong) };
+        let Ok(name) = UserName::parse(&user) else {
+            self.turned_away(EventKind::SignInFailed, None, from);
+            return Err(NotSignedIn::Wrong);
+        };
         let reader = self.store.read().await.map_err(failed)?;
         let offered = secret::normal(&password);
         let (account, app) = reader.credentials(&name, &offered).await.map_err(failed)?;
@@ -227,20 +238,42 @@ impl Service {
         if let (Some(account), Some(app)) = (&account, &app)
             && app.account == account.id
             && account.enabled
-            && app.expires.is_none_or(|end| rows::time(end) > self.clock.now())
         {
-            return self.admitted(account, reach(app)).await;
+            let now = self.clock.now();
+            if app.expires.is_none_or(|end| rows::time(end) > now) {
+                self.audit.signed_in(AccountId::from_bytes(account.id), Some(app), from, now);
+                return self.admitted(account, reach(app)).await;
+            }
+            self.audit.expired(app, from, now);
         }
         let credential = self.sign_in.credential(&name, &password);
         let known = self.sign_in.remembered(&credential, account.as_deref());
         let right = match known {
             Some(true) => true,
-            _ => self.check_paced(&name, address, credential, account.as_deref(), password).await?,
+            _ => {
+                let checked = self.check_paced(&name, from.address, credential, account.as_deref(), password);
+                let checked = checked.await;
+                if matches!(checked, Err(NotSignedIn::Slowed { .. })) {
+                    self.turned_away(EventKind::SignInSlowed, account.as_deref(), from);
+                }
+                checked?
+            }
         };
         match account {
-            Some(account) if right && account.enabled => self.admitted(&account, Reach::Write).await,
-            _ => Err(NotSignedIn::Wrong),
+            Some(account) if right && account.enabled => {
+                self.audit.signed_in(AccountId::from_bytes(account.id), None, from, self.clock.now());
+                self.admitted(&account, Reach::Write).await
+            }
+            account => {
+                self.turned_away(EventKind::SignInFailed, account.as_deref(), from);
+                Err(NotSignedIn::Wrong)
+            }
         }
+    }
+
+    fn turned_away(&self, kind: EventKind, account: Option<&AccountRow>, from: Origin<'_>) {
+        let account = account.map(|account| AccountId::from_bytes(account.id));
+        self.audit.failed(kind, account, from, self.clock.now());
     }
 
     /// Checks a password that is not known to be right, at the pace that past guesses leave.

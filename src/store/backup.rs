@@ -111,6 +111,7 @@ impl Store {
         for book in books {
             walk.contacts(book).await?;
         }
+        walk.events().await?;
         for object in &structure {
             walk.put(object).await?;
         }
@@ -443,6 +444,23 @@ impl Walk<'_> {
                 return Ok(());
             }
             kind = Kind::History;
+        }
+    }
+
+    /// The events, a step at a time.
+    async fn events(&mut self) -> Result<(), BackupError> {
+        let mut range = keys::events_from(0);
+        loop {
+            let scan = |found: &mut Vec<Pair>, key: &[u8], value: &[u8]| {
+                found.push((key.to_vec(), Bytes::copy_from_slice(value)));
+                Ok(if found.len() == STEP { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            let found = self.reader.fold(range.clone(), Extent::Many, Vec::new(), scan).await?;
+            let Some((last, _)) = found.last() else { return Ok(()) };
+            range.start = [&last[..], &[0]].concat();
+            let row = |(key, value)| Row { owner: Owner::INSTALLATION, key, value };
+            let rows = found.into_iter().map(row).collect();
+            self.put(&encoded(&Object { kind: Kind::Events, rows })?).await?;
         }
     }
 

@@ -10,6 +10,7 @@ use minicbor::Decode;
 
 use super::check::CheckReport;
 use super::check::finding::{Finding, Mend, Stage};
+use super::codec;
 use super::derive::HISTORY;
 use super::engine::{Extent, KeyRange};
 use super::keys::{self, HASH, Hash, Table};
@@ -81,6 +82,7 @@ pub(super) struct Census {
     pub(super) unsure: bool,
     /// How many of the two rows that make a store of the file were met.
     installed: u8,
+    events: EventsSeen,
 }
 
 impl Census {
@@ -105,6 +107,7 @@ impl Census {
             peopled: HashSet::new(),
             unsure: false,
             installed: 0,
+            events: EventsSeen::default(),
         }
     }
 
@@ -232,6 +235,7 @@ impl Census {
         if census.installed < 2 {
             census.fault(&[], "the installation's format or secrets are missing");
         }
+        census.settle_events();
         let mut short = Vec::new();
         for (id, contact) in &census.contacts {
             if contact.history < contact.version.saturating_sub(1).min(HISTORY) {
@@ -263,6 +267,7 @@ impl Census {
             Table::Erased => self.look_at_erasure(key, value),
             Table::Properties => self.look_at_properties(owner, key, value),
             Table::History => self.look_at_history(owner, key, value),
+            Table::Event => self.look_at_event(key, value),
             Table::Doomed => {
                 if !self.marked::<ErasedRow>(key, value) {
                     let lives = keys::slot_in(key).is_some_and(|slot| self.slots.contains_key(&slot));
@@ -439,6 +444,67 @@ impl Census {
     }
 }
 
+/// What the walk saw of the events.
+#[derive(Default)]
+struct EventsSeen {
+    counter: Option<Option<u64>>,
+    /// The first and last that are in their place, and how many.
+    span: Option<(u64, u64)>,
+    count: u64,
+}
+
+impl Census {
+    fn look_at_event(&mut self, key: &[u8], value: &[u8]) {
+        if key == keys::event_counter() {
+            self.events.counter = Some(value.try_into().ok().map(u64::from_be_bytes));
+            return;
+        }
+        let Some(number) = keys::event_number(key) else {
+            return self.fault(key, "a row's key has a wrong length");
+        };
+        if codec::stamp(value).is_ok_and(|(stamp, _)| stamp != number) {
+            let mend = match self.sealer.decode_event(value) {
+                Ok(_) => Mend::drop_row(Stage::Orphans, key.to_vec()),
+                Err(_) => Mend::Nothing,
+            };
+            return self.finding(key, "an event is not in its place", mend);
+        }
+        let first = self.events.span.map_or(number, |(first, _)| first);
+        self.events.span = Some((first, number));
+        self.events.count += 1;
+        if self.sealer.decode_event(value).is_err() {
+            self.fault(key, UNREADABLE);
+        }
+    }
+
+    /// Events are numbered without gaps, and only the oldest ever go.
+    fn settle_events(&mut self) {
+        let key = keys::event_counter();
+        let last = self.events.span.map_or(0, |(_, last)| last);
+        match self.events.counter {
+            None if last == 0 => {}
+            Some(Some(counter)) if counter >= last => {
+                if self.events.span.is_some() && counter > last {
+                    self.fault(&key, "the newest events are missing");
+                }
+            }
+            _ => {
+                let anew = last.to_be_bytes().to_vec();
+                self.finding(
+                    &key,
+                    "the counter of events is wrong",
+                    Mend::put(Stage::Logs, key.clone(), anew),
+                );
+            }
+        }
+        if let Some((first, last)) = self.events.span
+            && last - first >= self.events.count
+        {
+            self.fault(&key, "events are missing");
+        }
+    }
+}
+
 impl Contact {
     /// What a card's row says.
     pub(super) fn new(book: CollectionId, slot: Slot, number: u32, version: u64, described: bool) -> Self {
@@ -452,6 +518,8 @@ impl Table {
         const ID: usize = 16;
         Some(match self {
             Self::Installation => return None,
+            // But for the counter's.
+            Self::Event => return None,
             Self::Account | Self::AppPassword => 1 + HASH,
             Self::Purge | Self::Collection | Self::Revision | Self::Properties => 1 + ID,
             Self::Member | Self::Tombstone | Self::Uid => 1 + ID + HASH,

@@ -5,13 +5,14 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::domain::event::Event;
 use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
 
 use super::derive::{Derivation, Derived, Halt};
 use super::engine::{Batch, Outcome, Write};
 use super::keys::{Hash, Table};
-use super::rows::{AccountRow, AppPasswordRow, ShareRow, StoredProperty};
+use super::rows::{AccountRow, AppPasswordRow, Id, ShareRow, StoredProperty, UseRow};
 use super::{Store, StoreError, calls};
 
 crate::hidden!(NewCard);
@@ -31,6 +32,15 @@ pub struct Commit {
     pub expect: Vec<Expect>,
     /// What to do, all or nothing. No two ops may touch the same member.
     pub ops: Vec<Op>,
+    /// What is told of it, in the same batch.
+    pub events: Vec<Event>,
+}
+
+impl Commit {
+    /// A commit of which nothing is told.
+    pub fn new(actor: Option<AccountId>, at: Timestamp, expect: Vec<Expect>, ops: Vec<Op>) -> Self {
+        Self { actor, at, expect, ops, events: Vec::new() }
+    }
 }
 
 /// One of these lists of facts must hold.
@@ -300,6 +310,15 @@ pub enum AccountOp {
     AddAppPassword(AppPasswordRow),
     /// Replaces what is written on an app password, its last use among that.
     UpdateAppPassword(AppPasswordRow),
+    /// Notes the last use of an app password; one that is not there any more is passed over.
+    UseAppPassword {
+        /// Its account.
+        account: Id,
+        /// Its id.
+        id: Id,
+        /// The use.
+        used: UseRow,
+    },
     /// Takes an app password back.
     RemoveAppPassword(AppPasswordRow),
 }
@@ -353,7 +372,7 @@ pub enum CommitError {
 impl Store {
     /// Whether the facts hold now: for requests that only read.
     pub async fn holds(&self, expect: Vec<Expect>, at: Timestamp) -> Result<bool, StoreError> {
-        let commit = Commit { actor: None, at, expect, ops: Vec::new() };
+        let commit = Commit::new(None, at, expect, Vec::new());
         let snapshot = self.engine.snapshot().await?;
         let mut taken = self.take();
         match Derivation::of(&commit, snapshot.as_ref(), &self.sealer, &mut taken).await {
@@ -387,7 +406,9 @@ impl Store {
             match self.engine.commit(batch).await.map_err(StoreError::from)? {
                 Outcome::Applied(revisions) => {
                     taken.kept();
-                    self.indexes().hand_over(news, &revisions);
+                    // Those of events follow.
+                    let logged = revisions.get(..news.len()).unwrap_or(&revisions);
+                    self.indexes().hand_over(news, logged);
                     if erases {
                         self.eraser.wake();
                     }

@@ -32,6 +32,8 @@ pub enum Table {
     Erased = b'E',
     /// Earlier bodies by contact and version.
     History = b'H',
+    /// What happened to accounts, tokens and shares, by a number that goes up; and that number.
+    Event = b'L',
     /// Collections waiting to be purged.
     Purge = b'J',
     /// Collections by id.
@@ -58,7 +60,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Installation,
         Self::Account,
         Self::Body,
@@ -66,6 +68,7 @@ impl Table {
         Self::Properties,
         Self::Erased,
         Self::History,
+        Self::Event,
         Self::Purge,
         Self::Collection,
         Self::Member,
@@ -187,6 +190,26 @@ pub fn names(collection: CollectionId, period: u32) -> Vec<u8> {
     key(Table::Names, &[collection.as_bytes(), &period.to_be_bytes()])
 }
 
+/// The number of the newest event. As an event's key it lacks the number, which the engine completes.
+pub fn event_counter() -> Vec<u8> {
+    key(Table::Event, &[])
+}
+
+/// An event.
+pub fn event(number: u64) -> Vec<u8> {
+    key(Table::Event, &[&number.to_be_bytes()])
+}
+
+/// The events from that number on.
+pub fn events_from(number: u64) -> KeyRange {
+    KeyRange { start: event(number), end: vec![Table::Event as u8 + 1] }
+}
+
+/// The number that an event's key names.
+pub fn event_number(key: &[u8]) -> Option<u64> {
+    key.get(1..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// All rows of a table.
 pub fn whole(table: Table) -> KeyRange {
     KeyRange { start: vec![table as u8], end: vec![table as u8 + 1] }
@@ -242,10 +265,11 @@ pub fn period(key: &[u8]) -> Option<u32> {
 }
 
 /// The part of a key that is known before the engine completes it: all of it, but for the revision
-/// of a change row. Seals and marks are bound to this.
+/// of a change row and the number of an event. Seals and marks are bound to this.
 pub fn place(key: &[u8]) -> &[u8] {
     match key.first() {
         Some(first) if *first == Table::Change as u8 => key.get(..17).unwrap_or(key),
+        Some(first) if *first == Table::Event as u8 => key.get(..1).unwrap_or(key),
         _ => key,
     }
 }

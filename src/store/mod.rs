@@ -21,6 +21,7 @@ mod derive;
 pub mod engine;
 pub mod entropy;
 mod erase;
+pub mod events;
 pub mod keys;
 pub mod keyslots;
 pub mod log;
@@ -172,7 +173,7 @@ impl Store {
             None => Laid::new(engine.as_ref(), file, entropy.clone()).await?,
         };
         drop(snapshot);
-        let sealer = Sealer::new(laid.hashes, laid.slots, entropy.as_ref(), null)?;
+        let sealer = Sealer::new(laid.hashes, laid.slots, laid.slot, entropy.as_ref(), null)?;
         let store = Self {
             engine,
             sealer: Arc::new(sealer),
@@ -259,6 +260,8 @@ fn check_format(value: &[u8]) -> Result<(), StoreError> {
 struct Laid {
     hashes: Hashes,
     slots: Arc<KeySlots>,
+    /// The installation's.
+    slot: Slot,
 }
 
 impl Laid {
@@ -285,7 +288,7 @@ impl Laid {
         if snapshot.get(vec![slot_key]).await?.pop().flatten().is_none() {
             return Err(StoreError::Damaged("the installation's key slot is not in use"));
         }
-        Ok(Self { hashes, slots })
+        Ok(Self { hashes, slots, slot })
     }
 
     /// Makes an installation.
@@ -299,8 +302,8 @@ impl Laid {
         let slots = Arc::new(slots);
         slots.occupy(&mut std::iter::empty())?;
         let hashes = Hashes::new(&secret);
-        let sealer = Sealer::new(hashes.clone(), slots.clone(), entropy.as_ref(), false)?;
         let (slot, _) = slots.allocate()?;
+        let sealer = Sealer::new(hashes.clone(), slots.clone(), slot, entropy.as_ref(), false)?;
         let secrets = keys::installation(SECRETS);
         let sealed = sealer.encode_sealed(slot, &secrets, &SecretsRow { secret, installation })?;
         let format = keys::installation(FORMAT_ROW);
@@ -315,7 +318,7 @@ impl Laid {
             ..Batch::default()
         };
         match engine.commit(batch).await? {
-            Outcome::Applied(_) => Ok(Self { hashes, slots }),
+            Outcome::Applied(_) => Ok(Self { hashes, slots, slot }),
             Outcome::Moved => Err(StoreError::Overtaken),
         }
     }

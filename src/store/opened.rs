@@ -140,7 +140,7 @@ mod tests {
             ..furniture::account(name)
         };
         let commit = async |op| {
-            let commit = Commit { actor: None, at, expect: Vec::new(), ops: vec![Op::Account(op)] };
+            let commit = Commit::new(None, at, Vec::new(), vec![Op::Account(op)]);
             store.commit(&commit).await.unwrap();
         };
         let read = async |name: &str| {

@@ -16,7 +16,7 @@ use super::keys::{self, Hash, Table};
 use super::keyslots::Slot;
 use super::opened::SignIns;
 use super::rows::{
-    AccountRow, AppPasswordRow, CardRow, CollectionRow, PropertiesRow, PurgeRow, StoredProperty,
+    self, AccountRow, AppPasswordRow, CardRow, CollectionRow, PropertiesRow, PurgeRow, StoredProperty,
 };
 use super::seal::Sealer;
 use super::{MarkRow, Store, StoreError, calls};
@@ -179,6 +179,18 @@ impl Reader {
             None => keys::whole(Table::AppPasswordOf),
         };
         self.whole_rows(range, Extent::Many, Sealer::decode_sealed, Sealer::slot_of).await
+    }
+
+    /// Those app passwords, by account and id, that are there and can be read.
+    pub async fn app_passwords_of(
+        &self,
+        wanted: &[(rows::Id, rows::Id)],
+    ) -> Result<Vec<AppPasswordRow>, StoreError> {
+        let keys: Vec<_> =
+            wanted.iter().map(|(account, id)| keys::app_password_of(&account.0, &id.0)).collect();
+        let values = self.get(keys.clone()).await?;
+        let rows = keys.iter().zip(values);
+        Ok(rows.filter_map(|(key, value)| self.sealer.decode_sealed(key, value?.as_ref()).ok()).collect())
     }
 
     /// A mark on the installation.

@@ -38,6 +38,8 @@ pub(super) struct Rebuild<'a> {
     seen: HashSet<[u8; 16]>,
     /// Slots whose owner is not restored after all.
     spoilt: Vec<Slot>,
+    /// The highest number of the events that came.
+    told_of: u64,
     /// The contact that was written last, and its key slot.
     last: Option<(ContactId, Owner, Slot)>,
 }
@@ -73,7 +75,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
         let (homes, books) = (HashSet::new(), HashMap::new());
         let (seen, spoilt) = (HashSet::new(), Vec::new());
-        Self { store, keyring, told, homes, books, seen, spoilt, last: None }
+        Self { store, keyring, told, homes, books, seen, spoilt, told_of: 0, last: None }
     }
 
     /// What was made.
@@ -237,6 +239,36 @@ impl<'a> Rebuild<'a> {
             }
         }
         Ok((id, row, writes))
+    }
+
+    /// Writes events under the numbers that they had.
+    pub(super) async fn events(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        if self.keyring.key(&Owner::INSTALLATION).is_none() {
+            self.told.keyless += rows.len() as u64;
+            return Ok(());
+        }
+        let slot = self.store.sealer.installation();
+        let mut writes = Vec::new();
+        for row in rows {
+            match self.event(&row, slot) {
+                Ok((number, value)) => {
+                    self.told_of = self.told_of.max(number);
+                    writes.push(put(row.key, value));
+                }
+                Err(miss) => self.miss(None, miss)?,
+            }
+        }
+        writes.push(put(keys::event_counter(), self.told_of.to_be_bytes().to_vec()));
+        self.write(writes).await
+    }
+
+    fn event(&self, row: &Row, slot: Slot) -> Result<(u64, Vec<u8>), Miss> {
+        let number = keys::event_number(&row.key).ok_or(Miss::Damaged)?;
+        let mut value = row.value.to_vec();
+        Sealer::readdress(&mut value, codec::STAMP, slot)?;
+        let placed = row.key == keys::event(number) && codec::stamp(&value)?.0 == number;
+        self.store.sealer.decode_event(&value)?;
+        if placed { Ok((number, value)) } else { Err(Miss::Damaged) }
     }
 
     /// Writes contacts, whose keys are put into slots at once.

@@ -158,7 +158,9 @@ impl Store {
         while let Some(found) = objects.advance()? {
             // What is lost was told when it was verified.
             let Found::Object(object) = found else { continue };
-            if matches!(object.kind, Kind::Contact | Kind::History) {
+            if object.kind == Kind::Events {
+                rebuild.events(object.rows).await?;
+            } else if matches!(object.kind, Kind::Contact | Kind::History) {
                 bytes += object.rows.iter().map(|row| row.value.len()).sum::<usize>();
                 some.push(object);
             }
@@ -220,7 +222,7 @@ impl Structure {
                 let all = if kind == Kind::Home { &mut self.homes } else { &mut self.books };
                 all.entry(key).or_insert(rows);
             }
-            Kind::Contact | Kind::History => {}
+            Kind::Contact | Kind::History | Kind::Events => {}
         }
     }
 }
@@ -246,7 +248,7 @@ async fn lay(
     };
     let slot = slot.map_err(StoreError::from)?.ok_or(StoreError::Damaged("no key slot was given"))?;
     let sealer =
-        Sealer::new(Hashes::new(&secret), slots, entropy.as_ref(), false).map_err(StoreError::from)?;
+        Sealer::new(Hashes::new(&secret), slots, slot, entropy.as_ref(), false).map_err(StoreError::from)?;
     let key = keys::installation(SECRETS);
     let sealed = sealer.encode_sealed(slot, &key, &SecretsRow { secret, installation })?;
     let mut writes = vec![

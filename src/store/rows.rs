@@ -19,7 +19,8 @@ crate::hidden!(
     TombstoneRow,
     PropertiesRow,
     StoredProperty,
-    HistoryRow
+    HistoryRow,
+    EventRow
 );
 
 /// An id in a list.
@@ -361,6 +362,38 @@ pub struct ErasedRow {
     /// When, in microseconds since 1970.
     #[n(0)]
     pub at: i64,
+}
+
+/// Something that happened. What a later version says of it besides follows in further fields.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct EventRow {
+    /// When, in microseconds since 1970.
+    #[n(0)]
+    pub at: i64,
+    /// What, by its number.
+    #[n(1)]
+    pub kind: u8,
+    /// The account that did it.
+    #[n(2)]
+    pub actor: Option<Id>,
+    /// The account that it is about.
+    #[n(3)]
+    pub account: Option<Id>,
+    /// What the next field is: 1 a collection, 2 a token, 3 a group.
+    #[n(4)]
+    pub about: Option<u8>,
+    /// What else it is about.
+    #[n(5)]
+    pub subject: Option<Id>,
+    /// The client's family.
+    #[n(6)]
+    pub client: Option<String>,
+    /// The client's address.
+    #[n(7)]
+    pub address: Option<String>,
+    /// How many times.
+    #[n(8)]
+    pub count: u64,
 }
 
 /// A time as rows hold it.

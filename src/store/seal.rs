@@ -196,6 +196,8 @@ pub struct Sealer {
     hashes: Hashes,
     slots: Arc<KeySlots>,
     nonces: Mutex<blake3::OutputReader>,
+    /// The installation's own slot.
+    installation: Slot,
     /// Leave everything in clear: what sealing costs is measured against this.
     null: bool,
 }
@@ -209,17 +211,23 @@ impl std::ops::Deref for Sealer {
 }
 
 impl Sealer {
-    /// A sealer over the key slots; nonces come from a stream that `entropy` seeds.
+    /// A sealer over the key slots, of which one is the installation's; nonces come from a stream that `entropy` seeds.
     pub fn new(
         hashes: Hashes,
         slots: Arc<KeySlots>,
+        installation: Slot,
         entropy: &dyn Entropy,
         null: bool,
     ) -> Result<Self, NoEntropy> {
         let mut seed = [0; 32];
         entropy.fill(&mut seed)?;
         let nonces = Mutex::new(blake3::Hasher::new_keyed(&seed).finalize_xof());
-        Ok(Self { hashes, slots, nonces, null })
+        Ok(Self { hashes, slots, nonces, installation, null })
+    }
+
+    /// The installation's key slot.
+    pub fn installation(&self) -> Slot {
+        self.installation
     }
 
     /// The key slots.

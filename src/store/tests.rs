@@ -20,6 +20,7 @@ use super::{FORMAT, FORMAT_ROW, FormatRow, KeyFile, SECRETS, Store, StoreError, 
 
 mod backups;
 mod erasing;
+mod events;
 pub(crate) mod furniture;
 
 use furniture::*;
@@ -169,6 +170,9 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
     for op in ops {
         commit(&store, jiff::Timestamp::UNIX_EPOCH, op).await.unwrap();
     }
+    for second in 1..=3 {
+        tell(&store, jiff::Timestamp::from_second(second).unwrap()).await;
+    }
     store.mark("demo", "yes").await.unwrap();
     (store, gone)
 }
@@ -192,11 +196,12 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
         set(&engine, key, Some(value)).await;
 
         // What waits to be purged may be there in part, nobody misses a mark, only a card says that
-        // there are properties of it, and nothing else knows what was erased.
+        // there are properties of it, nothing else knows what was erased, and the oldest events go.
         let ending = keys::owner(key) == Some(*gone.as_bytes()) && key[0] != Table::Purge as u8;
         let described = [[1; 16], [3; 16]].map(|id| keys::properties(&id)).contains(key);
         let erased = [Table::Erased as u8, Table::Doomed as u8].contains(&key[0]);
-        if !ending && !described && !erased && *key != keys::installation("demo") {
+        let oldest = *key == keys::event(1);
+        if !ending && !described && !erased && !oldest && *key != keys::installation("demo") {
             set(&engine, key, None).await;
             noticed("lost", key).await;
             set(&engine, key, Some(value)).await;

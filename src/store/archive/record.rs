@@ -34,10 +34,12 @@ pub enum Kind {
     Contact = 6,
     /// More earlier bodies of the contact before it.
     History = 7,
+    /// Some of the events.
+    Events = 8,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Installation,
         Self::Account,
         Self::AppPassword,
@@ -45,6 +47,7 @@ impl Kind {
         Self::Book,
         Self::Contact,
         Self::History,
+        Self::Events,
     ];
 }
 

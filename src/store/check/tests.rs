@@ -209,10 +209,12 @@ async fn what_other_rows_answer_for_is_repaired_and_the_rest_is_told_and_left() 
         ("History", Harm::Garbled),
         ("History", Harm::Lost),
         ("Properties", Harm::Garbled),
+        ("Event", Harm::Garbled),
         // That a book was deleted, and not lost, nothing else says.
         ("Purge", Harm::Lost),
         // What cannot be read may be somebody's.
         ("Installation", Harm::Doubled),
+        ("Event", Harm::Doubled),
         ("Account", Harm::Doubled),
         ("AppPassword", Harm::Doubled),
         ("AppPasswordOf", Harm::Doubled),

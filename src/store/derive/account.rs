@@ -74,6 +74,17 @@ impl Derivation<'_> {
                 };
                 self.put_password(slot, row)
             }
+            AccountOp::UseAppPassword { account, id, used } => {
+                let key = keys::app_password_of(&account.0, &id.0);
+                let Some(value) = self.value(key.clone()).await? else { return Ok(()) };
+                let row: AppPasswordRow = self.sealer.decode_sealed(&key, &value)?;
+                // Several uses may be noted by several flushes; the latest stays.
+                if row.used.as_ref().is_some_and(|known| known.at > used.at) {
+                    return Ok(());
+                }
+                let slot = Sealer::slot_of(&value)?;
+                self.put_password(slot, &AppPasswordRow { used: Some(used.clone()), ..row })
+            }
             AccountOp::RemoveAppPassword(row) => {
                 self.delete(keys::app_password(&row.secret));
                 self.delete(keys::app_password_of(&row.account, &row.id));

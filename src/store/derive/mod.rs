@@ -9,6 +9,7 @@ use super::codec::{self, Kept};
 use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
 use super::erase::Taken;
+use super::events;
 use super::keys::{self, Hash};
 use super::keyslots::Slot;
 use super::owner::Owner;
@@ -17,6 +18,7 @@ use super::seal::Sealer;
 use super::search::{News, What};
 use super::{StoreError, calls};
 
+use crate::domain::event::Event;
 use crate::domain::id::{CollectionId, Etag, MemberName, Revision};
 
 pub(super) use card::HISTORY;
@@ -53,7 +55,7 @@ pub(super) struct Derived {
     pub(super) batch: Batch,
     /// What it means to whoever asked for it.
     pub(super) committed: Committed,
-    /// What it means to the search indexes: one for each of the batch's counters.
+    /// What it means to the search indexes: one for each of the batch's first counters.
     pub(super) news: Vec<News>,
 }
 
@@ -74,7 +76,7 @@ pub(super) struct Derivation<'a> {
     /// Key slots for names that this commit lays, which it cannot read back.
     names: HashMap<Vec<u8>, Slot>,
     committed: Committed,
-    /// What is logged, one for each of the batch's counters.
+    /// What is logged, one for each of the batch's counters; those of events follow.
     news: Vec<News>,
 }
 
@@ -116,6 +118,9 @@ impl<'a> Derivation<'a> {
                 Op::Properties(op) => this.properties(op).await?,
                 Op::Account(op) => this.account(op).await?,
             }
+        }
+        for event in &commit.events {
+            this.tell(event)?;
         }
         this.batch.guards =
             this.read.into_iter().map(|(key, value)| (key, value.map_or(Guard::Absent, Guard::Is))).collect();
@@ -321,6 +326,16 @@ impl<'a> Derivation<'a> {
         let value = self.sealer.encode_tombstone(slot, &key, &row)?;
         let stamp = Some(Stamp { counter, in_key: false, in_value: Some(0) });
         self.batch.writes.push(Write::Put { key, value, stamp });
+        Ok(())
+    }
+
+    /// Writes an event under the next number. Called after everything that is logged.
+    fn tell(&mut self, event: &Event) -> Step<()> {
+        let counter = self.batch.counters.len();
+        self.batch.counters.push(keys::event_counter());
+        let value = self.sealer.encode_event(&events::row(event))?;
+        let stamp = Some(Stamp { counter, in_key: true, in_value: Some(0) });
+        self.batch.writes.push(Write::Put { key: keys::event_counter(), value, stamp });
         Ok(())
     }
 

@@ -93,6 +93,8 @@ async fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
                 Err(_) => codec::cbor(&sealer.decode_link(key, value).ok()?.1),
             },
             Table::Body => sealer.decode_body(key, Bytes::copy_from_slice(value)).ok()?.octets.to_vec(),
+            Table::Event if key.len() == 1 => value.to_vec(),
+            Table::Event => codec::cbor(&crate::store::events::row(&sealer.decode_event(value).ok()?)),
             Table::Uid => sealer.decode::<UidRow>(key, value).unwrap().member.to_vec(),
             Table::Collection => {
                 let row: CollectionRow = sealer.decode(key, value).unwrap();

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
 use crate::domain::vcard::Version;
 use crate::store::Store;
@@ -87,5 +88,13 @@ pub(crate) fn remove(book: CollectionId, file: &str) -> Op {
 
 /// Commits one op, whoever asks for it.
 pub(crate) async fn commit(store: &Store, at: Timestamp, op: Op) -> Result<Committed, CommitError> {
-    store.commit(&Commit { actor: None, at, expect: Vec::new(), ops: vec![op] }).await
+    store.commit(&Commit::new(None, at, Vec::new(), vec![op])).await
+}
+
+/// Tells of a sign-in.
+pub(crate) async fn tell(store: &Store, at: Timestamp) {
+    let event = Event::new(EventKind::SignIn, at).by(Some(ACCOUNT)).of(ACCOUNT);
+    let event = Event { address: Some(std::net::Ipv4Addr::LOCALHOST.into()), ..event };
+    let commit = Commit { events: vec![event], ..Commit::new(None, at, Vec::new(), Vec::new()) };
+    store.commit(&commit).await.unwrap();
 }
