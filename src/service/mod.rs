@@ -78,6 +78,8 @@ pub struct Settings {
     pub keyring: Option<keyring::KeyringPlace>,
     /// Users may look each other up, and not only those with whom they share something.
     pub principals_visible: bool,
+    /// The directory of people that accounts, groups and the staff's book follow.
+    pub directory: Option<directory::DirectorySettings>,
 }
 
 impl Default for Settings {
@@ -90,6 +92,7 @@ impl Default for Settings {
             default_region: None,
             keyring: None,
             principals_visible: false,
+            directory: None,
         }
     }
 }
@@ -118,6 +121,7 @@ pub struct Service {
     rotation: rotation::Rotation,
     keyring_upkeep: keyring::Upkeep,
     names: names::Names,
+    followed: directory::Followed,
 }
 
 impl Service {
@@ -135,6 +139,7 @@ impl Service {
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());
         let (keyring_upkeep, names) = (keyring::Upkeep::default(), names::Names::default());
+        let followed = directory::Followed::default();
         Ok(Self {
             store,
             clock,
@@ -146,6 +151,7 @@ impl Service {
             rotation,
             keyring_upkeep,
             names,
+            followed,
         })
     }
 

@@ -21,6 +21,7 @@ use super::access::{Caller, Reach};
 use super::refusal::{Fault, Refusal, Stop};
 use super::{Answer, Entropy, Service, Settings};
 
+mod bind;
 mod guesses;
 pub(super) mod secret;
 
@@ -95,6 +96,7 @@ pub(super) struct SignIn {
     turns: Arc<Semaphore>,
     waiting: Semaphore,
     guesses: Guesses,
+    binds: bind::Binds,
     argon2: Argon2<'static>,
     /// The hash of no password: checked for unknown names, so that they take as long.
     nobody: String,
@@ -116,6 +118,7 @@ impl SignIn {
             turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
             waiting: Semaphore::new(WAITING),
             guesses: Guesses::new(settings.login_attempts),
+            binds: bind::Binds::new(),
             argon2,
             nobody,
         })
@@ -220,6 +223,7 @@ impl Service {
         };
         let Credentials { user, password } = credentials;
         let Ok(name) = UserName::parse(&user) else { return Err(NotSignedIn::Wrong) };
+        let even = self.even();
         let reader = self.store.read().await.map_err(failed)?;
         let offered = secret::normal(&password);
         let (account, app) = reader.credentials(&name, &offered).await.map_err(failed)?;
@@ -233,13 +237,20 @@ impl Service {
         }
         let credential = self.sign_in.credential(&name, &password);
         let known = self.sign_in.remembered(&credential, account.as_deref());
-        let right = match known {
-            Some(true) => true,
-            _ => self.check_paced(&name, address, credential, account.as_deref(), password).await?,
+        let known = self.bound(&credential, account.as_deref()).or(known);
+        let judged = match known {
+            Some(true) => Ok(true),
+            _ => self.check_paced(&name, address, credential, account.as_deref(), password).await,
         };
-        match account {
-            Some(account) if right && account.enabled => self.admitted(&account, Reach::Write).await,
-            _ => Err(NotSignedIn::Wrong),
+        match (judged, account) {
+            (Ok(true), Some(account)) if account.enabled => self.admitted(&account, Reach::Write).await,
+            (judged, account) => {
+                if let Some(even) = even {
+                    even.await;
+                }
+                judged?;
+                Err(account.map_or_else(|| self.unknown(), |_| NotSignedIn::Wrong))
+            }
         }
     }
 
@@ -259,7 +270,7 @@ impl Service {
             Pace::Slow { turn, retry_after } => (Some(turn), Some(retry_after)),
             Pace::Full { retry_after } => return slowed(retry_after),
         };
-        let right = self.sign_in.check(credential, account, password).await?;
+        let right = self.judge(credential, account, password).await?;
         drop(turn);
         if right {
             guess.forgive();
