@@ -79,6 +79,24 @@ impl GroupName {
         }
     }
 
+    /// The name of the server's own group, which nobody else can give to one.
+    pub fn own() -> Self {
+        Self(OWN_GROUP.into())
+    }
+
+    /// The name that a stored group has: one that was parsed, or that of the server's own.
+    pub fn stored(text: &str) -> Result<Self, BadName> {
+        match text {
+            OWN_GROUP => Ok(Self::own()),
+            text => Self::parse(text),
+        }
+    }
+
+    /// Whether that is the server's own group, which people are not shown.
+    pub fn is_own(&self) -> bool {
+        &*self.0 == OWN_GROUP
+    }
+
     /// The name's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -90,6 +108,9 @@ impl fmt::Display for GroupName {
         f.write_str(&self.0)
     }
 }
+
+/// The server's own group.
+const OWN_GROUP: &str = "*staff";
 
 /// Who may own books and be given access: a user or a group. Their names are two namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -27,7 +27,7 @@ use super::clock::{SystemClock, SystemEntropy};
 use super::control::Control;
 use super::rotation::Found;
 use super::tls::{Certificates, LOOK};
-use super::{Shared, body, demo, listen, master, metrics, rotation, trace};
+use super::{Shared, body, demo, directory, listen, master, metrics, rotation, trace};
 
 /// Why the program does not start; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ impl Opened {
         let keys = masters.keys.into_iter().chain(next).collect();
         let keys = KeyFile { null: config.store.null_seal, ..KeyFile::new(medium, keys) };
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let opened = Service::open(engine, keys, clock, entropy, settings(config)).await;
+        let opened = Service::open(engine, keys, clock, entropy, settings(config)?).await;
         let service = opened.map_err(|fault| match found {
             Found::Wrong => BootError::Failed(format!(
                 "the master key in {} is not the one of the data directory {}; put the right one there, or name its place",
@@ -178,6 +178,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     helpers.spawn(async move { service.keep_keyring().await });
     let service = opened.service.clone();
     helpers.spawn(async move { service.keep_events().await });
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.keep_directory().await });
     helpers.spawn(upkeep(shared.clone(), certificates.clone()));
     let listening = tokio::spawn(listen::run(listener, shared, certificates.clone()));
     signals.wait(certificates.as_deref()).await;
@@ -242,7 +244,7 @@ fn cannot_open(data: &Path, error: &dyn std::fmt::Display) -> BootError {
     BootError::Failed(format!("the data directory {} cannot be opened: {error}", data.display()))
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config) -> Result<Settings, BootError> {
     let mut settings = Settings::default();
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
@@ -253,7 +255,8 @@ fn settings(config: &Config) -> Settings {
         let passphrase = config.backup.passphrase.as_ref();
         KeyringPlace { path, passphrase: passphrase.and_then(|secret| Passphrase::new(secret.reveal())) }
     });
-    settings
+    settings.directory = directory::followed(&config.ldap).map_err(BootError::Failed)?;
+    Ok(settings)
 }
 
 /// What `--demo` adds to the line with the URL.
@@ -310,6 +313,9 @@ async fn upkeep(shared: Arc<Shared>, certificates: Option<Arc<Certificates>>) {
     loop {
         tokio::time::sleep(METRICS).await;
         shared.metrics.run_upkeep();
+        if let Some(status) = shared.service.directory_status() {
+            metrics::directory(&status);
+        }
         since += METRICS;
         if since >= LOOK {
             since = Duration::ZERO;

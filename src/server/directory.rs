@@ -5,12 +5,30 @@ use std::sync::Arc;
 use crate::config::ldap::{LdapKind, LdapScheme};
 use crate::config::{self, secret::Secret};
 use crate::directory::{Address, Attributes, Cover, Field, Kind, Ldap, Scope, Settings};
-use crate::service::directory::DirectoryPort;
+use crate::domain::id::GroupName;
+use crate::service::directory::{DirectoryPort, DirectorySettings};
 
 /// The directory of the configuration, if it names one; the error says which key is wrong.
 pub fn port(ldap: &config::ldap::Ldap) -> Result<Option<DirectoryPort>, String> {
     let ldap = settings(ldap).map(Ldap::new).transpose()?;
     Ok(ldap.map(|ldap| DirectoryPort(Arc::new(ldap))))
+}
+
+/// The directory that accounts follow, and what is made of it.
+pub fn followed(ldap: &config::ldap::Ldap) -> Result<Option<DirectorySettings>, String> {
+    let admin_group = ldap.admin_group.as_deref().map(|name| {
+        let wrong = |bad| format!("ldap.admin_group is no name of a group: {bad}");
+        GroupName::parse(name).map_err(wrong)
+    });
+    let admin_group = admin_group.transpose()?;
+    Ok(port(ldap)?.map(|port| DirectorySettings {
+        every: ldap.sync_interval,
+        staff_book: ldap.directory_book,
+        gateway_above: ldap.gateway_above,
+        admin_group,
+        most_leavers: 10 * usize::from(ldap.most_leavers),
+        ..DirectorySettings::new(port)
+    }))
 }
 
 /// What the configuration says of a directory, if it names one.

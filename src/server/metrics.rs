@@ -6,6 +6,8 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
+use crate::service::directory::DirectoryStatus;
+
 /// Every metric: its name, its kind, what it counts.
 pub static NAMES: &[(&str, Kind, &str)] = &[
     (REQUESTS, Kind::Counter, "Requests answered, by route, method and status class."),
@@ -17,6 +19,9 @@ pub static NAMES: &[(&str, Kind, &str)] = &[
     (STORE_CALLS, Kind::Counter, "Calls to the store, by route."),
     (DAMAGED, Kind::Counter, "Reads that came upon a damaged value in the store."),
     (PANICS, Kind::Counter, "Requests that failed by a defect of ours."),
+    (SYNCS, Kind::Counter, "How often the directory was followed, by outcome."),
+    (PEOPLE, Kind::Gauge, "People of the directory that have an account."),
+    (LEAVERS, Kind::Gauge, "Users and groups that would leave, if somebody said that it is meant."),
 ];
 
 /// What a metric is.
@@ -39,6 +44,9 @@ const SIGN_INS: &str = "cardkeep_sign_ins_total";
 const STORE_CALLS: &str = "cardkeep_store_calls_total";
 const DAMAGED: &str = "cardkeep_store_damaged_values_total";
 const PANICS: &str = "cardkeep_panics_total";
+const SYNCS: &str = "cardkeep_directory_syncs_total";
+const PEOPLE: &str = "cardkeep_directory_people";
+const LEAVERS: &str = "cardkeep_directory_pending_leavers";
 
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -111,6 +119,15 @@ pub fn request_ended(
 /// How often a damaged value was read, since the start.
 pub fn damaged_values(total: u64) {
     counter!(DAMAGED).absolute(total);
+}
+
+/// How the directory is followed.
+pub fn directory(status: &DirectoryStatus) {
+    counter!(SYNCS, "outcome" => "done").absolute(status.successes);
+    counter!(SYNCS, "outcome" => "failed").absolute(status.failures);
+    let count = |number: usize| u32::try_from(number).map_or(f64::MAX, f64::from);
+    gauge!(PEOPLE).set(count(status.people));
+    gauge!(LEAVERS).set(count(status.pending_leavers.unwrap_or(0)));
 }
 
 /// A request's handler panicked.

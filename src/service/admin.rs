@@ -10,6 +10,7 @@ use crate::store::commit::{AccountOp, Op};
 use crate::store::keyslots::MasterKey;
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
+use super::directory::{DirectoryStatus, Mode, SyncReport};
 use super::refusal::{Refusal, Stop};
 use super::sharing::Access;
 use super::sign_in::secret;
@@ -132,6 +133,15 @@ pub enum AdminRequest {
         /// Put right what can be, first.
         repair: bool,
     },
+    /// Has users, groups and the staff's book follow the directory now.
+    LdapSync {
+        /// Only tell what would be done.
+        dry_run: bool,
+        /// However many leave, it is meant.
+        accept_leavers: bool,
+    },
+    /// Tells how the directory is followed.
+    LdapStatus,
     /// Wraps all data keys with another master key.
     KeyRotate {
         /// That key; a new one when left out.
@@ -165,6 +175,10 @@ pub enum AdminAnswer {
     },
     /// What the check found.
     Checked(CheckReport),
+    /// What became of the directory's people and groups.
+    Synced(SyncReport),
+    /// How the directory is followed.
+    Directory(DirectoryStatus),
     /// The master key is another one now.
     Rotated {
         /// The file that has it, unless it is in the one that was named for it.
@@ -240,7 +254,8 @@ impl Service {
             }
             AdminRequest::UserList => {
                 let accounts = self.store.read().await?.accounts().await?;
-                let mut users: Vec<_> = accounts.into_iter().map(user_row).collect();
+                let users = accounts.into_iter().filter(|account| !account.group);
+                let mut users: Vec<_> = users.map(user_row).collect();
                 users.sort_by(|a, b| a.name.cmp(&b.name));
                 return Ok(AdminAnswer::Users(users));
             }
@@ -274,6 +289,15 @@ impl Service {
                 self.purge_soon();
                 return Ok(AdminAnswer::Checked(report));
             }
+            AdminRequest::LdapSync { dry_run, accept_leavers } => {
+                let mode = Mode { dry_run, accept_leavers };
+                return Ok(AdminAnswer::Synced(self.directory_sync(mode).await?));
+            }
+            AdminRequest::LdapStatus => {
+                let none =
+                    || conflict("no directory is configured; set ldap.url in the configuration".into());
+                return Ok(AdminAnswer::Directory(self.directory_status().ok_or_else(none)?));
+            }
             AdminRequest::KeyRotate { key } => {
                 return Ok(AdminAnswer::Rotated { file: self.rotate(key.map(MasterKey::new)).await? });
             }
@@ -306,13 +330,15 @@ impl Service {
             epoch: 0,
             ..AccountRow::default()
         };
-        let create = Op::Account(AccountOp::Create(row));
+        let create = Op::Account(AccountOp::Create(row.clone()));
         match self.commit(None, Vec::new(), vec![create]).await {
             Err(Stop::Refused(Refusal::Mapped)) => {
-                Err(conflict(format!("user '{name}' exists already; choose another name")))
+                return Err(conflict(format!("user '{name}' exists already; choose another name")));
             }
-            done => done.map(|_| ()),
+            done => drop(done?),
         }
+        // What everybody has, the new one has.
+        self.settle(vec![row], None).await
     }
 
     async fn hashed(&self, password: String) -> Answer<String> {

@@ -24,6 +24,9 @@ pub type CardPlace<'a> = (&'a UserName, &'a MemberName, &'a MemberName);
 /// How often a query takes a newer snapshot because the index went on meanwhile.
 const ROUNDS: usize = 3;
 
+/// How many cards a query tells of a book that can be searched only.
+const SEARCHED: usize = 200;
+
 impl Service {
     /// A book and those of its members that are asked for.
     pub async fn book(
@@ -35,7 +38,10 @@ impl Service {
         detail: Detail,
     ) -> Answer<BookView> {
         let reader = self.store.read().await?;
-        let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+        let mut reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+        if matches!(members, Members::All) {
+            reached = reached.listable(owner, book)?;
+        }
         let id = reached.id;
         let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
         let with = With { properties: detail.properties, body: detail.body };
@@ -70,7 +76,7 @@ impl Service {
         owner: &UserName,
         book: &MemberName,
         filter: Filter,
-        limit: Option<usize>,
+        mut limit: Option<usize>,
         carry: &mut Carry,
     ) -> Answer<Matches> {
         if limit == Some(0) {
@@ -84,6 +90,11 @@ impl Service {
             let reader = self.store.read().await?;
             let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
             let id = reached.id;
+            if reached.search_only {
+                // Whoever names no text asks for everybody (CARD-57).
+                needles.as_ref().ok_or(Refusal::BadLimit)?;
+                limit = Some(limit.unwrap_or(SEARCHED).min(SEARCHED));
+            }
             let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
             let indexed = match &needles {
                 Some(needles) => {

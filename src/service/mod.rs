@@ -81,6 +81,8 @@ pub struct Settings {
     pub keyring: Option<keyring::KeyringPlace>,
     /// Users may look each other up, and not only those with whom they share something.
     pub principals_visible: bool,
+    /// The directory of people that accounts, groups and the staff's book follow.
+    pub directory: Option<directory::DirectorySettings>,
 }
 
 impl Default for Settings {
@@ -94,6 +96,7 @@ impl Default for Settings {
             default_region: None,
             keyring: None,
             principals_visible: false,
+            directory: None,
         }
     }
 }
@@ -123,6 +126,7 @@ pub struct Service {
     keyring_upkeep: keyring::Upkeep,
     names: names::Names,
     audit: audit::Lane,
+    followed: directory::Followed,
 }
 
 impl Service {
@@ -140,6 +144,7 @@ impl Service {
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());
         let (keyring_upkeep, names) = (keyring::Upkeep::default(), names::Names::default());
+        let followed = directory::Followed::default();
         Ok(Self {
             store,
             clock,
@@ -152,6 +157,7 @@ impl Service {
             keyring_upkeep,
             names,
             audit: audit::Lane::default(),
+            followed,
         })
     }
 

@@ -58,8 +58,9 @@ impl Service {
         Ok(ids.iter().map(|id| by_id.get(id).cloned()).collect())
     }
 
-    /// The name of the account with that id.
+    /// The name of the account with that id; the server's own group has none to show.
     pub(super) async fn named(&self, reader: &Reader, id: &[u8; 16]) -> Answer<Option<Principal>> {
-        Ok(self.account_of(reader, id).await?.and_then(|account| account.principal()))
+        let name = self.account_of(reader, id).await?.and_then(|account| account.principal());
+        Ok(name.filter(|name| !matches!(name, Principal::Group(group) if group.is_own())))
     }
 }

@@ -10,6 +10,7 @@ use crate::store::rows::{self, AccountRow, Id};
 
 use super::access::{Belongs, Caller, EVERYBODY, Rights, rights};
 use super::books::is_everybodys;
+use super::place::Place;
 use super::refusal::Refusal;
 use super::resolve::property;
 use super::view::PrincipalView;
@@ -26,7 +27,7 @@ enum Known {
 impl Known {
     fn holds(&self, account: &AccountRow) -> bool {
         match self {
-            Self::All => true,
+            Self::All => !account.is_own(),
             Self::These(ids) => ids.contains(&Id(account.id)),
         }
     }
@@ -103,7 +104,12 @@ impl Service {
         let groups = self.accounts_of(reader, &groups).await?;
         let related = groups.iter().flatten().filter_map(AccountRow::principal).collect();
         let view = view(account, related).ok_or(Refusal::NotFound)?;
+        let gateway = self.directory_gateway(caller).await?;
         Ok(PrincipalView {
+            gateway: gateway.and_then(|place| match place {
+                Place::Book(_, book) => Some(book),
+                _ => None,
+            }),
             rights: rights(caller, Belongs::To(&caller.name)),
             properties: properties.into_iter().map(property).collect(),
             unreadable,
@@ -155,6 +161,7 @@ fn view(account: AccountRow, related: Vec<Principal>) -> Option<PrincipalView> {
         addresses: account.email.into_iter().chain(account.addresses).collect(),
         related,
         created: rows::time(account.created),
+        gateway: None,
         rights: Rights { read: true, ..Rights::NONE },
         properties: Vec::new(),
         unreadable: false,

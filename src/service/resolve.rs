@@ -11,7 +11,7 @@ use crate::store::rows::{self, StoredProperty};
 use super::access::{Belongs, Caller, Privilege, Rights, rights};
 use super::books::is_everybodys;
 use super::place::{Place, Precondition, Require, State};
-use super::refusal::Refusal;
+use super::refusal::{Fault, Refusal};
 use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing};
 use super::{Answer, Service, Stop};
 
@@ -62,19 +62,45 @@ impl Service {
             },
         };
         let Some(link) = reader.link(home, book).await?.filter(|link| own || !link.mount) else {
-            return Ok(None);
+            return if own { self.reach_gateway(reader, caller, home, book).await } else { Ok(None) };
         };
         let (id, mount) = (link.book, link.mount.then_some(link.member));
         if own && !link.mount {
             let rights = rights(caller, Belongs::To(owner));
-            return Ok(Some(Reached { home, id, mount, rights }));
+            return Ok(Some(Reached { home, id, mount, rights, search_only: false }));
         }
         let row = reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row);
         let rights = row.map_or(Rights::NONE, |row| match own {
             true => rights(caller, Belongs::Mounted(&row)),
             false => rights(caller, Belongs::Shared(&row)),
         });
-        Ok(rights.read.then_some(Reached { home, id, mount, rights }))
+        Ok(rights.read.then_some(Reached { home, id, mount, rights, search_only: false }))
+    }
+
+    /// The staff's book, where it has no place in homes because it is too large for that (CARD-56).
+    async fn reach_gateway(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        home: CollectionId,
+        book: &MemberName,
+    ) -> Answer<Option<Reached>> {
+        if book.as_str() != super::directory::BOOK {
+            return Ok(None);
+        }
+        let Some(id) = self.searched_staff_book(reader).await? else { return Ok(None) };
+        let row = reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row);
+        let rights = row.map_or(Rights::NONE, |row| rights(caller, Belongs::Shared(&row)));
+        Ok(rights.read.then_some(Reached { home, id, mount: None, rights, search_only: true }))
+    }
+
+    /// Where the caller may search the staff, if that has no place in its home (CARD-56).
+    pub async fn directory_gateway(&self, caller: &Caller) -> Answer<Option<Place>> {
+        let name = MemberName::parse(super::directory::BOOK).map_err(|_| Fault("a book's name".into()))?;
+        let reader = self.store.read().await?;
+        let reached = self.reach(&reader, caller, &caller.name, &name).await?;
+        let reached = reached.filter(|reached| reached.search_only);
+        Ok(reached.map(|_| Place::Book(caller.name.clone(), name)))
     }
 
     /// What the caller may do with a book; `None` where there is none that the caller may read.
@@ -114,6 +140,7 @@ impl Service {
         mut collection: Collection,
     ) -> Answer<CollectionView> {
         let belongs = match (reached.mount, caller.name == *owner) {
+            _ if reached.search_only => Sharer::Unknown,
             (Some(member), _) => {
                 overlay(&mut collection, reader.properties(&member).await?);
                 match is_everybodys(&collection.row) {
@@ -124,7 +151,8 @@ impl Service {
             (None, true) => Sharer::Own,
             (None, false) => Sharer::Known(Principal::User(owner.clone())),
         };
-        Ok(collection_view(owner, Some(name), collection, (reached.rights, belongs)))
+        let view = collection_view(owner, Some(name), collection, (reached.rights, belongs));
+        Ok(CollectionView { search_only: reached.search_only, ..view })
     }
 
     /// What a request's preconditions say of the store.
@@ -191,6 +219,18 @@ pub(super) struct Reached {
     pub(super) mount: Option<Hash>,
     /// What the caller may do with it.
     pub(super) rights: Rights,
+    /// It can be searched, and its members read by their names, and no more (CARD-57).
+    pub(super) search_only: bool,
+}
+
+impl Reached {
+    /// Refuses to tell everything that is in a book that can be searched only.
+    pub(super) fn listable(self, owner: &UserName, book: &MemberName) -> Answer<Self> {
+        match self.search_only {
+            true => Err(denied(Place::Book(owner.clone(), book.clone()), Privilege::Read)),
+            false => Ok(self),
+        }
+    }
 }
 
 /// What a user wrote on another's book goes before what its owner wrote.
@@ -225,6 +265,7 @@ pub(super) fn collection_view(
         shared: !collection.row.shares.is_empty(),
         properties: collection.properties.into_iter().map(property).collect(),
         unreadable: collection.unreadable,
+        search_only: false,
         digest: None,
     }
 }

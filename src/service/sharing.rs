@@ -332,6 +332,7 @@ impl Service {
         // A name that becomes free in this commit is not taken again in it.
         let mut names: BTreeSet<String> = links.iter().map(|link| link.name.clone()).collect();
         if !user.provisioned {
+            // The first sign-in makes a book of that name.
             names.insert(DEFAULT_BOOK.to_owned());
         }
         let mut ops = Vec::new();
@@ -406,8 +407,11 @@ impl Service {
     }
 
     /// The staff directory's book, if this user has it.
-    async fn staff_book_of(&self, _: &Reader, _: &AccountRow) -> Answer<Option<CollectionId>> {
-        Ok(None)
+    async fn staff_book_of(&self, reader: &Reader, user: &AccountRow) -> Answer<Option<CollectionId>> {
+        match user.staff_book {
+            Some(false) => Ok(None),
+            _ => self.mounted_staff_book(reader).await,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::audit::Origin;
 use super::refusal::{Fault, Refusal, Stop};
 use super::{Answer, Entropy, Service, Settings};
 
+mod bind;
 mod guesses;
 pub(super) mod secret;
 
@@ -97,6 +98,7 @@ pub(super) struct SignIn {
     turns: Arc<Semaphore>,
     waiting: Semaphore,
     guesses: Guesses,
+    binds: bind::Binds,
     argon2: Argon2<'static>,
     /// The hash of no password: checked for unknown names, so that they take as long.
     nobody: String,
@@ -118,6 +120,7 @@ impl SignIn {
             turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
             waiting: Semaphore::new(WAITING),
             guesses: Guesses::new(settings.login_attempts),
+            binds: bind::Binds::new(),
             argon2,
             nobody,
         })
@@ -231,6 +234,7 @@ impl Service {
             self.turned_away(EventKind::SignInFailed, None, from);
             return Err(NotSignedIn::Wrong);
         };
+        let even = self.even();
         let reader = self.store.read().await.map_err(failed)?;
         let offered = secret::normal(&password);
         let (account, app) = reader.credentials(&name, &offered).await.map_err(failed)?;
@@ -248,25 +252,26 @@ impl Service {
         }
         let credential = self.sign_in.credential(&name, &password);
         let known = self.sign_in.remembered(&credential, account.as_deref());
-        let right = match known {
-            Some(true) => true,
-            _ => {
-                let checked = self.check_paced(&name, from.address, credential, account.as_deref(), password);
-                let checked = checked.await;
-                if matches!(checked, Err(NotSignedIn::Slowed { .. })) {
-                    self.turned_away(EventKind::SignInSlowed, account.as_deref(), from);
-                }
-                checked?
-            }
+        let known = self.bound(&credential, account.as_deref()).or(known);
+        let judged = match known {
+            Some(true) => Ok(true),
+            _ => self.check_paced(&name, from.address, credential, account.as_deref(), password).await,
         };
-        match account {
-            Some(account) if right && account.enabled => {
+        match (judged, account) {
+            (Ok(true), Some(account)) if account.enabled => {
                 self.audit.signed_in(AccountId::from_bytes(account.id), None, from, self.clock.now());
                 self.admitted(&account, Reach::Write).await
             }
-            account => {
+            (judged, account) => {
+                if let Some(even) = even {
+                    even.await;
+                }
+                if matches!(judged, Err(NotSignedIn::Slowed { .. })) {
+                    self.turned_away(EventKind::SignInSlowed, account.as_deref(), from);
+                }
+                judged?;
                 self.turned_away(EventKind::SignInFailed, account.as_deref(), from);
-                Err(NotSignedIn::Wrong)
+                Err(account.map_or_else(|| self.unknown(), |_| NotSignedIn::Wrong))
             }
         }
     }
@@ -292,7 +297,7 @@ impl Service {
             Pace::Slow { turn, retry_after } => (Some(turn), Some(retry_after)),
             Pace::Full { retry_after } => return slowed(retry_after),
         };
-        let right = self.sign_in.check(credential, account, password).await?;
+        let right = self.judge(credential, account, password).await?;
         drop(turn);
         if right {
             guess.forgive();

@@ -26,6 +26,7 @@ impl Service {
     ) -> Answer<Changes<CardView>> {
         let reader = self.store.read().await?;
         let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+        let reached = reached.listable(owner, book)?;
         let id = reached.id;
         let collection = reader.collections(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
         let collection = self.shown(&reader, caller, (owner, book), &reached, collection).await?;

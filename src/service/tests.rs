@@ -63,11 +63,11 @@ async fn service_over(engine: Arc<dyn Engine>) -> Arc<Service> {
     service_with(engine, quick()).await
 }
 
-fn quick() -> Settings {
+pub(super) fn quick() -> Settings {
     Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, login_attempts: 3, ..Settings::default() }
 }
 
-async fn service_with(engine: Arc<dyn Engine>, settings: Settings) -> Arc<Service> {
+pub(super) async fn service_with(engine: Arc<dyn Engine>, settings: Settings) -> Arc<Service> {
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
     Arc::new(Service::open(engine, key_file(&MemoryMedium::new()), clock, entropy, settings).await.unwrap())

@@ -142,6 +142,7 @@ impl Service {
         let reader = self.store.read().await?;
         let own = (&caller.name, from);
         let link = self.reach(&reader, caller, own.0, own.1).await?.ok_or(Refusal::NotFound)?;
+        let link = link.listable(own.0, own.1)?;
         if link.mount.is_some() && manner.verb == Verb::Move {
             // Where another's book lies is decided by who shares it.
             return Err(denied(Place::Book(caller.name.clone(), from.clone()), Privilege::Unbind));

@@ -74,6 +74,8 @@ pub struct PrincipalView {
     pub related: Vec<Principal>,
     /// When the account was made.
     pub created: Timestamp,
+    /// The book in its home in which the staff can be searched, where that is no book to look into.
+    pub gateway: Option<MemberName>,
     /// What the caller may do with it.
     pub rights: Rights,
     /// Properties that clients wrote; those of others are not told.
@@ -109,6 +111,8 @@ pub struct CollectionView {
     pub properties: Vec<Property>,
     /// What clients wrote cannot be read.
     pub unreadable: bool,
+    /// It can be searched, and its members read by their names, and no more.
+    pub search_only: bool,
     /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
     pub digest: Option<[u8; 16]>,
 }

@@ -91,17 +91,22 @@ pub struct AccountRow {
 }
 
 impl AccountRow {
+    /// It is the server's own group, which people are not shown.
+    pub fn is_own(&self) -> bool {
+        matches!(self.principal(), Some(Principal::Group(name)) if name.is_own())
+    }
+
     /// Whose it is, where its name is one.
     pub fn principal(&self) -> Option<Principal> {
         match self.group {
-            true => GroupName::parse(&self.name).ok().map(Principal::Group),
+            true => GroupName::stored(&self.name).ok().map(Principal::Group),
             false => UserName::parse(&self.name).ok().map(Principal::User),
         }
     }
 }
 
 /// Where an account comes from.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct OriginRow {
     /// What the directory calls it for ever: `entryUUID` or `objectGUID`.
     #[n(0)]
@@ -112,6 +117,12 @@ pub struct OriginRow {
     /// The directory does not have it any more.
     #[n(2)]
     pub gone: bool,
+    /// The distinguished name of a user's manager.
+    #[n(3)]
+    pub manager: Option<String>,
+    /// It might sign in until it went, and may again when it comes back: no admin had disabled it.
+    #[cbor(n(4), default)]
+    pub held: bool,
 }
 
 /// An app password or an API token.

@@ -24,6 +24,7 @@ const QUERIED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("C:addressbook-home-set", Kinds::of(&[Kind::Principal]), home_set),
+    Row::protected("C:directory-gateway", Kinds::of(&[Kind::Principal]), gateway),
     Row::protected("C:addressbook-description", BOOKS, description).writable(BOOKS),
     Row::protected("C:supported-address-data", BOOKS, supported_data),
     Row::protected("C:supported-collation-set", QUERIED, collations),
@@ -40,6 +41,16 @@ fn home_set<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
         Node::Principal(PrincipalView { name: Principal::User(name), .. }) => {
             Some(Value::Href(Href::Home(name)))
+        }
+        _ => None,
+    }
+}
+
+/// Where to search a staff that is too many to be a book (CARD-56).
+fn gateway<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    match node {
+        Node::Principal(PrincipalView { name: Principal::User(name), gateway: Some(book), .. }) => {
+            Some(Value::Href(Href::Book(name, book)))
         }
         _ => None,
     }

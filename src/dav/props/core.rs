@@ -107,7 +107,9 @@ fn current_user<'a>(_: &Node<'a>, ask: &Ask<'a>) -> Option<Value<'a>> {
 
 fn reports_of<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let mut markup = String::with_capacity(512);
-    for tag in reports::names_on(node.kind()) {
+    // What can be searched only is not synchronised (CARD-57).
+    let searched = node.collection().is_some_and(|view| view.search_only);
+    for tag in reports::names_on(node.kind()).filter(|tag| !searched || *tag != "D:sync-collection") {
         for part in ["<D:supported-report><D:report><", tag, "/></D:report></D:supported-report>"] {
             markup.push_str(part);
         }
@@ -116,7 +118,7 @@ fn reports_of<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 }
 
 fn token<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    node.collection().map(|view| Value::Token(view.token()))
+    node.collection().filter(|view| !view.search_only).map(|view| Value::Token(view.token()))
 }
 
 fn resource_id<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {

@@ -260,6 +260,7 @@ pub(super) mod tests {
 
     pub(in crate::dav) fn principal() -> PrincipalView {
         PrincipalView {
+            gateway: None,
             account: AccountId::from_bytes([1; 16]),
             name: Principal::User(UserName::parse("alice").unwrap()),
             display_name: "Alice <A>".into(),
@@ -274,6 +275,7 @@ pub(super) mod tests {
 
     pub(in crate::dav) fn collection(name: Option<&str>) -> CollectionView {
         CollectionView {
+            search_only: false,
             log: CollectionId::from_bytes([0; 16]),
             floor: Revision(0),
             id: CollectionId::from_bytes([2; 16]),

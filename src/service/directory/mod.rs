@@ -6,6 +6,27 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+mod apply;
+mod book;
+mod card;
+mod entries;
+mod kept;
+mod members;
+mod naming;
+mod plan;
+mod settings;
+mod status;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use book::BOOK;
+pub use settings::DirectorySettings;
+pub use status::{DirectoryStatus, Refused, SyncReport};
+pub(super) use upkeep::Followed;
+pub use upkeep::Mode;
+
 crate::hidden!(Person, PeopleGroup, Reading, DirectoryPort);
 
 /// What a directory answers, some time.

@@ -1,0 +1,513 @@
+//! Services that follow a directory which is up, down, slow of mind or panics: who comes and goes,
+//! whose books are whose, what phones are told, and what is left when the server dies in between.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::plan::tests::{self as plans, events, happen};
+use super::*;
+use crate::domain::filter::{Filter, Test};
+use crate::domain::id::{CollectionId, GroupName, MemberName, Principal, UserName};
+use crate::domain::token::SyncToken;
+use crate::service::access::Caller;
+use crate::service::admin::{AdminAnswer, AdminRequest};
+use crate::service::refusal::{Refusal, Stop};
+use crate::service::sharing::Access;
+use crate::service::sign_in::NotSignedIn;
+use crate::service::tests::{alice, card, name, quick, service_with, sign_in};
+use crate::service::view::{Carry, Detail, Members};
+use crate::service::{Answer, Service, Settings};
+use crate::store::engine::memory::MemoryEngine;
+use crate::store::engine::{Batch, Engine, EngineError, Outcome, Pending, Snapshot};
+use crate::store::rows::AccountRow;
+
+/// How the directory is today.
+const UP: u8 = 0;
+const DOWN: u8 = 1;
+const PANICS: u8 = 2;
+
+/// A directory in memory. Everybody's password is `right`.
+#[derive(Default)]
+struct Fake {
+    now: Mutex<plans::Directory>,
+    past: Mutex<Vec<plans::Directory>>,
+    tells_changes: bool,
+    mood: AtomicU8,
+    binds: AtomicUsize,
+    readings: AtomicUsize,
+    partial: AtomicUsize,
+}
+
+impl Fake {
+    fn mood(&self) -> Result<(), DirectoryError> {
+        match self.mood.load(Ordering::Relaxed) {
+            UP => Ok(()),
+            DOWN => Err(DirectoryError::Unreachable("it is down".into())),
+            _ => panic!("a malformed answer"),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut plans::Directory)) {
+        change(&mut self.now.lock().unwrap());
+    }
+
+    fn put(&self, id: &str, name: &str) {
+        self.change(|now| drop(now.people.insert(id.into(), person(id, name))));
+    }
+
+    fn remove(&self, id: &str) {
+        self.change(|now| drop((now.people.remove(id), now.groups.remove(id))));
+    }
+
+    fn group(&self, id: &str, name: &str, members: &[&str]) {
+        let members = members.iter().map(|id| Member::Dn(format!("uid={id},dc=x"))).collect();
+        let (dn, name) = (format!("uid={id},dc=x"), name.to_owned());
+        let group = PeopleGroup { id: id.into(), dn, name, members, ..PeopleGroup::default() };
+        self.change(|now| drop(now.groups.insert(id.into(), group)));
+    }
+}
+
+impl Directory for Fake {
+    fn read<'a>(&'a self, since: Option<&'a [u8]>) -> Asked<'a, Reading> {
+        Box::pin(async move {
+            self.mood()?;
+            self.readings.fetch_add(1, Ordering::Relaxed);
+            let now = self.now.lock().unwrap().clone();
+            let mut past = self.past.lock().unwrap();
+            let at = since.map(|since| usize::from(since[0]));
+            let reading = match at.and_then(|at| past.get(at)) {
+                Some(before) => now.changes_since(before),
+                None => now.everything(),
+            };
+            self.partial.fetch_add(usize::from(at.is_some()), Ordering::Relaxed);
+            past.push(now);
+            let next = u8::try_from(past.len() - 1).ok().filter(|_| self.tells_changes);
+            Ok(Reading { next: next.map(|next| vec![next]), ..reading })
+        })
+    }
+
+    fn bind<'a>(&'a self, dn: &'a str, password: &'a str) -> Asked<'a, bool> {
+        Box::pin(async move {
+            assert!(!dn.is_empty() && !password.is_empty());
+            self.binds.fetch_add(1, Ordering::Relaxed);
+            self.mood()?;
+            Ok(password == "right")
+        })
+    }
+
+    fn place(&self) -> String {
+        "ldap://fake".into()
+    }
+}
+
+fn person(id: &str, name: &str) -> Person {
+    Person {
+        id: id.into(),
+        dn: format!("uid={id},dc=x"),
+        name: name.into(),
+        enabled: true,
+        display_name: format!("The {name}"),
+        emails: vec![format!("{name}@example.org")],
+        ..Person::default()
+    }
+}
+
+/// An engine that takes so many commits and then no more, as if the server had died.
+struct Mortal {
+    inner: MemoryEngine,
+    left: AtomicI64,
+}
+
+impl Engine for Mortal {
+    fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>> {
+        self.inner.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> Pending<'_, Outcome> {
+        match self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            true => self.inner.commit(batch),
+            false => Box::pin(async { Err(EngineError::Full) }),
+        }
+    }
+
+    fn verify(&self) -> Pending<'_, bool> {
+        self.inner.verify()
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        self.inner.close()
+    }
+}
+
+fn with(settings: DirectorySettings) -> Settings {
+    Settings { directory: Some(settings), ..quick() }
+}
+
+async fn following(fake: &Arc<Fake>) -> Arc<Service> {
+    following_with(fake, |_| {}).await
+}
+
+async fn following_with(fake: &Arc<Fake>, change: impl FnOnce(&mut DirectorySettings)) -> Arc<Service> {
+    let mut settings = DirectorySettings::new(DirectoryPort(fake.clone()));
+    change(&mut settings);
+    service_with(Arc::new(MemoryEngine::new()), with(settings)).await
+}
+
+async fn sync(service: &Service) -> SyncReport {
+    service.directory_sync(Mode::default()).await.unwrap()
+}
+
+async fn row(service: &Service, name: &str) -> Option<AccountRow> {
+    service.store.read().await.unwrap().account(&UserName::parse(name).unwrap()).await.unwrap()
+}
+
+async fn books(service: &Service, caller: &Caller) -> Vec<String> {
+    let home = service.home(caller, &caller.name).await.unwrap();
+    home.books.iter().map(|book| book.name.as_ref().unwrap().as_str().to_owned()).collect()
+}
+
+/// Accounts and the staff's cards, in words without ids.
+async fn told(service: &Service) -> Vec<String> {
+    let reader = service.store.read().await.unwrap();
+    let rows = reader.accounts().await.unwrap();
+    let name = |id: [u8; 16]| rows.iter().find(|row| row.id == id).map(|row| row.name.clone());
+    let mut told = Vec::new();
+    for row in &rows {
+        let groups: std::collections::BTreeSet<_> = row.groups.iter().map(|id| name(id.0).unwrap()).collect();
+        let origin = row.origin.as_ref().map(|o| (&o.id, &o.dn, o.gone, &o.manager));
+        let links = reader.links(CollectionId::from_bytes(row.home)).await.unwrap();
+        let links: std::collections::BTreeSet<_> = links.into_iter().map(|link| link.name).collect();
+        told.push(format!("{} {origin:?} {groups:?} {} {links:?} {:?}", row.name, row.enabled, row.email));
+    }
+    if let Some(book) = service.mounted_staff_book(&reader).await.unwrap() {
+        let cards = reader.all_cards(book, false).await.unwrap();
+        let names: Vec<_> = cards
+            .into_iter()
+            .map(|card| MemberName::parse(&card.whole().unwrap().unwrap().row.name).unwrap())
+            .collect();
+        let with = crate::store::query::With { properties: false, body: true };
+        for card in reader.cards(book, &names, with).await.unwrap() {
+            let body = card.whole().unwrap().unwrap().body.unwrap();
+            told.push(String::from_utf8(body.to_vec()).unwrap());
+        }
+    }
+    told.sort();
+    told
+}
+
+fn refusal<T>(answer: Answer<T>) -> Refusal {
+    match answer {
+        Err(Stop::Refused(refusal)) => refusal,
+        Err(Stop::Failed(fault)) => panic!("{fault}"),
+        Ok(_) => panic!("it was done"),
+    }
+}
+
+#[tokio::test]
+async fn people_come_go_and_come_back_and_a_returned_name_is_another_account() {
+    let fake = Arc::new(Fake::default());
+    fake.put("1", "Bob");
+    fake.put("2", "ann");
+    fake.put("3", "alice");
+    fake.put("4", "no name");
+    let service = following(&fake).await;
+    alice(&service).await;
+    let report = sync(&service).await;
+    assert_eq!((report.came.len(), report.refused.len()), (2, 2), "a local name, and none");
+    let bob = sign_in(&service, "bob", "right").await.unwrap();
+    service.store_card(&bob, "contacts", "a.vcf", card("u", "Secret")).await.unwrap();
+    let AdminAnswer::Secret { secret, .. } = service
+        .admin(AdminRequest::TokenCreate { user: "bob".into(), scopes: vec![], expires: None, label: None })
+        .await
+    else {
+        panic!("no password")
+    };
+    assert!(sign_in(&service, "bob", &secret).await.is_ok());
+    // He goes; whoever gets the name gets nothing of his.
+    fake.remove("1");
+    assert_eq!(sync(&service).await.went, ["bob"]);
+    for password in ["right", &secret] {
+        assert!(matches!(sign_in(&service, "bob", password).await, Err(NotSignedIn::Wrong)));
+    }
+    fake.put("9", "bob");
+    let report = sync(&service).await;
+    assert_eq!((report.came.as_slice(), report.renamed.len()), (&["bob".to_owned()][..], 1));
+    let other = sign_in(&service, "bob", "right").await.unwrap();
+    assert_ne!(other.account, bob.account);
+    let view = service.book(&other, &other.name, &name("contacts"), Members::All, Detail::default()).await;
+    assert!(view.unwrap().cards.is_empty());
+    assert!(matches!(sign_in(&service, "bob", &secret).await, Err(NotSignedIn::Wrong)));
+    // The first one comes back while the second has the name, and then they swap.
+    fake.put("1", "robert");
+    assert_eq!(sync(&service).await.back, ["robert"]);
+    fake.put("1", "bob");
+    fake.put("9", "robert");
+    sync(&service).await;
+    let back = sign_in(&service, "bob", "right").await.unwrap();
+    assert_eq!(back.account, bob.account);
+    assert_eq!(sign_in(&service, "bob", &secret).await.unwrap().account, bob.account);
+    assert_eq!(sign_in(&service, "robert", "right").await.unwrap().account, other.account);
+    let view = service.book(&back, &back.name, &name("contacts"), Members::All, Detail::default()).await;
+    assert_eq!(view.unwrap().cards.len(), 1);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_down_or_panics_changes_nothing_and_calls_no_password_wrong() {
+    let fake = Arc::new(Fake::default());
+    fake.put("1", "bob");
+    let service = following(&fake).await;
+    sync(&service).await;
+    let AdminAnswer::Secret { secret, .. } = service
+        .admin(AdminRequest::TokenCreate { user: "bob".into(), scopes: vec![], expires: None, label: None })
+        .await
+    else {
+        panic!("no password")
+    };
+    sign_in(&service, "bob", &secret).await.unwrap();
+    let before = told(&service).await;
+    for mood in [DOWN, PANICS] {
+        fake.mood.store(mood, Ordering::Relaxed);
+        assert!(service.directory_sync(Mode::default()).await.is_err());
+        for user in ["bob", "nobody"] {
+            assert!(
+                matches!(sign_in(&service, user, "right").await, Err(NotSignedIn::Busy { .. })),
+                "{user}"
+            );
+        }
+        assert!(sign_in(&service, "bob", &secret).await.is_ok());
+        assert_eq!(told(&service).await, before);
+        let status = service.directory_status().unwrap();
+        assert!(status.failure.is_some() && status.last_success.is_some() && status.people == 1);
+    }
+    fake.mood.store(UP, Ordering::Relaxed);
+    assert!(sign_in(&service, "bob", "right").await.is_ok());
+    sync(&service).await;
+    assert_eq!(service.directory_status().unwrap().failure, None);
+}
+
+#[tokio::test]
+async fn the_directorys_word_is_asked_once_and_ends_with_the_account() {
+    let fake = Arc::new(Fake::default());
+    fake.put("1", "bob");
+    let service = following(&fake).await;
+    assert!(matches!(sign_in(&service, "bob", "right").await, Err(NotSignedIn::Wrong)), "not synced yet");
+    sync(&service).await;
+    assert!(matches!(sign_in(&service, "bob", "").await, Err(NotSignedIn::Wrong)));
+    assert_eq!(fake.binds.load(Ordering::Relaxed), 0);
+    for _ in 0..5 {
+        sign_in(&service, "bob", "right").await.unwrap();
+    }
+    assert_eq!(fake.binds.load(Ordering::Relaxed), 1);
+    for _ in 0..2 {
+        assert!(matches!(sign_in(&service, "bob", "wrong").await, Err(NotSignedIn::Wrong)));
+    }
+    assert_eq!(fake.binds.load(Ordering::Relaxed), 3, "a no is asked again");
+    service.admin(AdminRequest::UserEnable { name: "bob".into(), enabled: false }).await;
+    assert!(matches!(sign_in(&service, "bob", "right").await, Err(NotSignedIn::Wrong)));
+    service.admin(AdminRequest::UserEnable { name: "bob".into(), enabled: true }).await;
+    sign_in(&service, "bob", "right").await.unwrap();
+    assert_eq!(fake.binds.load(Ordering::Relaxed), 4);
+    // Guesses are slowed as elsewhere.
+    for _ in 0..4 {
+        assert!(sign_in(&service, "bob", "guess").await.is_err());
+    }
+    assert!(matches!(sign_in(&service, "bob", "guess").await, Err(NotSignedIn::Slowed { .. })));
+    // A password that is set here is the one.
+    service.admin(AdminRequest::UserPasswd { name: "bob".into(), password: "local".into() }).await;
+    assert!(sign_in(&service, "bob", "local").await.is_ok());
+    assert!(sign_in(&service, "bob", "right").await.is_err());
+}
+
+#[tokio::test]
+async fn groups_in_groups_bring_books_and_take_them_away() {
+    let fake = Arc::new(Fake { tells_changes: true, ..Fake::default() });
+    fake.put("1", "bob");
+    fake.put("2", "carol");
+    fake.group("g1", "Sales", &["1", "g2"]);
+    fake.group("g2", "Interns", &["2", "g1"]);
+    let admin_group = GroupName::parse("sales").ok();
+    let service = following_with(&fake, |settings| settings.admin_group = admin_group).await;
+    let alice = alice(&service).await;
+    sync(&service).await;
+    assert!(row(&service, "carol").await.unwrap().admin && row(&service, "bob").await.unwrap().admin);
+    let reader = service.store.read().await.unwrap();
+    let book = reader.link(alice.home, &name("contacts")).await.unwrap().unwrap().book;
+    drop(reader);
+    let sales = Principal::Group(GroupName::parse("sales").unwrap());
+    service.share(None, book, &sales, Some(Access::Read)).await.unwrap();
+    let carol = sign_in(&service, "carol", "right").await.unwrap();
+    assert_eq!(books(&service, &carol).await, ["contacts", "contacts-alice", "directory"]);
+    // A group is renamed by its id, and tells of changes alone.
+    fake.group("g1", "Vertrieb", &["1", "g2"]);
+    assert_eq!(sync(&service).await.renamed, [("sales".into(), "vertrieb".into())]);
+    fake.group("g2", "Interns", &[]);
+    sync(&service).await;
+    assert!(fake.partial.load(Ordering::Relaxed) >= 2);
+    let carol = sign_in(&service, "carol", "right").await.unwrap();
+    assert_eq!(books(&service, &carol).await, ["contacts", "directory"]);
+    assert!(!row(&service, "carol").await.unwrap().admin);
+    let bob = sign_in(&service, "bob", "right").await.unwrap();
+    assert_eq!(books(&service, &bob).await, ["contacts", "contacts-alice", "directory"]);
+    fake.remove("g1");
+    assert_eq!(sync(&service).await.groups_went, ["vertrieb"]);
+    let bob = sign_in(&service, "bob", "right").await.unwrap();
+    assert_eq!(books(&service, &bob).await, ["contacts", "directory"]);
+    assert!(service.shares(book).await.unwrap().is_empty() && bob.groups.is_empty());
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_changes_in_the_directory_is_what_phones_sync() {
+    let fake = Arc::new(Fake::default());
+    for (id, name) in [("1", "bob"), ("2", "carol"), ("3", "dan")] {
+        fake.put(id, name);
+    }
+    fake.change(|now| now.people.get_mut("2").unwrap().manager = Some("UID=1, dc=x".into()));
+    let service = following(&fake).await;
+    assert_eq!(sync(&service).await.cards_written, 3);
+    let bob = sign_in(&service, "bob", "right").await.unwrap();
+    let book = name("directory");
+    let begin = service.changes(&bob, &bob.name, &book, None, None).await.unwrap();
+    assert_eq!(begin.changed.len(), 3);
+    let since = |token: SyncToken| service.changes(&bob, &bob.name, &book, Some(token), None);
+    // Nothing new: nothing is written.
+    let report = sync(&service).await;
+    assert_eq!((report.cards_written, report.changed, report.cards_removed), (0, 0, 0));
+    assert_eq!(since(begin.token).await.unwrap().token, begin.token);
+    // Another title is one card; another name of a manager is that of who has that manager, too.
+    fake.change(|now| now.people.get_mut("3").unwrap().title = "Boss".into());
+    assert_eq!(sync(&service).await.cards_written, 1);
+    let titled = since(begin.token).await.unwrap();
+    assert_eq!((titled.changed.len(), titled.removed.len()), (1, 0));
+    fake.change(|now| now.people.get_mut("1").unwrap().display_name = "Bobby".into());
+    assert_eq!(sync(&service).await.cards_written, 2);
+    fake.remove("3");
+    assert_eq!(sync(&service).await.cards_removed, 1);
+    assert_eq!(since(titled.token).await.unwrap().removed.len(), 1);
+    // It is read only, and nobody's to give away.
+    let put = service.store_card(&bob, "directory", "x.vcf", card("u", "X")).await;
+    assert!(matches!(refusal(put), Refusal::NeedPrivileges(_)));
+    let view = service.book(&bob, &bob.name, &book, Members::None, Detail::default()).await.unwrap();
+    assert_eq!(view.book.sharer, crate::service::view::Sharer::Unknown);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn card_57_a_large_staff_can_be_searched_and_no_more() {
+    let fake = Arc::new(Fake::default());
+    for (id, name) in [("1", "bob"), ("2", "carol"), ("3", "dan")] {
+        fake.put(id, name);
+    }
+    let service = following_with(&fake, |settings| settings.gateway_above = 2).await;
+    sync(&service).await;
+    let bob = sign_in(&service, "bob", "right").await.unwrap();
+    assert_eq!(books(&service, &bob).await, ["contacts"]);
+    let book = name("directory");
+    assert!(service.directory_gateway(&bob).await.unwrap().is_some());
+    let all = service.book(&bob, &bob.name, &book, Members::All, Detail::default()).await;
+    assert!(matches!(refusal(all), Refusal::NeedPrivileges(_)));
+    let changes = service.changes(&bob, &bob.name, &book, None, None).await;
+    assert!(matches!(refusal(changes), Refusal::NeedPrivileges(_)));
+    let mut carry = Carry::new(Detail::default());
+    let everybody = Filter { test: Test::AnyOf, properties: Vec::new() };
+    assert!(matches!(
+        refusal(service.query(&bob, &bob.name, &book, everybody, None, &mut carry).await),
+        Refusal::BadLimit
+    ));
+    let member = name(&format!("{}.vcf", card::uuid_of("2").hyphenated()));
+    let one = service.book(&bob, &bob.name, &book, Members::Named(vec![member]), Detail::default()).await;
+    assert_eq!(one.unwrap().cards.len(), 1);
+    // With one less it is a book again, and with one more it is none.
+    fake.remove("3");
+    sync(&service).await;
+    assert_eq!(books(&service, &bob).await, ["contacts", "directory"]);
+    assert!(service.directory_gateway(&bob).await.unwrap().is_none());
+    fake.put("4", "eve");
+    sync(&service).await;
+    assert_eq!(books(&service, &bob).await, ["contacts"]);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn many_leavers_wait_for_somebodys_word_and_a_dry_run_writes_nothing() {
+    let fake = Arc::new(Fake::default());
+    (0..10).for_each(|n| fake.put(&format!("{n}"), &format!("user{n}")));
+    let service = following(&fake).await;
+    let dry = Mode { dry_run: true, ..Mode::default() };
+    assert_eq!(service.directory_sync(dry).await.unwrap().came.len(), 10);
+    assert!(told(&service).await.is_empty());
+    sync(&service).await;
+    (0..6).for_each(|n| fake.remove(&format!("{n}")));
+    let before = told(&service).await;
+    assert_eq!(sync(&service).await.pending_leavers, Some(6));
+    assert_eq!(told(&service).await, before);
+    assert_eq!(service.directory_status().unwrap().pending_leavers, Some(6));
+    let meant = Mode { accept_leavers: true, ..Mode::default() };
+    assert_eq!(service.directory_sync(meant).await.unwrap().went.len(), 6);
+    assert_eq!(service.directory_status().unwrap().pending_leavers, None);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_between_goes_on_where_it_was() {
+    let mut ends = std::collections::BTreeSet::new();
+    for commits in 0.. {
+        let fake = Arc::new(Fake { tells_changes: true, ..Fake::default() });
+        for (id, name) in [("1", "bob"), ("2", "carol"), ("3", "dan")] {
+            fake.put(id, name);
+        }
+        fake.group("g1", "sales", &["1"]);
+        let settings = DirectorySettings::new(DirectoryPort(fake.clone()));
+        let engine = Arc::new(Mortal { inner: MemoryEngine::new(), left: AtomicI64::new(i64::MAX) });
+        let service = service_with(engine.clone(), with(settings)).await;
+        sync(&service).await;
+        fake.put("1", "carol");
+        fake.put("2", "bob");
+        fake.remove("3");
+        fake.put("4", "dan");
+        fake.change(|now| now.people.get_mut("4").unwrap().manager = Some("uid=1,dc=x".into()));
+        fake.remove("g1");
+        fake.group("g2", "sales", &["2", "4"]);
+        engine.left.store(commits, Ordering::Relaxed);
+        let died = service.directory_sync(Mode::default()).await.is_err();
+        service.assert_sound().await;
+        engine.left.store(i64::MAX, Ordering::Relaxed);
+        sync(&service).await;
+        service.settle_all().await.unwrap();
+        service.assert_sound().await;
+        ends.insert(told(&service).await);
+        if !died {
+            assert!(commits > 5);
+            break;
+        }
+    }
+    assert_eq!(ends.len(), 1);
+}
+
+#[test]
+fn changes_and_everything_come_to_the_same_cards_and_books() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut runner = TestRunner::new(ProptestConfig { cases: 16, ..ProptestConfig::default() });
+    runner
+        .run(&events().no_shrink(), |steps| {
+            runtime.block_on(async {
+                let fakes =
+                    [false, true].map(|tells| Arc::new(Fake { tells_changes: tells, ..Fake::default() }));
+                let (whole, changed) = (following(&fakes[0]).await, following(&fakes[1]).await);
+                let meant = Mode { accept_leavers: true, ..Mode::default() };
+                for step in &steps {
+                    for (fake, service) in fakes.iter().zip([&whole, &changed]) {
+                        step.iter().for_each(|event| fake.change(|now| happen(now, event)));
+                        service.directory_sync(meant).await.unwrap();
+                    }
+                    assert_eq!(told(&whole).await, told(&changed).await);
+                }
+                changed.assert_sound().await;
+            });
+            Ok(())
+        })
+        .unwrap();
+}

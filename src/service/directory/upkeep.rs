@@ -1,0 +1,220 @@
+//! When the directory is followed: now and then, and when somebody asks; never twice at a time. The
+//! reading is complete before anything is written, and where the next one goes on is forgotten
+//! before and remembered after all that: whoever dies in between begins with everything.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::service::refusal::{Fault, Refusal, Stop};
+use crate::service::{Answer, Service};
+
+use super::kept::Cookie;
+use super::plan::Plan;
+use super::settings::DirectorySettings;
+use super::status::{DirectoryStatus, SyncReport};
+use super::{DirectoryError, Reading, book};
+
+/// How long a reading may take.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// When a directory that did not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(60);
+/// How many people there are is not known yet.
+pub(super) const UNKNOWN: usize = usize::MAX;
+
+/// What is to be done with a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mode {
+    /// Only tell.
+    pub dry_run: bool,
+    /// However many leave, it is meant.
+    pub accept_leavers: bool,
+}
+
+/// How far the directory is followed, in memory only.
+pub(in crate::service) struct Followed {
+    running: tokio::sync::Mutex<()>,
+    status: Mutex<DirectoryStatus>,
+    /// How many people the staff's book has.
+    pub(super) people: AtomicUsize,
+    /// The book's places were put right since the start.
+    pub(super) settled: AtomicBool,
+}
+
+impl Default for Followed {
+    fn default() -> Self {
+        Self {
+            running: tokio::sync::Mutex::default(),
+            status: Mutex::default(),
+            people: AtomicUsize::new(UNKNOWN),
+            settled: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Followed {
+    fn status(&self) -> MutexGuard<'_, DirectoryStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// How the directory is followed; `None` where none is configured.
+    pub fn directory_status(&self) -> Option<DirectoryStatus> {
+        let settings = self.settings.directory.as_ref()?;
+        let status = self.followed.status().clone();
+        Some(DirectoryStatus { place: settings.port.0.place(), ..status })
+    }
+
+    /// Follows the directory now, after whoever does so already.
+    pub async fn directory_sync(&self, mode: Mode) -> Answer<SyncReport> {
+        let settings = self.settings.directory.clone().ok_or_else(|| {
+            Refusal::Conflict("no directory is configured; set ldap.url in the configuration".into())
+        })?;
+        let _running = self.followed.running.lock().await;
+        let followed = self.follow(&settings, mode).await;
+        let now = self.clock.now();
+        let mut status = self.followed.status();
+        match &followed {
+            Ok(report) if !mode.dry_run => {
+                status.pending_leavers = report.pending_leavers;
+                status.refused = report.refused.len();
+                status.passed_over = report.passed_over;
+                status.warnings.clone_from(&report.warnings);
+                status.failure = None;
+                match report.pending_leavers {
+                    None => {
+                        status.last_success = Some(now);
+                        status.successes += 1;
+                    }
+                    Some(_) => {
+                        let why = "so many users or groups would leave that nothing was done; see 'cardkeep ldap sync --dry-run'";
+                        fail(&mut status, now, why.into());
+                    }
+                }
+            }
+            Ok(_) => {}
+            Err(stop) => fail(&mut status, now, stop.to_string()),
+        }
+        drop(status);
+        followed
+    }
+
+    /// Follows the directory from time to time; runs until dropped.
+    pub async fn keep_directory(&self) {
+        let Some(settings) = self.settings.directory.clone() else {
+            return std::future::pending().await;
+        };
+        loop {
+            let rest = match self.directory_sync(Mode::default()).await {
+                Ok(report) => {
+                    tell(&report);
+                    settings.every
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the directory could not be followed; it is tried again");
+                    settings.every.min(AGAIN)
+                }
+            };
+            let rest = self.jittered(rest);
+            self.followed.status().next = self.clock.now().checked_add(rest).ok();
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    /// A tenth more or less, so that many servers do not ask one directory at the same moment.
+    fn jittered(&self, rest: Duration) -> Duration {
+        let mut byte = [0];
+        // Without randomness it is as it is.
+        let _ = self.entropy.fill(&mut byte);
+        rest.mul_f64(0.9 + 0.2 * f64::from(byte.first().copied().unwrap_or(128)) / 255.0)
+    }
+
+    async fn follow(&self, settings: &DirectorySettings, mode: Mode) -> Answer<SyncReport> {
+        let home = book::own_home();
+        // Switching the book on needs everybody's card, which changes alone do not tell.
+        let since = self.cookie(home).await?.filter(|cookie| cookie.book == settings.staff_book);
+        let reading = self.reading(settings, since.map(|cookie| cookie.next)).await?;
+        let plan: Plan = self.planned(settings, &reading, mode.accept_leavers).await?;
+        if mode.dry_run || plan.report.pending_leavers.is_some() {
+            return Ok(SyncReport { dry_run: mode.dry_run, ..plan.report });
+        }
+        self.lay_own_group().await?;
+        if !plan.works.is_empty() || !plan.gone_groups.is_empty() {
+            self.keep_cookie(home, None).await?;
+        }
+        let mut done = self.carry_out(settings, &reading, plan).await?;
+        self.write_staff(settings, &reading, &mut done).await?;
+        let next = reading.next.filter(|_| !done.contested);
+        let cookie = next.map(|next| Cookie { next, book: settings.staff_book });
+        self.keep_cookie(home, cookie.as_ref()).await?;
+        self.count().await?;
+        Ok(done.report)
+    }
+
+    /// Asks the directory, in a task of its own: what panics there fails here.
+    async fn reading(&self, settings: &DirectorySettings, since: Option<Vec<u8>>) -> Answer<Reading> {
+        let port = settings.port.clone();
+        // Dropped with this request, it ends the task.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { port.0.read(since.as_deref()).await });
+        let answer = tokio::time::timeout(LONGEST, tasks.join_next()).await;
+        match answer {
+            Ok(Some(Ok(Ok(reading)))) => Ok(reading),
+            Ok(Some(Ok(Err(error)))) => Err(refused(&error)),
+            Ok(Some(Err(_)) | None) => {
+                Err(Fault("reading the directory failed by a defect of ours".into()).into())
+            }
+            Err(_) => Err(refused(&DirectoryError::Unreachable("it takes longer than half an hour".into()))),
+        }
+    }
+
+    async fn count(&self) -> Answer<()> {
+        let reader = self.store.read().await?;
+        let rows = reader.accounts().await?;
+        let search_only = self.searched_staff_book(&reader).await?.is_some();
+        let here = || {
+            rows.iter()
+                .filter(|row| !row.is_own())
+                .filter(|row| row.origin.as_ref().is_some_and(|origin| !origin.gone))
+        };
+        let mut status = self.followed.status();
+        status.people = here().filter(|row| !row.group).count();
+        status.groups = here().filter(|row| row.group).count();
+        status.search_only = search_only;
+        Ok(())
+    }
+}
+
+fn fail(status: &mut DirectoryStatus, now: Timestamp, why: String) {
+    status.last_failure = Some(now);
+    status.failures += 1;
+    status.failure = Some(why);
+}
+
+fn refused(error: &DirectoryError) -> Stop {
+    Refusal::Conflict(error.to_string()).into()
+}
+
+/// How many, never who.
+fn tell(report: &SyncReport) {
+    if let Some(leavers) = report.pending_leavers {
+        tracing::error!(
+            leavers,
+            "so many would leave the directory that it is not followed; 'cardkeep ldap sync --accept-leavers' does"
+        );
+        return;
+    }
+    tracing::info!(
+        came = report.came.len() + report.back.len(),
+        went = report.went.len(),
+        renamed = report.renamed.len(),
+        changed = report.changed,
+        refused = report.refused.len(),
+        cards = report.cards_written + report.cards_removed,
+        "the directory was followed"
+    );
+}

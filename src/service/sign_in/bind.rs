@@ -1,0 +1,160 @@
+//! Passwords that only the directory knows: it is asked by signing in there. What it said is
+//! remembered for a minute, so that a phone's next requests do not ask again and a password that was
+//! changed there is soon the only one. While it does not answer nobody is told that a password is
+//! wrong: clients would forget it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::service::Service;
+use crate::service::directory::DirectoryPort;
+use crate::store::rows::AccountRow;
+
+use super::{Checking, Credential, NotSignedIn, QUEUE_FULL, VERDICTS, Verdict, identity};
+
+/// How long the directory's yes is believed. Its no is not remembered.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// How long it may take.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How many are asked at once.
+const AT_ONCE: usize = 32;
+/// When a client is told to come back while it does not answer, and how long it counts as not
+/// answering.
+const DOWN: Duration = Duration::from_secs(30);
+/// Before that no wrong password is answered where there is a directory: who is unknown costs an
+/// Argon2 hash, who is known there costs what the directory takes, and the difference would tell
+/// which names there are. Both take a fraction of it.
+const EVEN: Duration = Duration::from_millis(300);
+
+/// What is remembered of the directory's answers, in memory only.
+pub(super) struct Binds {
+    right: Cache<Credential, Verdict>,
+    turns: Arc<Semaphore>,
+    /// Holds something for a while after it did not answer.
+    down: Cache<(), ()>,
+}
+
+impl Binds {
+    pub(super) fn new() -> Self {
+        Self {
+            right: Cache::builder().max_capacity(VERDICTS).time_to_live(BELIEVED).build(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            down: Cache::builder().max_capacity(1).time_to_live(DOWN).build(),
+        }
+    }
+
+    fn remembered(&self, credential: &Credential, account: &AccountRow) -> bool {
+        let verdict = self.right.get(credential);
+        verdict.is_some_and(|verdict| (verdict.account, verdict.epoch) == identity(Some(account)))
+    }
+
+    fn note(&self, down: bool) {
+        match down {
+            true => self.down.insert((), ()),
+            false => self.down.invalidate(&()),
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        self.down.get(&()).is_some()
+    }
+}
+
+impl Service {
+    /// The directory, and the distinguished name by which it knows the account, where it is to say
+    /// whether a password is right. A password set here goes before; who went is not asked for.
+    pub(super) fn binding(&self, account: Option<&AccountRow>) -> Option<(DirectoryPort, String)> {
+        let settings = self.settings.directory.as_ref()?;
+        let account = account.filter(|account| account.enabled && account.password.is_none())?;
+        let origin = account.origin.as_ref().filter(|origin| !origin.gone && !origin.dn.is_empty())?;
+        Some((settings.port.clone(), origin.dn.clone()))
+    }
+
+    /// What the directory said of a password within the last minute, if that was yes.
+    pub(super) fn bound(&self, credential: &Credential, account: Option<&AccountRow>) -> Option<bool> {
+        self.binding(account)?;
+        self.sign_in.binds.remembered(credential, account?).then_some(true)
+    }
+
+    /// Whether a password is right, by whoever knows it.
+    pub(super) async fn judge(
+        &self,
+        credential: Credential,
+        account: Option<&AccountRow>,
+        password: String,
+    ) -> Result<bool, NotSignedIn> {
+        match (self.binding(account), account) {
+            // Without a password a directory signs in nobody, and says yes (RFC 4513 §5.1.2).
+            (Some((port, dn)), Some(account)) if !password.is_empty() => {
+                self.ask(port, dn, credential, account, password).await
+            }
+            _ => self.sign_in.check(credential, account, password).await,
+        }
+    }
+
+    async fn ask(
+        &self,
+        port: DirectoryPort,
+        dn: String,
+        credential: Credential,
+        account: &AccountRow,
+        password: String,
+    ) -> Result<bool, NotSignedIn> {
+        let (sign_in, binds) = (&self.sign_in, &self.sign_in.binds);
+        let busy = |retry_after| Err(NotSignedIn::Busy { retry_after });
+        let Ok(_place) = sign_in.waiting.try_acquire() else { return busy(QUEUE_FULL) };
+        let gate = sign_in.lock_checking().entry(credential).or_default().clone();
+        let place = Checking { sign_in, credential, gate };
+        let asked = async {
+            let _guard = place.gate.lock().await;
+            if binds.remembered(&credential, account) {
+                return Ok(true);
+            }
+            let turn = binds.turns.clone().acquire_owned().await;
+            // What panics there fails here; and it ends with this request.
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async move {
+                let _turn = turn;
+                port.0.bind(&dn, &password).await
+            });
+            match tasks.join_next().await {
+                Some(Ok(answer)) => answer.map_err(|error| error.to_string()),
+                Some(Err(_)) | None => Err("asking the directory failed by a defect of ours".to_owned()),
+            }
+        };
+        let answer = tokio::time::timeout(LONGEST, asked).await;
+        match answer.unwrap_or_else(|_| Err("the directory takes too long to answer".to_owned())) {
+            Ok(right) => {
+                binds.note(false);
+                if right {
+                    let (id, epoch) = identity(Some(account));
+                    binds.right.insert(credential, Verdict { account: id, epoch, right });
+                }
+                Ok(right)
+            }
+            Err(error) => {
+                binds.note(true);
+                tracing::warn!(error, "a password could not be checked");
+                busy(DOWN)
+            }
+        }
+    }
+
+    /// Until then whoever is not signed in waits, so that everybody is answered at the same time.
+    pub(super) fn even(&self) -> Option<tokio::time::Sleep> {
+        self.settings.directory.as_ref().map(|_| tokio::time::sleep(EVEN))
+    }
+
+    /// What is said to those of whom nothing is known: while the directory does not answer, no more
+    /// than to those whom it knows.
+    pub(super) fn unknown(&self) -> NotSignedIn {
+        match self.sign_in.binds.is_down() {
+            true => NotSignedIn::Busy { retry_after: DOWN },
+            false => NotSignedIn::Wrong,
+        }
+    }
+}
