@@ -68,7 +68,7 @@ impl Service {
     }
 
     async fn book_asked(&self, text: &str) -> Answer<CollectionId> {
-        let unknown = || conflict(format!("'{text}' is no book; write OWNER/BOOK"));
+        let unknown = || conflict("there is no such address book; write OWNER/BOOK".into());
         let (owner, book) = text.rsplit_once('/').ok_or_else(unknown)?;
         let (owner, book) = (who(owner)?, MemberName::parse(book).map_err(|_| unknown())?);
         let reader = self.store.read().await?;
