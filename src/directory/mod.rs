@@ -170,8 +170,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_malformed_answer() {
         let broken = apart(async {
-            let none: Option<()> = None;
-            none.unwrap();
+            let broken: Result<(), &str> = "x".parse::<u8>().map(|_| ()).map_err(|_| "broken");
+            broken.unwrap();
             Ok(())
         });
         assert!(matches!(broken.await, Err(DirectoryError::Malformed(_))));

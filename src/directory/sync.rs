@@ -76,10 +76,10 @@ pub async fn read(
     let gone = if whole(&people) || whole(&groups) {
         // One of them told who is there, the other who went: who is there is asked of it too.
         for (what, refreshed) in [(What::People, &people), (What::Groups, &groups)] {
-            if refreshed.as_ref().is_some_and(|refreshed| !refreshed.all) {
-                if let Some((scope, _)) = what.scope(settings) {
-                    read::ids(connection, what, &scope.filter, settings, gathered).await?;
-                }
+            if refreshed.as_ref().is_some_and(|refreshed| !refreshed.all)
+                && let Some((scope, _)) = what.scope(settings)
+            {
+                read::ids(connection, what, &scope.filter, settings, gathered).await?;
             }
         }
         // Told to be there, and then to be gone (RFC 4533 §3.3.2).
