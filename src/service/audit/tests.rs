@@ -1,3 +1,5 @@
+//! What the lane keeps, counts and writes, and what is told of changes.
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
