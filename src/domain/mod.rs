@@ -6,6 +6,7 @@ pub mod convert;
 pub mod filter;
 mod hidden;
 pub mod id;
+pub mod permission;
 pub mod search;
 pub mod token;
 pub mod vcard;

@@ -4,7 +4,8 @@
 //! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs` (homes, books, their
 //! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
+//! `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users, groups, tokens and books as the API shows
+//! them), `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
@@ -27,8 +28,11 @@ mod contacts;
 pub mod conversions;
 pub mod demo;
 pub mod directory;
+pub mod groups;
 pub mod keyring;
+pub mod library;
 mod names;
+pub mod people;
 pub mod place;
 mod principals;
 pub mod refusal;
@@ -38,6 +42,7 @@ pub mod search;
 pub mod sharing;
 pub mod sign_in;
 mod sync;
+pub mod tokens;
 pub mod transfer;
 pub mod view;
 
@@ -109,6 +114,8 @@ pub struct Service {
     rotation: rotation::Rotation,
     keyring_upkeep: keyring::Upkeep,
     names: names::Names,
+    /// One change at a time to who may do what, so that an administrator is left.
+    people: tokio::sync::Mutex<()>,
 }
 
 impl Service {
@@ -136,6 +143,7 @@ impl Service {
             rotation,
             keyring_upkeep,
             names,
+            people: tokio::sync::Mutex::new(()),
         })
     }
 

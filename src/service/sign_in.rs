@@ -13,14 +13,17 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::domain::permission::Permissions;
 use crate::store::StoreError;
 use crate::store::commit::{AccountOp, CollectionOp, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::{Caller, Reach};
+use super::people::permissions_of;
 use super::refusal::{Fault, Refusal, Stop};
 use super::{Answer, Entropy, Service, Settings};
 
+mod bearer;
 mod guesses;
 pub(super) mod secret;
 
@@ -56,6 +59,15 @@ pub struct Credentials {
     pub user: String,
     /// The password, as sent.
     pub password: String,
+}
+
+/// Where a client wants in: an app password opens DAV alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// DAV.
+    Dav,
+    /// The API.
+    Api,
 }
 
 /// Why nobody is signed in.
@@ -213,11 +225,16 @@ impl Drop for Checking<'_> {
 impl Service {
     /// Signs a client in by name and password. `address` is the client's, for slowing down guesses.
     pub async fn sign_in(&self, credentials: Credentials, address: IpAddr) -> Result<Caller, NotSignedIn> {
-        let failed = |error: StoreError| match super::stop(error) {
-            Stop::Refused(Refusal::Busy { retry_after }) => NotSignedIn::Busy { retry_after },
-            Stop::Refused(refusal) => NotSignedIn::Failed(Fault(refusal.to_string())),
-            Stop::Failed(fault) => NotSignedIn::Failed(fault),
-        };
+        self.sign_in_at(Door::Dav, credentials, address).await
+    }
+
+    /// Signs a client in by name and password, where app passwords do not open every door.
+    pub async fn sign_in_at(
+        &self,
+        door: Door,
+        credentials: Credentials,
+        address: IpAddr,
+    ) -> Result<Caller, NotSignedIn> {
         let Credentials { user, password } = credentials;
         let Ok(name) = UserName::parse(&user) else { return Err(NotSignedIn::Wrong) };
         let reader = self.store.read().await.map_err(failed)?;
@@ -225,11 +242,13 @@ impl Service {
         let (account, app) = reader.credentials(&name, &offered).await.map_err(failed)?;
         drop(reader);
         if let (Some(account), Some(app)) = (&account, &app)
+            && door == Door::Dav
+            && !app.api
             && app.account == account.id
             && account.enabled
             && app.expires.is_none_or(|end| rows::time(end) > self.clock.now())
         {
-            return self.admitted(account.clone(), reach(app)).await;
+            return self.admitted(account.clone(), reach(app), Narrowed::App).await;
         }
         let credential = self.sign_in.credential(&name, &password);
         let known = self.sign_in.remembered(&credential, account.as_ref());
@@ -238,7 +257,9 @@ impl Service {
             _ => self.check_paced(&name, address, credential, account.as_ref(), password).await?,
         };
         match account {
-            Some(account) if right && account.enabled => self.admitted(account, Reach::Write).await,
+            Some(account) if right && account.enabled => {
+                self.admitted(account, Reach::Write, Narrowed::Not).await
+            }
             _ => Err(NotSignedIn::Wrong),
         }
     }
@@ -273,15 +294,27 @@ impl Service {
     }
 
     /// The caller, after its default book was made at the first sign-in.
-    async fn admitted(&self, account: AccountRow, contacts: Reach) -> Result<Caller, NotSignedIn> {
+    async fn admitted(
+        &self,
+        account: AccountRow,
+        contacts: Reach,
+        narrowed: Narrowed,
+    ) -> Result<Caller, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
         let name = UserName::parse(&account.name).map_err(|_| failed("an account has no valid name"))?;
+        let (permissions, scopes) = match narrowed {
+            Narrowed::Not => (permissions_of(&account), Permissions::ALL),
+            Narrowed::App => (Permissions::NONE, Permissions::NONE),
+            Narrowed::To(scopes) => (permissions_of(&account).and(scopes), scopes),
+        };
         let caller = Caller {
             account: AccountId::from_bytes(account.id),
             name,
             home: CollectionId::from_bytes(account.home),
             contacts,
             groups: account.groups.as_slice().into(),
+            permissions,
+            scopes,
         };
         if !account.provisioned {
             match self.provision(&caller, account).await {
@@ -322,6 +355,25 @@ pub(super) const DEFAULT_BOOK: &str = "contacts";
 /// Whose verdict it is: the account and its epoch, or nobody.
 fn identity(account: Option<&AccountRow>) -> ([u8; 16], u64) {
     account.map_or(([0; 16], 0), |account| (account.id, account.epoch))
+}
+
+/// What a store's failure means to who signs in.
+fn failed(error: StoreError) -> NotSignedIn {
+    match super::stop(error) {
+        Stop::Refused(Refusal::Busy { retry_after }) => NotSignedIn::Busy { retry_after },
+        Stop::Refused(refusal) => NotSignedIn::Failed(Fault(refusal.to_string())),
+        Stop::Failed(fault) => NotSignedIn::Failed(fault),
+    }
+}
+
+/// How a credential narrows what the account may.
+enum Narrowed {
+    /// Not at all: it is the account's password.
+    Not,
+    /// To DAV.
+    App,
+    /// To these permissions, of those that the account has at each request.
+    To(Permissions),
 }
 
 /// What an app password's scopes allow for contacts; none given is all of DAV.

@@ -342,6 +342,7 @@ pub(super) mod tests {
     use super::*;
     use crate::dav::xml::read::parse;
     use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Revision, Uid, UserName};
+    use crate::domain::permission::Permissions;
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
     use crate::service::view::Sharer;
@@ -353,6 +354,8 @@ pub(super) mod tests {
             home: CollectionId::from_bytes([2; 16]),
             contacts: Reach::Write,
             groups: [].into(),
+            permissions: Permissions::NONE,
+            scopes: Permissions::ALL,
         }
     }
 
