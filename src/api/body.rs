@@ -223,6 +223,11 @@ impl Fields {
         parse(&text).map_err(|why| self.wrong(name, why)).ok()
     }
 
+    /// Says what a switch is where it is left out.
+    pub fn usual(&mut self, name: &str, switch: bool) {
+        self.map.entry(name).or_insert(Value::Bool(switch));
+    }
+
     /// A switch; where it must be there it has no default.
     pub fn switch(&mut self, name: &str, default: Option<bool>) -> bool {
         match (self.take(name), default) {

@@ -52,12 +52,15 @@ impl Key {
     }
 }
 
+/// A field that items may be sorted by: its name, and an item's key.
+pub type Sort<T> = (&'static str, fn(&T) -> Key);
+
 /// How a list's items are told apart and put in order.
 pub struct Order<T: 'static> {
     /// An item's id.
     pub id: fn(&T) -> [u8; 16],
     /// The fields that it may be sorted by; the first one is what it is sorted by where nobody says.
-    pub fields: &'static [(&'static str, fn(&T) -> Key)],
+    pub fields: &'static [Sort<T>],
 }
 
 /// What the query asks for of a list.

@@ -80,8 +80,8 @@ impl Read for PatchUser {
         Self {
             display_name: fields.line("display_name"),
             email: fields.optional("email", email),
-            admin: fields.switch("admin", Some(false)),
-            enabled: fields.switch("enabled", Some(true)),
+            admin: fields.switch("admin", None),
+            enabled: fields.switch("enabled", None),
             permissions: fields.list("permissions", permission),
         }
     }
@@ -96,6 +96,8 @@ impl Read for NewUser {
         if password.as_ref().is_some_and(String::is_empty) {
             fields.wrong("password", "the password is empty; leave it out, or give one");
         }
+        fields.usual("admin", false);
+        fields.usual("enabled", true);
         Self { name, password, fields: PatchUser::read(fields) }
     }
 }
