@@ -139,7 +139,7 @@ fn an_app_password_is_no_api_credential_and_a_token_no_password() {
     problem(&asker.with(format!("Bearer {}", app.password)).get("/users"), 401);
     let user = Asker::user(server, "scripter", false);
     let token = user.token(&[]);
-    assert_eq!(names(&token.get("/users")), [user.name.clone()]);
+    assert_eq!(names(&token.get("/users")), [user.name.as_str()]);
     let secret = token.authorization.strip_prefix("Bearer ").unwrap();
     let dav = Request::new("PROPFIND", "/dav/").header("Authorization", &basic(&user.name, secret));
     assert_eq!(server.once(&dav).status, 401);
@@ -324,7 +324,7 @@ fn lists_come_in_pieces() {
 fn who_is_no_administrator_sees_and_changes_their_own() {
     let server = shared();
     let (ann, bob) = (Asker::user(server, "ann", false), Asker::user(server, "bob", false));
-    assert_eq!(names(&ann.get("/users")), [ann.name.clone()]);
+    assert_eq!(names(&ann.get("/users")), [ann.name.as_str()]);
     problem(&ann.get(&format!("/users/{}", bob.name)), 404);
     let missing = |answer: &Response, permission: &str| {
         let problem = problem(answer, 403);
@@ -503,7 +503,7 @@ fn groups_have_members_and_their_books_reach_them() {
     let group = made(&answer);
     assert_eq!(group["members"], json!([ann.name]));
     let path = answer.header("location").unwrap().strip_prefix("/api/v1").unwrap().to_owned();
-    assert_eq!(names(&ann.get("/groups")), [name.clone()]);
+    assert_eq!(names(&ann.get("/groups")), [name.as_str()]);
     problem(&bob.get(&path), 404);
     problem(&admin.post("/groups", json!({"name": name})), 409);
     assert_eq!(
