@@ -128,7 +128,7 @@ fn a_disabled_account_and_a_removed_one_get_401_at_once() {
     assert_eq!(principal_of(server, &who.basic()).status, 401);
     server.run(&["user", "enable", &who.name], "");
     assert_eq!(principal_of(server, &who.basic()).status, 207);
-    server.run(&["user", "remove", &who.name], "");
+    server.run(&["user", "remove", &who.name, "--erase"], "");
     assert_eq!(principal_of(server, &who.basic()).status, 401);
 }
 

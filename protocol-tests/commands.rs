@@ -86,7 +86,7 @@ fn all_commands(data: &Path) {
         assert!(line.contains(named) && !line.contains("phrase"), "{line}");
     }
     assert_eq!(refused(data, &["user", "add", "eve", "--password-stdin"], "\n").0, 1, "no password");
-    run(data, &["user", "remove", "ann"], "");
+    run(data, &["user", "remove", "ann", "--erase"], "");
     run(data, &["user", "remove", "bob"], "");
     assert_eq!(listed(data, "user"), [""; 0]);
 }

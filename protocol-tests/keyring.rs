@@ -84,7 +84,7 @@ fn the_servers_keyring_forgets_what_is_erased() {
     // A command without a server does it before it ends.
     drop(server);
     let removed = std::process::Command::new(crate::server::PROGRAM)
-        .args(["user", "remove", "ann", "--data"])
+        .args(["user", "remove", "ann", "--erase", "--data"])
         .arg(&data)
         .envs(named)
         .status();

@@ -21,7 +21,7 @@ fn an_account_comes_and_goes(server: &Server) {
     server.run(&[&add[..], &["--password-stdin"]].concat(), "mistyped-password\n");
     server.run(&["user", "passwd", "zed", "--password-stdin"], "mistyped-password 2\n");
     server.run(&["token", "create", "--user", "zed", "--kind", "app", "--label", "Quillfeather"], "");
-    server.run(&["user", "remove", "zed"], "");
+    server.run(&["user", "remove", "zed", "--erase"], "");
 }
 
 #[test]

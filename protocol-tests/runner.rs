@@ -197,6 +197,13 @@ impl Play {
         let lines = lines?;
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         request.body = short::body(&lines)?;
+        if request.method == "CONTROL" {
+            let question = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+            let answer = server.control(&question);
+            let status = if answer.contains("\"refused\"") { 409 } else { 200 };
+            let answer = Response { status, body: answer.into_bytes(), ..Response::default() };
+            return Ok((request, answer));
+        }
         let mut who = if self.anonymous { "-" } else { "user" }.to_owned();
         let mut withheld = Vec::new();
         for (name, value) in &exchange.headers {

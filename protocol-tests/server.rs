@@ -137,6 +137,16 @@ impl Server {
         Account { name: name.to_owned(), password }
     }
 
+    /// Asks the control socket, as commands do: one line of JSON each way.
+    pub fn control(&self, question: &str) -> String {
+        let mut socket = std::os::unix::net::UnixStream::connect(self.data.join("control.sock")).unwrap();
+        socket.write_all(question.replace('\n', " ").as_bytes()).unwrap();
+        socket.write_all(b"\n").unwrap();
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer).unwrap();
+        answer
+    }
+
     /// The last lines of its log.
     pub fn log_tail(&self, lines: usize) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

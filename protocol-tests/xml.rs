@@ -7,10 +7,11 @@ use crate::template::{Names, fits, unknown};
 pub const DAV: &str = "DAV:";
 
 /// Prefixes that short forms and expected documents may use undeclared.
-pub const PREFIXES: [(&str, &str); 5] = [
+pub const PREFIXES: [(&str, &str); 6] = [
     ("D", DAV),
     ("C", "urn:ietf:params:xml:ns:carddav"),
     ("CS", "http://calendarserver.org/ns/"),
+    ("CAL", "urn:ietf:params:xml:ns:caldav"),
     ("ICAL", "http://apple.com/ns/ical/"),
     ("X", "http://example.com/ns/"),
 ];

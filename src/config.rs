@@ -1,6 +1,7 @@
 //! The configuration: one static table of keys, from which the example file is printed, the file
 //! is read and the environment is honoured. The only place that reads the environment.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,14 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::phone::Region;
+
 mod keys;
+pub mod ldap;
 pub mod secret;
 
-use keys::{Given, KEYS, Key, Shown};
+use keys::{Given, Key, Shown, keys};
+use ldap::Ldap;
 use secret::{KeyBytes, Secret};
 
 /// What a server and its commands are told.
@@ -21,6 +26,8 @@ pub struct Config {
     pub server: Server,
     /// `[tls]`
     pub tls: Tls,
+    /// `[contacts]`
+    pub contacts: Contacts,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
@@ -31,6 +38,8 @@ pub struct Config {
     pub backup: Backup,
     /// `[privacy]`
     pub privacy: Privacy,
+    /// `[ldap]`
+    pub ldap: Ldap,
 }
 
 /// Where the server listens and keeps its data, and how long it waits.
@@ -80,6 +89,13 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// The longest that a handshake may take.
     pub handshake_timeout: Duration,
+}
+
+/// How contacts are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contacts {
+    /// The region whose phone numbers are written without a country code.
+    pub default_region: Option<Region>,
 }
 
 /// How much a client may ask for.
@@ -167,6 +183,7 @@ impl Default for Config {
                 max_requests: 256,
             },
             tls: Tls { certificate: None, key: None, handshake_timeout: Duration::from_secs(10) },
+            contacts: Contacts::default(),
             limits: Limits {
                 card_bytes: 10 << 20,
                 login_attempts: 10,
@@ -185,6 +202,7 @@ impl Default for Config {
             },
             backup: Backup::default(),
             privacy: Privacy { tombstone_days: 400 },
+            ldap: Ldap::default(),
         }
     }
 }
@@ -201,20 +219,21 @@ impl Config {
     /// Reads the file, if one is named, then lets the environment override it.
     pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Self, ConfigError> {
         let mut config = Self::default();
+        let mut places = Places::new();
         if let Some(path) = file {
             let place = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
                 place: place.clone(),
                 what: format!("the configuration cannot be read: {error}"),
             })?;
-            config.read(&place, &text)?;
+            config.read(&place, &text, &mut places)?;
         }
-        config.override_from(environment)?;
-        config.consistent()?;
+        config.override_from(environment, &mut places)?;
+        config.consistent(&places)?;
         Ok(config)
     }
 
-    fn read(&mut self, place: &str, text: &str) -> Result<(), ConfigError> {
+    fn read(&mut self, place: &str, text: &str, places: &mut Places) -> Result<(), ConfigError> {
         let at = |offset: usize, what: String| ConfigError {
             place: format!("{place}:{}", line_of(text, offset)),
             what,
@@ -223,47 +242,61 @@ impl Config {
             let offset = error.span().map_or(0, |span| span.start);
             at(offset, error.message().replace('\n', " "))
         })?;
+        let mut sections = Vec::new();
         for (section, value) in document.get_ref().iter() {
             let name = section.get_ref();
-            let start = section.span().start;
-            let known = KEYS.iter().any(|key| key.section == name.as_ref());
-            let table = match value.get_ref() {
-                DeValue::Table(table) if known => table,
-                _ => return Err(at(start, unknown_section(name))),
-            };
+            let known = keys().any(|key| key.section == name.as_ref());
+            match value.get_ref() {
+                DeValue::Table(table) if known => sections.push((name.to_string(), table)),
+                _ => return Err(at(section.span().start, unknown_section(name))),
+            }
+        }
+        while let Some((name, table)) = sections.pop() {
             for (key, value) in table.iter() {
                 let label = format!("{name}.{}", key.get_ref());
-                let row = row(name, key.get_ref())
-                    .ok_or_else(|| at(key.span().start, unknown_key(&label, name)))?;
+                if let DeValue::Table(table) = value.get_ref()
+                    && keys().any(|key| key.section == label)
+                {
+                    sections.push((label, table));
+                    continue;
+                }
+                let row = row(&name, key.get_ref())
+                    .ok_or_else(|| at(key.span().start, unknown_key(&label, &name)))?;
                 given(value.get_ref())
                     .and_then(|given| (row.set)(self, &given))
                     .map_err(|why| at(value.span().start, format!("{label}: {why}")))?;
+                places.insert(label, format!("{place}:{}", line_of(text, key.span().start)));
             }
         }
         Ok(())
     }
 
-    fn override_from(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
+    fn override_from(
+        &mut self,
+        environment: &[(String, String)],
+        places: &mut Places,
+    ) -> Result<(), ConfigError> {
         for (variable, value) in environment {
             if variable == CREDENTIALS {
                 self.store.credential = credential(Path::new(value))?;
                 continue;
             }
-            let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__"))
+            let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once("__"))
             else {
                 continue;
             };
-            let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            let (section, key) = (section.to_ascii_lowercase().replace("__", "."), key.to_ascii_lowercase());
             let at = |what: String| ConfigError { place: format!("environment variable {variable}"), what };
             let row = row(&section, &key).ok_or_else(|| {
                 at(format!("there is no key {section}.{key}; `cardkeep config example` shows them all"))
             })?;
             (row.set)(self, &Given::Word(value)).map_err(|why| at(format!("{section}.{key}: {why}")))?;
+            places.insert(format!("{section}.{key}"), format!("environment variable {variable}"));
         }
         Ok(())
     }
 
-    fn consistent(&self) -> Result<(), ConfigError> {
+    fn consistent(&self, places: &Places) -> Result<(), ConfigError> {
         let wrong = |key: &str, what: &str| Err(ConfigError { place: key.to_owned(), what: what.to_owned() });
         match (&self.tls.certificate, &self.tls.key) {
             (Some(_), None) => wrong("tls.key", "a certificate needs its private key; set it"),
@@ -284,9 +317,22 @@ impl Config {
                 "the systemd credential cardkeep-master-key is there too; leave one out",
             ),
             _ => Ok(()),
+        }?;
+        match self.ldap.inconsistent() {
+            Some((key, what)) => {
+                let key = format!("ldap.{key}");
+                match places.get(&key) {
+                    Some(place) => wrong(place, &format!("{key}: {what}")),
+                    None => wrong(&key, what),
+                }
+            }
+            None => Ok(()),
         }
     }
 }
+
+/// Where each key was set: file and line, or the environment variable.
+type Places = BTreeMap<String, String>;
 
 /// The variables of the environment that are ours to read.
 pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
@@ -319,11 +365,11 @@ pub fn example() -> String {
          # Durations are written 500ms, 2s, 15m, 12h, 30d.\n",
     );
     let mut section = "";
-    for key in KEYS {
+    for key in keys() {
         if key.section != section {
             section = key.section;
             let _ = write!(text, "\n[{section}]\n");
-        } else {
+        } else if !key.doc.is_empty() {
             text.push('\n');
         }
         for line in key.doc.lines() {
@@ -373,17 +419,17 @@ fn given<'a>(value: &'a DeValue<'_>) -> Result<Given<'a>, String> {
 }
 
 fn row(section: &str, name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.section == section && key.name == name)
+    keys().find(|key| key.section == section && key.name == name)
 }
 
 fn unknown_section(name: &str) -> String {
-    let mut known: Vec<&str> = KEYS.iter().map(|key| key.section).collect();
+    let mut known: Vec<&str> = keys().map(|key| key.section).collect();
     known.dedup();
     format!("{name} is not a section; the sections are {}", known.join(", "))
 }
 
 fn unknown_key(label: &str, section: &str) -> String {
-    let known: Vec<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
+    let known: Vec<&str> = keys().filter(|key| key.section == section).map(|key| key.name).collect();
     format!("{label} is not a key; [{section}] has {}", known.join(", "))
 }
 

@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod dav;
+pub mod directory;
 pub mod domain;
 pub mod server;
 pub mod service;

@@ -15,6 +15,7 @@ mod ask;
 mod backup;
 mod check;
 mod key;
+mod ldap;
 mod progress;
 mod restore;
 mod secret;
@@ -64,6 +65,9 @@ enum Command {
     Key(key::Key),
     /// Print the description of the admin API (OpenAPI 3.1)
     Openapi,
+    /// The directory of users
+    #[command(subcommand)]
+    Ldap(ldap::Ldap),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -125,6 +129,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Restore(restore) => restore.run(&config).await,
             Command::Check(check) => check.run(&config).await,
             Command::Key(key) => key.run(&config).await,
+            Command::Ldap(ldap) => ldap.run(&config).await,
             Command::Openapi | Command::Config(ConfigCommand::Example) => Ok(()),
         }
     });

@@ -1,6 +1,8 @@
 //! `cardkeep user`: local accounts.
 
-use anyhow::bail;
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use crate::config::Config;
@@ -39,10 +41,16 @@ pub enum User {
         /// The user's name
         name: String,
     },
-    /// Remove an account and everything it has
+    /// Remove an account; what becomes of its contacts is asked
     Remove {
         /// The user's name
         name: String,
+        /// Give its address books to this user
+        #[arg(long, value_name = "USER", conflicts_with = "erase")]
+        hand_over: Option<String>,
+        /// Remove its address books and contacts too, without asking
+        #[arg(long, alias = "yes")]
+        erase: bool,
     },
 }
 
@@ -82,9 +90,54 @@ impl User {
             }
             Self::Disable { name } => AdminRequest::UserEnable { name, enabled: false },
             Self::Enable { name } => AdminRequest::UserEnable { name, enabled: true },
-            Self::Remove { name } => AdminRequest::UserRemove { name },
+            Self::Remove { name, hand_over, erase } => return remove(config, name, hand_over, erase).await,
         };
         ask(config, request).await.map(drop)
+    }
+}
+
+async fn remove(config: &Config, name: String, hand_over: Option<String>, erase: bool) -> anyhow::Result<()> {
+    let request = |hand_over, erase| AdminRequest::UserRemove { name: name.clone(), hand_over, erase };
+    let AdminAnswer::Undecided { books, contacts } = ask(config, request(hand_over, erase)).await? else {
+        return Ok(());
+    };
+    let has = format!("user '{name}' has {} in {}", many(contacts, "contact"), many(books, "address book"));
+    if !std::io::stdin().is_terminal() {
+        bail!("{has}; give them to somebody with --hand-over USER, or remove them with --erase");
+    }
+    match fate(&has)? {
+        Fate::HandOver(to) => ask(config, request(Some(to), false)).await.map(drop),
+        Fate::Erase => ask(config, request(None, true)).await.map(drop),
+        Fate::Stay => bail!("nothing was changed"),
+    }
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What becomes of a user's address books.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    HandOver(String),
+    Erase,
+    Stay,
+}
+
+fn fate(has: &str) -> anyhow::Result<Fate> {
+    let mut out = std::io::stderr();
+    write!(out, "{has}.\nWho gets them? A user's name, 'erase' to remove them, nothing to stop: ")?;
+    out.flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().take(1000).read_line(&mut line).context("the terminal cannot be read")?;
+    Ok(read(&line))
+}
+
+fn read(line: &str) -> Fate {
+    match line.trim() {
+        "" => Fate::Stay,
+        "erase" => Fate::Erase,
+        name => Fate::HandOver(name.to_owned()),
     }
 }
 
@@ -103,4 +156,17 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
             user.created.to_string(),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_word_erases() {
+        assert_eq!(read("\n"), Fate::Stay);
+        assert_eq!(read(" erase \r\n"), Fate::Erase);
+        assert_eq!(many(1, "book") + &many(0, "book"), "1 book0 books");
+        assert_eq!(read("eras\n"), Fate::HandOver("eras".into()));
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::secret::{KeyBytes, Secret};
 use super::{Config, LogFormat, PublicUrl};
+use crate::domain::phone::Region;
 
 /// One key of the configuration.
 pub struct Key {
@@ -15,7 +16,7 @@ pub struct Key {
     pub name: &'static str,
     /// How the example shows it.
     pub default: Shown,
-    /// What it is for.
+    /// What it is for; empty where the section's first key says it.
     pub doc: &'static str,
     /// Reads a value into the configuration, or says what is wrong with it.
     pub set: fn(&mut Config, &Given) -> Result<(), String>,
@@ -42,7 +43,11 @@ pub enum Given<'a> {
 }
 
 /// Every key, in the order in which the example shows them.
-pub static KEYS: &[Key] = &[
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(super::ldap::KEYS)
+}
+
+static KEYS: &[Key] = &[
     Key {
         section: "server",
         name: "listen",
@@ -142,6 +147,14 @@ pub static KEYS: &[Key] = &[
         default: Shown::Is("\"10s\""),
         doc: "The longest that a TLS handshake may take.",
         set: |c, v| duration(v).map(|v| c.tls.handshake_timeout = v),
+    },
+    Key {
+        section: "contacts",
+        name: "default_region",
+        default: Shown::Unset("\"DE\""),
+        doc: "The region, by its two letters of ISO 3166, whose phone numbers are written without a country code.\n\
+              Unset, no number without + or 00 is known beyond its digits.",
+        set: |c, v| region(v).map(|v| c.contacts.default_region = Some(v)),
     },
     Key {
         section: "limits",
@@ -268,14 +281,14 @@ fn text<'a>(given: &Given<'a>) -> Result<&'a str, String> {
     }
 }
 
-fn filled<'a>(given: &Given<'a>) -> Result<&'a str, String> {
+pub(super) fn filled<'a>(given: &Given<'a>) -> Result<&'a str, String> {
     match text(given)?.trim() {
         "" => Err("the value is empty".to_owned()),
         text => Ok(text),
     }
 }
 
-fn path(given: &Given) -> Result<PathBuf, String> {
+pub(super) fn path(given: &Given) -> Result<PathBuf, String> {
     filled(given).map(PathBuf::from)
 }
 
@@ -284,7 +297,7 @@ fn master_key(given: &Given) -> Result<KeyBytes, String> {
         .ok_or_else(|| "the value must be 64 hexadecimal digits".to_owned())
 }
 
-fn switch(given: &Given) -> Result<bool, String> {
+pub(super) fn switch(given: &Given) -> Result<bool, String> {
     match given {
         Given::Switch(switch) => Ok(*switch),
         Given::Word("true" | "1" | "yes") => Ok(true),
@@ -293,7 +306,7 @@ fn switch(given: &Given) -> Result<bool, String> {
     }
 }
 
-fn number(given: &Given, least: usize, most: usize) -> Result<usize, String> {
+pub(super) fn number(given: &Given, least: usize, most: usize) -> Result<usize, String> {
     let number = match given {
         Given::Number(number) => usize::try_from(*number).ok(),
         Given::Word(word) => word.trim().parse().ok(),
@@ -314,6 +327,11 @@ pub fn address(given: &Given) -> Result<SocketAddr, String> {
             "the value must be an IP address and a port, like 127.0.0.1:8080 or [::1]:8080".to_owned()
         }),
     }
+}
+
+fn region(given: &Given) -> Result<Region, String> {
+    Region::parse(text(given)?)
+        .ok_or_else(|| "the value must be a region's two capital letters of ISO 3166, like DE".to_owned())
 }
 
 fn format(given: &Given) -> Result<LogFormat, String> {
@@ -348,7 +366,7 @@ fn public_url(given: &Given) -> Result<PublicUrl, String> {
 }
 
 /// Reads `500ms`, `2s`, `15m`, `12h`, `30d`; nothing shorter than a millisecond or longer than ten years.
-fn duration(given: &Given) -> Result<Duration, String> {
+pub(super) fn duration(given: &Given) -> Result<Duration, String> {
     const LONGEST: u64 = 3650 * 86_400_000;
     let written =
         text(given).map_err(|_| "the value must be a duration in quotes, like \"2s\"".to_owned())?.trim();
@@ -407,8 +425,8 @@ mod tests {
     #[test]
     fn every_key_appears_once_and_its_section_is_in_one_piece() {
         let mut seen = std::collections::HashSet::new();
-        assert!(KEYS.iter().all(|key| seen.insert((key.section, key.name))));
-        let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+        assert!(keys().all(|key| seen.insert((key.section, key.name))));
+        let mut sections: Vec<_> = keys().map(|key| key.section).collect();
         sections.dedup();
         let distinct: std::collections::HashSet<_> = sections.iter().collect();
         assert_eq!(distinct.len(), sections.len());

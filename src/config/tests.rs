@@ -4,9 +4,10 @@ use super::*;
 
 fn read(text: &str) -> Result<Config, String> {
     let mut config = Config::default();
+    let mut places = Places::new();
     config
-        .read("cardkeep.toml", text)
-        .and_then(|()| config.consistent())
+        .read("cardkeep.toml", text, &mut places)
+        .and_then(|()| config.consistent(&places))
         .map_err(|error| error.to_string())?;
     Ok(config)
 }
@@ -37,7 +38,7 @@ fn samples_of_keys_without_default_are_valid() {
     let text = text.replace("64 hexadecimal digits", &"5e".repeat(32));
     // Not all of them make sense together.
     let mut config = Config::default();
-    config.read("cardkeep.toml", &text).unwrap();
+    config.read("cardkeep.toml", &text, &mut Places::new()).unwrap();
     assert!(config.tls.certificate.is_some() && config.server.public_url.is_some());
     assert!(config.store.master_key.is_some() && config.backup.passphrase.is_some());
 }
@@ -84,6 +85,9 @@ fn a_bad_value_stops_with_file_line_and_key() {
     for (text, start) in [
         ("[server]\n\nlisten = \"nowhere\"\n", "cardkeep.toml:3: server.listen: "),
         ("[server]\nlisten = 8080\n", "cardkeep.toml:2: server.listen: "),
+        ("[contacts]\ndefault_region = \"de\"\n", "cardkeep.toml:2: contacts.default_region: "),
+        ("[contacts]\ndefault_region = \"Germany\"\n", "cardkeep.toml:2: contacts.default_region: "),
+        ("[contacts]\ndefault_region = 49\n", "cardkeep.toml:2: contacts.default_region: "),
         ("[log]\nlevel = \"loud\"\n", "cardkeep.toml:2: log.level: "),
         ("[limits]\ncard_bytes = -1\n", "cardkeep.toml:2: limits.card_bytes: "),
         ("[limits]\ncard_bytes = \"10\"\n", "cardkeep.toml:2: limits.card_bytes: "),
@@ -102,11 +106,14 @@ fn a_bad_value_stops_with_file_line_and_key() {
 fn the_environment_overrides_and_is_named_when_wrong() {
     let config = environment("CARDKEEP_SERVER__LISTEN", "127.0.0.1:9").unwrap();
     assert_eq!(config.server.listen.port(), 9);
+    let config = environment("CARDKEEP_CONTACTS__DEFAULT_REGION", "DE").unwrap();
+    assert_eq!(config.contacts.default_region, Region::parse("DE"));
     assert!(environment("CARDKEEP_LOG__STORE_CALLS", "true").unwrap().log.store_calls);
     assert_eq!(environment("CARDKEEP_LIMITS__CARD_BYTES", "2048").unwrap().limits.card_bytes, 2048);
     for (name, value) in [
         ("CARDKEEP_SERVER__LISEN", "127.0.0.1:9"),
         ("CARDKEEP_LOG__STORE_CALLS", "perhaps"),
+        ("CARDKEEP_CONTACTS__DEFAULT_REGION", "ZZ"),
         ("CARDKEEP_SERVER__IDLE_TIMEOUT", "5"),
     ] {
         let error = environment(name, value).err().unwrap();
@@ -119,4 +126,78 @@ fn the_environment_overrides_and_is_named_when_wrong() {
 fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[]).err().unwrap();
     assert!(error.to_string().starts_with("/nonexistent/c.toml: "));
+}
+
+#[test]
+fn passwords_do_not_cross_a_network_in_clear() {
+    let ldap = |lines: &str| read(&format!("[ldap]\nuser_base = \"dc=x\"\n{lines}"));
+    let error = ldap("url = \"ldap://ldap.example.org\"\n").err().unwrap();
+    assert!(error.starts_with("cardkeep.toml:3: ldap.url: passwords would cross"), "{error}");
+    for fine in [
+        "url = \"ldaps://ldap.example.org\"\n",
+        "url = \"ldap://127.0.0.1\"\n",
+        "url = \"ldap://ldap.example.org\"\nstart_tls = true\n",
+        "url = \"ldap://ldap.example.org\"\nallow_clear = true\n",
+        "url = \"ldapi://%2Frun%2Fldapi\"\n",
+    ] {
+        assert!(ldap(fine).unwrap().ldap.url.is_some(), "{fine}");
+    }
+    let given = [
+        ("CARDKEEP_LDAP__URL".to_owned(), "ldap://ldap.example.org".to_owned()),
+        ("CARDKEEP_LDAP__USER_BASE".to_owned(), "dc=x".to_owned()),
+    ];
+    let error = Config::load(None, &given).err().unwrap().to_string();
+    assert!(error.starts_with("environment variable CARDKEEP_LDAP__URL: ldap.url: "), "{error}");
+}
+
+#[test]
+fn the_directory_keys_are_checked_with_file_line_and_key() {
+    for (text, start) in [
+        ("[ldap]\nurl = \"http://h\"\n", "cardkeep.toml:2: ldap.url: "),
+        ("[ldap]\nurl = \"ldaps://h\"\n", "cardkeep.toml:2: ldap.url: a directory needs ldap.user_base"),
+        ("[ldap]\nkind = \"nis\"\n", "cardkeep.toml:2: ldap.kind: "),
+        ("[ldap]\nmost_leavers = 20\n", "cardkeep.toml:2: ldap.most_leavers: "),
+        ("[ldap]\nmost_leavers = \"120%\"\n", "cardkeep.toml:2: ldap.most_leavers: "),
+        ("[ldap]\npage_size = 0\n", "cardkeep.toml:2: ldap.page_size: "),
+        ("[ldap]\ntimeout = 10\n", "cardkeep.toml:2: ldap.timeout: "),
+        ("[ldap.attributes]\nmail = \"mail\"\n", "cardkeep.toml:2: ldap.attributes.mail "),
+        ("[ldap.attributes]\nemail = \"(mail\"\n", "cardkeep.toml:2: ldap.attributes.email: "),
+        ("[ldap]\nattributes = 1\n", "cardkeep.toml:2: ldap.attributes "),
+        ("[ldap.attribute]\nemail = \"mail\"\n", "cardkeep.toml:1: ldap.attribute "),
+        (
+            "[ldap]\nurl = \"ldaps://h\"\nuser_base = \"dc=x\"\nstart_tls = true\n",
+            "cardkeep.toml:4: ldap.start_tls: ",
+        ),
+        (
+            "[ldap]\nurl = \"ldaps://h\"\nuser_base = \"dc=x\"\nbind_dn = \"cn=r\"\n",
+            "cardkeep.toml:4: ldap.bind_dn: ",
+        ),
+    ] {
+        let error = read(text).err().unwrap();
+        assert!(error.starts_with(start), "{text:?}: {error}");
+    }
+    let config = read("[ldap]\nmost_leavers = \"5%\"\nattributes.email = \"mail\"\n").unwrap();
+    assert_eq!((config.ldap.most_leavers, config.ldap.attributes.len()), (5, 1));
+    let config = environment("CARDKEEP_LDAP__ATTRIBUTES__EMAIL", "mail,email").unwrap();
+    assert_eq!(config.ldap.attributes.get("email").unwrap().len(), 2);
+}
+
+#[test]
+fn the_directory_password_shows_nowhere() {
+    let config = environment("CARDKEEP_LDAP__BIND_PASSWORD", " s3cr3t ").unwrap();
+    let password = config.ldap.bind_password.unwrap();
+    assert_eq!(password.reveal(), " s3cr3t ");
+    assert_eq!(format!("{password:?}"), "Secret(…)");
+    let given = [
+        ("CARDKEEP_LDAP__BIND_PASSWORD".to_owned(), "s3cr3t".to_owned()),
+        ("CARDKEEP_LDAP__URL".to_owned(), "ldaps://h".to_owned()),
+        ("CARDKEEP_LDAP__USER_BASE".to_owned(), "dc=x".to_owned()),
+    ];
+    let error = Config::load(None, &given).err().unwrap().to_string();
+    assert!(error.contains("ldap.bind_password") && !error.contains("s3cr3t"), "{error}");
+    let error = read("[ldap]\nbind_password = [\"s3cr3t\"]\n").err().unwrap();
+    assert!(
+        error.starts_with("cardkeep.toml:2: ldap.bind_password: ") && !error.contains("s3cr3t"),
+        "{error}"
+    );
 }

@@ -3,7 +3,7 @@
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::id::{MemberName, Principal, UserName};
 use crate::service::place::Place;
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::view::{Detail, Members, PropertyName};
@@ -16,13 +16,24 @@ use super::xml::request::{self, Mkcol};
 use super::xml::write::Writer;
 use super::{Exchange, Outcome, full};
 
-/// Handles OPTIONS (DAV-1). Others' principals and homes do not exist (ACL-23).
-pub fn options(exchange: &Exchange<'_>) -> Outcome {
-    if exchange.target.owner().is_some_and(|owner| *owner != exchange.caller.name) {
-        return Err(Trouble::Status(StatusCode::NOT_FOUND));
+/// Handles OPTIONS (DAV-1). Others' homes, and what they do not share, do not exist (ACL-23).
+pub async fn options(exchange: &Exchange<'_>) -> Outcome {
+    match exchange.target {
+        Target::Principal(owner) if *owner != exchange.caller.name => {
+            exchange.service.principal(exchange.caller, &Principal::User(owner.clone())).await?;
+        }
+        Target::Group(name) => {
+            exchange.service.principal(exchange.caller, &Principal::Group(name.clone())).await?;
+        }
+        Target::Home(owner) if *owner != exchange.caller.name => return Err(Refusal::NotFound.into()),
+        Target::Book(owner, book) | Target::Card(owner, book, _) if *owner != exchange.caller.name => {
+            let standing = exchange.service.rights_at(exchange.caller, owner, book).await?;
+            standing.ok_or(Refusal::NotFound)?;
+        }
+        _ => {}
     }
     let mut response = Response::new(full(bytes::Bytes::new()));
-    response.headers_mut().insert(ALLOW, exchange.allow());
+    response.headers_mut().insert(ALLOW, exchange.allow().await);
     Ok(response)
 }
 

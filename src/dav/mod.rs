@@ -29,10 +29,10 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::service::Service;
-use crate::service::access::{Belongs, Caller, rights};
+use crate::service::access::{Belongs, Caller, Rights, rights};
 use crate::service::place::{Place, Precondition};
 use crate::service::refusal::{Fault, Refusal};
-use crate::service::view::{Detail, Verb as Transfer};
+use crate::service::view::{Detail, Standing, Verb as Transfer};
 
 use self::conditions::Conditions;
 use self::prefer::Prefer;
@@ -105,7 +105,7 @@ static METHODS: &[MethodRow] = &[
     MethodRow::writing(
         "PROPPATCH",
         Verb::Proppatch,
-        Kinds::of(&[Kind::Principal, Kind::Home, Kind::Book, Kind::Card]),
+        Kinds::of(&[Kind::Principal, Kind::Group, Kind::Home, Kind::Book, Kind::Card]),
     ),
     MethodRow::writing("MKCOL", Verb::Mkcol, MEMBERS),
     MethodRow::reading("POST", Verb::None, Kinds::NONE),
@@ -202,17 +202,24 @@ impl Exchange<'_> {
         }
     }
 
-    /// The methods that this caller may use here: Evolution takes a book without PUT for one that
-    /// it must not write (B4 #57).
-    fn allow(&self) -> HeaderValue {
-        let writes = self.target.owner().is_some_and(|owner| rights(self.caller, Belongs::To(owner)).write);
+    /// The methods that this caller may use here: Evolution takes a book with PUT or DELETE for one
+    /// that it may write (B4 #57), so a book that may only be read has neither, though DELETE leaves it.
+    async fn allow(&self) -> HeaderValue {
+        let Standing { rights, mounted } = self.standing().await;
+        let kind = self.target.kind();
+        let whole_book = kind == Some(Kind::Book);
+        let offered = |row: &&MethodRow| match row.verb {
+            // It makes what is not there, so it is never allowed on what is (DAV-24).
+            Verb::Mkcol => false,
+            Verb::Proppatch => rights.describe,
+            // Where another's book lies is decided by who shares it.
+            Verb::Move => rights.write && (rights.owner || !whole_book),
+            Verb::Delete => rights.write && (rights.owner || mounted || !whole_book),
+            _ => rights.write || !row.writes,
+        };
         let mut list = String::with_capacity(96);
-        if let Some(kind) = self.target.kind() {
-            // MKCOL makes what is not there, so it is never allowed on what is (DAV-24).
-            for row in METHODS
-                .iter()
-                .filter(|row| row.kinds.hold(kind) && (writes || !row.writes) && row.verb != Verb::Mkcol)
-            {
+        if let Some(kind) = kind {
+            for row in METHODS.iter().filter(|row| row.kinds.hold(kind)).filter(offered) {
                 if !list.is_empty() {
                     list.push_str(", ");
                 }
@@ -220,6 +227,26 @@ impl Exchange<'_> {
             }
         }
         HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static("OPTIONS"))
+    }
+
+    /// What the caller may do here.
+    async fn standing(&self) -> Standing {
+        let none = Standing { rights: Rights::NONE, mounted: false };
+        let Some(owner) = self.target.owner() else { return none };
+        let standing = match self.target {
+            Target::Book(owner, book) | Target::Card(owner, book, _) => {
+                // Whoever answers a request that failed does not fail for this.
+                self.service.rights_at(self.caller, owner, book).await.ok().flatten()
+            }
+            _ => None,
+        };
+        match (standing, self.target) {
+            (Some(Standing { rights, mounted }), Target::Card(..)) => {
+                Standing { rights: rights.on_members(), mounted }
+            }
+            (Some(standing), _) => standing,
+            (None, _) => Standing { rights: rights(self.caller, Belongs::To(owner)), ..none },
+        }
     }
 }
 
@@ -251,7 +278,7 @@ pub async fn handle(
     };
     let mut response = match outcome {
         Ok(response) => response,
-        Err(trouble) => refuse::answer(trouble, &exchange)?,
+        Err(trouble) => refuse::answer(trouble, &exchange).await?,
     };
     response.headers_mut().insert(DAV_HEADER, COMPLIANCE);
     if !slash && exchange.target.kind().is_some_and(|kind| kind != Kind::Card) {
@@ -279,14 +306,14 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         None => return Err(Refusal::NotFound.into()),
         Some(kind) if row.kinds.hold(kind) => {}
         // Nobody may, but who asks is told which right is missing (ACL-13).
-        Some(Kind::Home | Kind::Principal) if row.verb == Verb::Delete => {}
+        Some(Kind::Home | Kind::Principal | Kind::Group) if row.verb == Verb::Delete => {}
         Some(_) => return Err(Trouble::Status(StatusCode::METHOD_NOT_ALLOWED)),
     }
     if is_coded(exchange) {
         return Ok(coded());
     }
     match row.verb {
-        Verb::Options => collection::options(exchange),
+        Verb::Options => collection::options(exchange).await,
         Verb::Propfind => propfind::propfind(exchange).await,
         Verb::Proppatch => proppatch::proppatch(exchange).await,
         Verb::Mkcol => collection::mkcol(exchange).await,

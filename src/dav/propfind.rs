@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::domain::id::MemberName;
+use crate::domain::id::{MemberName, Principal};
 use crate::service::refusal::Refusal;
 use crate::service::view::{BookView, CollectionView, Detail, Members, PrincipalView};
 
@@ -80,7 +80,9 @@ pub enum Subject {
     Principals(bool),
     /// The collection of users' principals, and those that the caller may see.
     PrincipalUsers(Vec<PrincipalView>),
-    /// A principal.
+    /// The collection of groups' principals, and those that the caller may see.
+    PrincipalGroups(Vec<PrincipalView>),
+    /// A user's or a group's principal.
     Principal(PrincipalView),
     /// The collection of homes, and the caller's own.
     Homes(Option<CollectionView>),
@@ -104,9 +106,24 @@ impl Subject {
         Ok(match target {
             Target::Root(door) => Self::Root(*door, members),
             Target::Principals => Self::Principals(members),
-            Target::PrincipalUsers if members => Self::PrincipalUsers(service.principals(caller).await?),
+            Target::PrincipalUsers if members => {
+                let mut all = service.principals(caller).await?;
+                all.retain(|view| matches!(view.name, Principal::User(_)));
+                Self::PrincipalUsers(all)
+            }
             Target::PrincipalUsers => Self::PrincipalUsers(Vec::new()),
-            Target::Principal(name) => Self::Principal(service.principal(caller, name).await?),
+            Target::PrincipalGroups if members => {
+                let mut all = service.principals(caller).await?;
+                all.retain(|view| matches!(view.name, Principal::Group(_)));
+                Self::PrincipalGroups(all)
+            }
+            Target::PrincipalGroups => Self::PrincipalGroups(Vec::new()),
+            Target::Principal(name) => {
+                Self::Principal(service.principal(caller, &Principal::User(name.clone())).await?)
+            }
+            Target::Group(name) => {
+                Self::Principal(service.principal(caller, &Principal::Group(name.clone())).await?)
+            }
             Target::Homes if members => Self::Homes(Some(service.home(caller, &caller.name).await?.home)),
             Target::Homes => Self::Homes(None),
             Target::Home(owner) => {
@@ -158,11 +175,16 @@ impl Subject {
                 each(Node::Principals, true);
                 if *members {
                     each(Node::PrincipalUsers, false);
+                    each(Node::PrincipalGroups, false);
                 }
             }
             Self::PrincipalUsers(users) => {
                 each(Node::PrincipalUsers, true);
                 users.iter().for_each(|user| each(Node::Principal(user), false));
+            }
+            Self::PrincipalGroups(groups) => {
+                each(Node::PrincipalGroups, true);
+                groups.iter().for_each(|group| each(Node::Principal(group), false));
             }
             Self::Principal(view) => each(Node::Principal(view), true),
             Self::Homes(home) => {

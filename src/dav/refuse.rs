@@ -131,10 +131,10 @@ impl From<BadAddressData> for Trouble {
 }
 
 /// The answer to a request that is not done; our own failures go to whoever logs them.
-pub fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body>, Fault> {
+pub async fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body>, Fault> {
     let refusal = match trouble {
         Trouble::Stop(Stop::Failed(fault)) => return Err(fault),
-        Trouble::Status(status) => return Ok(bare(status, exchange)),
+        Trouble::Status(status) => return Ok(bare(status, exchange).await),
         Trouble::Condition(status, failed) => return Ok(condition(status, failed.markup())),
         Trouble::Stop(Stop::Refused(refusal)) => refusal,
     };
@@ -143,7 +143,7 @@ pub fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body
         (Refusal::NeedPrivileges(missing), _) => need_privileges(missing, exchange.front),
         (Refusal::UidTaken { holder }, _) => uid_taken(holder, exchange),
         (Refusal::Busy { retry_after }, _) => {
-            let mut response = bare(status, exchange);
+            let mut response = bare(status, exchange).await;
             let seconds = HeaderValue::from(retry_after.as_secs().max(1));
             response.headers_mut().insert(RETRY_AFTER, seconds);
             response
@@ -154,11 +154,11 @@ pub fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body
         }
         (Refusal::Mapped, Some(failed)) => {
             let mut response = condition(status, failed.markup());
-            response.headers_mut().insert(ALLOW, exchange.allow());
+            response.headers_mut().insert(ALLOW, exchange.allow().await);
             response
         }
         (_, Some(failed)) => condition(status, failed.markup()),
-        (_, None) => bare(status, exchange),
+        (_, None) => bare(status, exchange).await,
     })
 }
 
@@ -193,11 +193,11 @@ fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
 }
 
 /// An answer that is its status alone.
-fn bare(status: StatusCode, exchange: &Exchange<'_>) -> Response<Body> {
+async fn bare(status: StatusCode, exchange: &Exchange<'_>) -> Response<Body> {
     let mut response = Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = status;
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, exchange.allow());
+        response.headers_mut().insert(ALLOW, exchange.allow().await);
     }
     response
 }

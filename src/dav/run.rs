@@ -74,7 +74,7 @@ impl Scene {
     }
 }
 
-/// A card that is to be read.
+/// A card that is to be written, and read before that if it is not there yet.
 pub struct Wanted {
     /// The href that the client used, to be used again (CARD-50).
     pub echo: Option<String>,
@@ -82,6 +82,27 @@ pub struct Wanted {
     pub at: Option<(usize, MemberName)>,
     /// It may be there, in a book that cannot be read.
     pub lost: bool,
+    /// The card, where it was read already, in the answer's detail.
+    pub card: Option<Box<CardView>>,
+}
+
+impl Wanted {
+    /// A card of that name in one of the books.
+    pub fn named(book: usize, name: MemberName) -> Self {
+        Self { echo: None, at: Some((book, name)), lost: false, card: None }
+    }
+
+    /// A card of one of the books that was read already.
+    pub fn read(book: usize, card: CardView) -> Self {
+        let named = Self::named(book, card.name.clone());
+        Self { card: Some(Box::new(card)), ..named }
+    }
+
+    /// Its name, where it is still to be read.
+    fn unread(&self) -> Option<&MemberName> {
+        let (_, name) = self.at.as_ref().filter(|_| self.card.is_none())?;
+        Some(name)
+    }
 }
 
 /// What is said of a card that is not there.
@@ -130,8 +151,8 @@ impl Shelf {
             }
         }
         match &self.shown {
-            Some(book) => scene.service.cards(book, names, scene.plan.detail()).await,
-            None => Ok(Vec::new()),
+            Some(book) if !names.is_empty() => scene.service.cards(book, names, scene.plan.detail()).await,
+            _ => Ok(Vec::new()),
         }
     }
 }
@@ -223,8 +244,7 @@ impl Run {
         let mut done = 0;
         'chunk: for group in chunk.chunk_by(|a, b| book_of(a) == book_of(b)) {
             let book = group.first().and_then(book_of).and_then(|at| books.get_mut(at));
-            let names: Vec<MemberName> =
-                group.iter().filter_map(|wanted| wanted.at.as_ref().map(|(_, name)| name.clone())).collect();
+            let names: Vec<MemberName> = group.iter().filter_map(Wanted::unread).cloned().collect();
             let (place, view, cards) = match book {
                 None => (None, None, Vec::new()),
                 Some(book) => {
@@ -236,8 +256,13 @@ impl Run {
             let mut cards = cards.into_iter();
             for wanted in group {
                 // Of a book that is not there, no card is told.
-                let card = cards.next().unwrap_or(if wanted.lost { Seen::Damaged } else { Seen::Absent });
                 let echo = wanted.echo.as_deref();
+                if let (Some(view), Some(card)) = (view, &wanted.card) {
+                    scene.plan.respond(&Node::Card(view, card), echo, &ask, out);
+                    done += 1;
+                    continue;
+                }
+                let card = cards.next().unwrap_or(if wanted.lost { Seen::Damaged } else { Seen::Absent });
                 let of_all = match (view, card) {
                     (Some(_), Seen::Whole(card)) if bodies && card.body.is_none() => break 'chunk,
                     (Some(view), Seen::Whole(card)) => {

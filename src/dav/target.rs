@@ -6,7 +6,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::id::{GroupName, MemberName, Principal, UserName};
 use crate::service::place::Place;
 
 use super::Front;
@@ -26,6 +26,10 @@ pub enum Target {
     PrincipalUsers,
     /// `/dav/principals/users/NAME/`
     Principal(UserName),
+    /// `/dav/principals/groups/`
+    PrincipalGroups,
+    /// `/dav/principals/groups/NAME/`
+    Group(GroupName),
     /// `/dav/addressbooks/`
     Homes,
     /// `/dav/addressbooks/NAME/`
@@ -66,12 +70,22 @@ pub enum Kind {
     Book,
     /// A card.
     Card,
+    /// A group's principal.
+    Group,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Root, Self::Principals, Self::Principal, Self::Homes, Self::Home, Self::Book, Self::Card];
+    pub const ALL: [Self; 8] = [
+        Self::Root,
+        Self::Principals,
+        Self::Principal,
+        Self::Homes,
+        Self::Home,
+        Self::Book,
+        Self::Card,
+        Self::Group,
+    ];
 }
 
 /// A set of kinds.
@@ -82,7 +96,7 @@ impl Kinds {
     /// No kind.
     pub const NONE: Self = Self(0);
     /// Every kind.
-    pub const ALL: Self = Self(0x7f);
+    pub const ALL: Self = Self(0xff);
 
     /// The set of these.
     pub const fn of(kinds: &[Kind]) -> Self {
@@ -155,6 +169,10 @@ impl Target {
             ["dav", "principals", "users", user] => {
                 UserName::parse(user).map_or(Self::Unmapped, Self::Principal)
             }
+            ["dav", "principals", "groups"] => Self::PrincipalGroups,
+            ["dav", "principals", "groups", group] => {
+                GroupName::parse(group).map_or(Self::Unmapped, Self::Group)
+            }
             ["dav", "addressbooks"] => Self::Homes,
             ["dav", "addressbooks", user] => UserName::parse(user).map_or(Self::Unmapped, Self::Home),
             ["dav", "addressbooks", user, book] => match (UserName::parse(user), MemberName::parse(book)) {
@@ -216,6 +234,8 @@ impl Target {
             Self::Principals => Href::Principals,
             Self::PrincipalUsers => Href::PrincipalUsers,
             Self::Principal(user) => Href::Principal(user),
+            Self::PrincipalGroups => Href::PrincipalGroups,
+            Self::Group(group) => Href::Group(group),
             Self::Homes => Href::Homes,
             Self::Home(user) => Href::Home(user),
             Self::Book(user, book) => Href::Book(user, book),
@@ -228,8 +248,9 @@ impl Target {
     pub fn kind(&self) -> Option<Kind> {
         Some(match self {
             Self::Root(_) => Kind::Root,
-            Self::Principals | Self::PrincipalUsers => Kind::Principals,
+            Self::Principals | Self::PrincipalUsers | Self::PrincipalGroups => Kind::Principals,
             Self::Principal(_) => Kind::Principal,
+            Self::Group(_) => Kind::Group,
             Self::Homes => Kind::Homes,
             Self::Home(_) => Kind::Home,
             Self::Book(..) => Kind::Book,
@@ -252,6 +273,7 @@ impl Target {
     pub fn place(&self) -> Option<Place> {
         Some(match self {
             Self::Principal(user) => Place::Principal(user.clone()),
+            Self::Group(group) => Place::Group(group.clone()),
             Self::Home(user) => Place::Home(user.clone()),
             Self::Book(user, book) => Place::Book(user.clone(), book.clone()),
             Self::Card(user, book, card) => Place::Card(user.clone(), book.clone(), card.clone()),
@@ -264,6 +286,7 @@ impl From<&Place> for Target {
     fn from(place: &Place) -> Self {
         match place {
             Place::Principal(user) => Self::Principal(user.clone()),
+            Place::Group(group) => Self::Group(group.clone()),
             Place::Home(user) => Self::Home(user.clone()),
             Place::Book(user, book) => Self::Book(user.clone(), book.clone()),
             Place::Card(user, book, card) => Self::Card(user.clone(), book.clone(), card.clone()),
@@ -283,6 +306,10 @@ pub enum Href<'a> {
     PrincipalUsers,
     /// A user's principal.
     Principal(&'a UserName),
+    /// The collection of groups' principals.
+    PrincipalGroups,
+    /// A group's principal.
+    Group(&'a GroupName),
     /// The collection of homes.
     Homes,
     /// A home.
@@ -291,6 +318,16 @@ pub enum Href<'a> {
     Book(&'a UserName, &'a MemberName),
     /// A card.
     Card(&'a UserName, &'a MemberName, &'a MemberName),
+}
+
+impl<'a> Href<'a> {
+    /// The principal of that user or group.
+    pub fn principal(name: &'a Principal) -> Self {
+        match name {
+            Principal::User(name) => Self::Principal(name),
+            Principal::Group(name) => Self::Group(name),
+        }
+    }
 }
 
 impl fmt::Display for Href<'_> {
@@ -303,6 +340,10 @@ impl fmt::Display for Href<'_> {
             Self::Principals => f.write_str("/dav/principals/"),
             Self::PrincipalUsers => f.write_str("/dav/principals/users/"),
             Self::Principal(name) => write!(f, "/dav/principals/users/{}/", user(name)),
+            Self::PrincipalGroups => f.write_str("/dav/principals/groups/"),
+            Self::Group(name) => {
+                write!(f, "/dav/principals/groups/{}/", utf8_percent_encode(name.as_str(), ENCODED))
+            }
             Self::Homes => f.write_str(HOMES),
             Self::Home(name) => write!(f, "{HOMES}{}/", user(name)),
             Self::Book(name, book) => write!(f, "{HOMES}{}/{}/", user(name), segment(book)),
@@ -402,6 +443,9 @@ mod tests {
             ("/dav/principals/", Target::Principals),
             ("/dav/principals/users", Target::PrincipalUsers),
             ("/dav/principals/users/A%40b/", Target::Principal(user("a@b"))),
+            ("/dav/principals/groups", Target::PrincipalGroups),
+            ("/dav/principals/groups/Sales%20%C3%84/", Target::Group(GroupName::parse("sales ä").unwrap())),
+            ("/dav/principals/groups/%2a/", Target::Unmapped),
             ("/dav/addressbooks/", Target::Homes),
             ("/dav/addressbooks/a@b", Target::Home(user("a@b"))),
             ("/dav/addressbooks/a/%C3%BC/", Target::Book(user("a"), member("ü"))),
@@ -465,6 +509,12 @@ mod tests {
     proptest! {
         #[test]
         fn canonical_hrefs_round_trip(name in "[a-z0-9._@+-]{1,20}", book in "\\PC{1,20}", card in "\\PC{1,20}") {
+            if let Ok(group) = GroupName::parse(&book) {
+                let target = Target::Group(group);
+                let href = target.href().unwrap().to_string();
+                prop_assert!(href.is_ascii() && !href.contains(['<', '&', '"', '\'', ' ']));
+                prop_assert_eq!(Target::of_path(&href).unwrap().target, target);
+            }
             let names = (UserName::parse(&name), MemberName::parse(&book), MemberName::parse(&card));
             if let (Ok(user), Ok(book), Ok(card)) = names {
                 for target in [

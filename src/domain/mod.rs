@@ -7,6 +7,7 @@ pub mod filter;
 mod hidden;
 pub mod id;
 pub mod permission;
+pub mod phone;
 pub mod search;
 pub mod token;
 pub mod vcard;

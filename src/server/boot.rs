@@ -173,6 +173,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let service = opened.service.clone();
     helpers.spawn(async move { service.erase().await });
     helpers.spawn(index(opened.service.clone()));
+    helpers.spawn(settle(opened.service.clone()));
     let service = opened.service.clone();
     helpers.spawn(async move { service.prune().await });
     let service = opened.service.clone();
@@ -246,6 +247,7 @@ fn settings(config: &Config) -> Settings {
     settings.card.bytes = config.limits.card_bytes;
     settings.login_attempts = config.limits.login_attempts;
     settings.tombstone_days = config.privacy.tombstone_days;
+    settings.default_region = config.contacts.default_region;
     settings.keyring = config.backup.keyring.clone().map(|path| {
         let passphrase = config.backup.passphrase.as_ref();
         KeyringPlace { path, passphrase: passphrase.and_then(|secret| Passphrase::new(secret.reveal())) }
@@ -267,6 +269,13 @@ async fn demo_data(opened: &Opened, demo: bool) -> Result<&'static str, BootErro
 async fn purge(service: Arc<Service>) {
     let fault = service.purge().await;
     tracing::error!(%fault, "what deleted address books left is not cleared until the next start");
+}
+
+/// Puts right the places of shared books that a kill left behind.
+async fn settle(service: Arc<Service>) {
+    if let Err(stop) = service.settle_all().await {
+        tracing::error!(%stop, "places of shared address books are not put right until the next start");
+    }
 }
 
 /// Keeps the search indexes, at the pace of the service.

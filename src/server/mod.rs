@@ -13,6 +13,7 @@ use crate::service::Service;
 
 pub mod boot;
 pub mod control;
+pub mod directory;
 pub mod handout;
 pub mod restore;
 

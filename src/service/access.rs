@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn a_share_gives_what_it_says_and_the_credential_narrows_it() {
-        let cases: [(&[(u8, bool)], &str, &str); 6] = [
+        type Case<'a> = (&'a [(u8, bool)], &'a str, &'a str);
+        let cases: [Case<'_>; 6] = [
             (&[], "", ""),
             (&[(1, false)], "r", "rd"),
             (&[(1, true)], "rw", "rwd"),

@@ -11,6 +11,7 @@ use crate::store::keyslots::MasterKey;
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::refusal::{Refusal, Stop};
+use super::sharing::Access;
 use super::tokens::{NewToken, TokenKind};
 use super::{Answer, Service};
 
@@ -58,6 +59,42 @@ pub enum AdminRequest {
     UserRemove {
         /// The user name.
         name: String,
+        /// Who gets the books.
+        #[serde(default)]
+        hand_over: Option<String>,
+        /// The books go too, whatever is in them.
+        #[serde(default)]
+        erase: bool,
+    },
+    /// Shares a book.
+    Share {
+        /// `OWNER/BOOK`
+        book: String,
+        /// A user's name, or `group:NAME`.
+        with: String,
+        /// What they may do; nothing any more, where left out.
+        access: Option<Access>,
+    },
+    /// Makes a book its owner's alone, or not.
+    Private {
+        /// `OWNER/BOOK`
+        book: String,
+        /// Whether it is.
+        private: bool,
+    },
+    /// Makes a group.
+    GroupAdd {
+        /// The group's name.
+        name: String,
+    },
+    /// Takes a user into a group, or out of it.
+    GroupMember {
+        /// The group's name.
+        group: String,
+        /// The user's.
+        user: String,
+        /// Whether the user is in it.
+        member: bool,
     },
     /// Makes an app password or an API token.
     TokenCreate {
@@ -111,6 +148,13 @@ pub enum AdminAnswer {
         id: String,
         /// The secret.
         secret: String,
+    },
+    /// The account was not removed: what is in its books has to be decided on.
+    Undecided {
+        /// How many books.
+        books: usize,
+        /// How many contacts in them.
+        contacts: usize,
     },
     /// What the check found.
     Checked(CheckReport),
@@ -191,7 +235,15 @@ impl Service {
             AdminRequest::UserEnable { name, enabled } => {
                 self.change(&name, move |row| row.enabled = enabled).await?;
             }
-            AdminRequest::UserRemove { name } => self.remove_user(&name).await?,
+            AdminRequest::UserRemove { name, hand_over, erase } => {
+                return self.remove_asked(&name, hand_over.as_deref(), erase).await;
+            }
+            AdminRequest::Share { book, with, access } => self.share_asked(&book, &with, access).await?,
+            AdminRequest::Private { book, private } => self.private_asked(&book, private).await?,
+            AdminRequest::GroupAdd { name } => self.group_asked(&name).await?,
+            AdminRequest::GroupMember { group, user, member } => {
+                self.member_asked(&group, &user, member).await?;
+            }
             AdminRequest::TokenCreate { user, api, scopes, expires, label } => {
                 let kind = if api { TokenKind::Api } else { TokenKind::App };
                 let expires = expires.as_deref().map(instant).transpose()?;
@@ -350,7 +402,7 @@ pub(super) struct Profile {
     pub(super) admin: bool,
 }
 
-fn user_name(text: &str) -> Answer<UserName> {
+pub(super) fn user_name(text: &str) -> Answer<UserName> {
     UserName::parse(text).map_err(|bad| {
         conflict(format!("'{text}' is not a user name ({bad}); use a-z, 0-9 and ._@+-, at most 64"))
     })

@@ -1,15 +1,15 @@
 //! Homes and address books: listing, making, deleting, and the properties that clients write.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::domain::id::{AccountId, CollectionId, MemberName, Principal, UserName};
 use crate::store::commit::{CollectionOp, Described, Op, PropertiesOp};
 use crate::store::damage::Found;
 use crate::store::keys::Hash;
-use crate::store::query::{Link, Reader};
-use crate::store::rows::StoredProperty;
+use crate::store::query::{Collection, Link, Reader};
+use crate::store::rows::{CollectionRow, StoredProperty};
 
-use super::access::{Belongs, Caller, EVERYBODY, Privilege, rights};
+use super::access::{Belongs, Caller, EVERYBODY, Privilege, Reach, rights};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{collection_view, denied, overlay, stored};
@@ -58,6 +58,8 @@ impl Service {
         let mut collections = reader.found_collections(&ids).await?.into_iter();
         let home = collections.next().map_or(Ok(None), Found::whole)?.ok_or(Refusal::NotFound)?;
         let mut own = self.overlays(reader, &links).await?;
+        let collections: Vec<_> = collections.collect();
+        let sharers = self.sharers(reader, &links, &collections).await?;
         let mut books = Vec::with_capacity(links.len());
         let mut damaged = Vec::new();
         for (link, collection) in links.iter().zip(collections) {
@@ -70,13 +72,9 @@ impl Service {
                         continue;
                     }
                     overlay(&mut book, own.remove(&link.member).unwrap_or_default());
-                    let order = match book.row.shares.iter().any(|share| share.account == EVERYBODY) {
-                        true => Order::Everybodys,
-                        false => Order::Others,
-                    };
-                    let sharer = match order {
-                        Order::Everybodys => Sharer::Unknown,
-                        _ => Sharer::of(self.named(reader, &book.row.owner).await?),
+                    let (order, sharer) = match is_everybodys(&book.row) {
+                        true => (Order::Everybodys, Sharer::Unknown),
+                        false => (Order::Others, Sharer::of(sharers.get(&book.row.owner).cloned())),
                     };
                     books.push((order, collection_view(owner, Some(&name), book, (rights, sharer))));
                 }
@@ -96,6 +94,23 @@ impl Service {
         let books = books.into_iter().map(|(_, book)| book).collect();
         let standing = (rights(caller, Belongs::To(owner)), Sharer::Own);
         Ok(HomeView { home: collection_view(owner, None, home, standing), books, damaged, nameless: false })
+    }
+
+    /// The names of those whose books have places in a home.
+    async fn sharers(
+        &self,
+        reader: &Reader,
+        links: &[Link],
+        books: &[Found<Collection>],
+    ) -> Answer<HashMap<[u8; 16], Principal>> {
+        let mounted = links.iter().zip(books).filter(|(link, _)| link.mount);
+        let rows = mounted.filter_map(|(_, book)| match book {
+            Found::Whole(book) if !is_everybodys(&book.row) => Some(book.row.owner),
+            _ => None,
+        });
+        let ids: Vec<_> = rows.collect::<BTreeSet<_>>().into_iter().collect();
+        let accounts = self.accounts_of(reader, &ids).await?.into_iter().flatten();
+        Ok(accounts.filter_map(|account| Some((account.id, account.principal()?))).collect())
     }
 
     /// What the home's user wrote on others' books, by the names' hashes.
@@ -136,31 +151,49 @@ impl Service {
     pub async fn delete(&self, caller: &Caller, place: &Place, when: Vec<Precondition>) -> Answer<()> {
         match place {
             Place::Card(owner, book, card) => self.delete_card(caller, (owner, book, card), when).await,
-            Place::Book(owner, book) => {
-                let parent = || Place::Home(owner.clone());
-                let reader = self.store.read().await?;
-                let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
-                let expect = self.facts(&reader, caller, &when).await?;
-                drop(reader);
-                if reached.mount.is_some() {
-                    return self.leave(caller, book, reached, expect).await;
-                }
-                if !reached.rights.owner || !reached.rights.write {
-                    return Err(denied(parent(), Privilege::Unbind));
-                }
-                self.withdraw_all(reached.id).await?;
-                let home = reached.home;
-                let remove = CollectionOp::Remove { home, name: book.clone() };
-                self.commit(Some(caller), expect, vec![Op::Collection(remove)]).await?;
-                self.purge.notify_one();
-                Ok(())
-            }
+            Place::Book(owner, book) => self.delete_book(caller, owner, book, when).await,
             Place::Home(owner) => {
                 self.readable_home(caller, owner)?;
                 Err(denied(place.clone(), Privilege::Unbind))
             }
-            Place::Principal(_) => Err(denied(place.clone(), Privilege::Unbind)),
+            Place::Principal(name) => {
+                self.principal(caller, &Principal::User(name.clone())).await?;
+                Err(denied(place.clone(), Privilege::Unbind))
+            }
+            Place::Group(name) => {
+                self.principal(caller, &Principal::Group(name.clone())).await?;
+                Err(denied(place.clone(), Privilege::Unbind))
+            }
         }
+    }
+
+    /// Removes a book with its cards and shares, or takes another's out of the caller's home.
+    async fn delete_book(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+        when: Vec<Precondition>,
+    ) -> Answer<()> {
+        let reader = self.store.read().await?;
+        let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
+        let expect = self.facts(&reader, caller, &when).await?;
+        let may = match reached.mount {
+            Some(_) => caller.contacts >= Reach::Write,
+            None => reached.rights.owner && reached.rights.write,
+        };
+        if !may {
+            return Err(denied(Place::Home(owner.clone()), Privilege::Unbind));
+        }
+        if reached.mount.is_some() {
+            return self.leave(caller, book, reached, expect).await;
+        }
+        let ending = self.ending_at(&reader, reached.id).await?;
+        drop(reader);
+        let remove = CollectionOp::Remove { home: reached.home, name: book.clone() };
+        self.commit(Some(caller), expect, vec![Op::Collection(remove)]).await?;
+        self.purge.notify_one();
+        self.settle_ended(ending).await
     }
 
     /// Starts the clearing of what a removed or replaced book left.
@@ -207,6 +240,14 @@ impl Service {
         let own = |name| self.writable_home(caller, name, || place.clone(), Privilege::WriteProperties);
         let account: AccountId = caller.account;
         Ok(match place {
+            Place::Group(name) => {
+                self.principal(caller, &Principal::Group(name.clone())).await?;
+                return Err(denied(place.clone(), Privilege::WriteProperties));
+            }
+            Place::Principal(name) if *name != caller.name => {
+                self.principal(caller, &Principal::User(name.clone())).await?;
+                return Err(denied(place.clone(), Privilege::WriteProperties));
+            }
             Place::Principal(name) => {
                 let id = account.as_bytes();
                 (Described::Account { id: account, home: own(name)? }, reader.properties(id).await?)
@@ -242,6 +283,12 @@ impl Service {
             }
         })
     }
+}
+
+/// Whether every user has a share of a book: the staff directory, whose owner is nobody that a user
+/// would know.
+pub(super) fn is_everybodys(book: &CollectionRow) -> bool {
+    book.shares.iter().any(|share| share.account == EVERYBODY)
 }
 
 /// What a home and its books are, in few bytes: each one's identity and revision.

@@ -15,7 +15,7 @@ use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{Reached, card_view, card_views, denied};
-use super::view::{BookView, CardView, CollectionView, Detail, Matches, Members, Seen, Stored};
+use super::view::{BookView, CardView, Carry, CollectionView, Detail, Matches, Members, Seen, Stored};
 use super::{Answer, Service};
 
 /// A card's place, by its names.
@@ -63,7 +63,7 @@ impl Service {
         Ok(cards.into_iter().map(card_view).collect())
     }
 
-    /// The cards that a filter matches, by name.
+    /// The cards that a filter matches: those that `carry` has room for, and the others' names.
     pub async fn query(
         &self,
         caller: &Caller,
@@ -71,6 +71,7 @@ impl Service {
         book: &MemberName,
         filter: Filter,
         limit: Option<usize>,
+        carry: &mut Carry,
     ) -> Answer<Matches> {
         if limit == Some(0) {
             return Err(Refusal::BadLimit.into());
@@ -87,39 +88,33 @@ impl Service {
             let indexed = match &needles {
                 Some(needles) => {
                     let book = (id, collection.revision);
-                    self.store.matching(&reader, book, needles, &accept, limit).await?
+                    self.store.matching(&reader, book, needles, &accept, limit, &mut carry.room).await?
                 }
                 None => Matching::Unknown,
             };
             match indexed {
-                Matching::Found(members, truncated) => {
-                    break (reader, reached, collection, Some((members, truncated)));
+                Matching::Found(chosen, truncated) => {
+                    break (reader, reached, collection, Some((chosen, truncated)));
                 }
                 Matching::Newer if rounds.next().is_some() => {}
                 Matching::Newer | Matching::Unknown => break (reader, reached, collection, None),
             }
         };
         let id = reached.id;
-        let (members, truncated) = match found {
+        let (chosen, truncated) = match found {
             Some(found) => found,
             None => {
                 // Whoever looks for a text does not find it in what cannot be read, in an index or not;
                 // whoever asks for what there is must not take that for gone.
                 let unreadable = needles.map_or(Unreadable::Told, |_| Unreadable::Passed);
                 let accept = Box::new(move |body: &[u8]| compiled.matches(body));
-                reader.matching(id, accept, unreadable, limit).await?
+                reader.matching(id, accept, unreadable, limit, &mut carry.room).await?
             }
         };
-        let cards = reader.found_cards(id, &members, With::default()).await?;
-        let names = cards.into_iter().filter_map(|card| match card {
-            Found::Whole(card) => MemberName::parse(&card.row.name).ok(),
-            // Its body matched; that its row is damaged is told when it is read.
-            Found::Damaged(name) => name,
-            Found::Absent => None,
-        });
-        let names = names.collect();
+        let (found, names) = reader.chosen(id, chosen, carry.properties).await?;
+        let (cards, _) = card_views(found.into_iter().map(Found::Whole).collect());
         let book = self.shown(&reader, caller, (owner, book), &reached, collection).await?;
-        Ok(Matches { book, names, truncated })
+        Ok(Matches { book, cards, names, truncated })
     }
 
     /// Stores a card under the name that the client chose.

@@ -284,7 +284,7 @@ impl Service {
             return Ok(None);
         }
         let shares = match mine || office {
-            true => Some(self.sharers(reader, &row).await?),
+            true => Some(self.shared_with(reader, &row).await?),
             false => None,
         };
         Ok(Some(BookView {
@@ -301,7 +301,7 @@ impl Service {
         }))
     }
 
-    async fn sharers(&self, reader: &Reader, row: &CollectionRow) -> Result<Vec<Share>, Stop> {
+    async fn shared_with(&self, reader: &Reader, row: &CollectionRow) -> Result<Vec<Share>, Stop> {
         let mut shares = Vec::with_capacity(row.shares.len());
         for share in &row.shares {
             let access = if share.write { Access::Write } else { Access::Read };

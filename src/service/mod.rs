@@ -1,8 +1,9 @@
 //! The use cases: may this caller do it, what must hold, what is recorded? Every change goes
 //! through one `Store::commit`. Knows no HTTP, no XML and no engine.
 //!
-//! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs` (homes, books, their
-//! properties), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
+//! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs`
+//! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
+//! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
 //! `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users, groups, tokens and books as the API shows
 //! them), `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::phone::Region;
 use crate::domain::vcard::Limits;
 pub use crate::store::KeyFile;
 use crate::store::commit::{Commit, CommitError, Committed, Expect, Op, Unmet};
@@ -29,6 +31,7 @@ pub mod conversions;
 pub mod demo;
 pub mod directory;
 pub mod groups;
+mod hand_over;
 pub mod keyring;
 pub mod library;
 mod names;
@@ -74,8 +77,12 @@ pub struct Settings {
     pub argon2: sign_in::Argon2Cost,
     /// How many days the names of removed members are kept for clients that have not synced.
     pub tombstone_days: u32,
+    /// The region whose phone numbers are written without a country code.
+    pub default_region: Option<Region>,
     /// The keyring that is written anew at each erasing.
     pub keyring: Option<keyring::KeyringPlace>,
+    /// Users may look each other up, and not only those with whom they share something.
+    pub principals_visible: bool,
 }
 
 impl Default for Settings {
@@ -85,7 +92,9 @@ impl Default for Settings {
             login_attempts: 10,
             argon2: sign_in::Argon2Cost::default(),
             tombstone_days: 400,
+            default_region: None,
             keyring: None,
+            principals_visible: false,
         }
     }
 }
@@ -128,6 +137,7 @@ impl Service {
         settings: Settings,
     ) -> Result<Self, Fault> {
         let store = Store::open(engine, keys, entropy.clone(), clock.now()).await.map_err(fault)?;
+        let store = store.with_region(settings.default_region);
         let sign_in = sign_in::SignIn::new(&settings, entropy.as_ref())?;
         let conversions = conversions::Conversions::new(conversions::REMEMBERED);
         let (purge, rotation) = (tokio::sync::Notify::new(), rotation::Rotation::default());

@@ -39,6 +39,25 @@ impl Service {
         Ok(accounts.into_iter().find(|account| account.id == *id))
     }
 
+    /// The accounts with these ids, in their order; one read, unless one has another name than it had.
+    pub(super) async fn accounts_of(
+        &self,
+        reader: &Reader,
+        ids: &[[u8; 16]],
+    ) -> Answer<Vec<Option<AccountRow>>> {
+        let names: Option<Vec<_>> = ids.iter().map(|id| self.names.get(id)).collect();
+        if let Some(names) = names {
+            let rows = reader.principals(&names).await?;
+            if rows.iter().zip(ids).all(|(row, id)| row.as_ref().is_some_and(|row| row.id == *id)) {
+                return Ok(rows);
+            }
+        }
+        let accounts = reader.accounts().await?;
+        self.names.replace(&accounts);
+        let by_id: HashMap<_, _> = accounts.into_iter().map(|account| (account.id, account)).collect();
+        Ok(ids.iter().map(|id| by_id.get(id).cloned()).collect())
+    }
+
     /// The name of the account with that id.
     pub(super) async fn named(&self, reader: &Reader, id: &[u8; 16]) -> Answer<Option<Principal>> {
         Ok(self.account_of(reader, id).await?.and_then(|account| account.principal()))

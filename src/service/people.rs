@@ -3,10 +3,9 @@
 
 use jiff::Timestamp;
 
-use crate::domain::id::{AccountId, CollectionId, UserName};
+use crate::domain::id::{AccountId, UserName};
 use crate::domain::permission::{Permission, Permissions};
 use crate::store::commit::{AccountOp, Op};
-use crate::store::query::{Reader, Unreadable};
 use crate::store::rows::{self, AccountRow};
 
 use super::access::Caller;
@@ -207,16 +206,7 @@ impl Service {
 
     /// Whether there is a contact in any of an account's own books.
     pub(super) async fn holds_contacts(&self, account: &AccountRow) -> Answer<bool> {
-        let reader: Reader = self.store.read().await?;
-        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
-        for link in links.iter().filter(|link| !link.mount) {
-            let any = Box::new(|_: &[u8]| true);
-            let (found, _) = reader.matching(link.book, any, Unreadable::Told, Some(1)).await?;
-            if !found.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.holdings(account).await?.1 > 0)
     }
 }
 

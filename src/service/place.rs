@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::id::{Etag, MemberName, UserName};
+use crate::domain::id::{Etag, GroupName, MemberName, UserName};
 use crate::domain::token::SyncToken;
 
 /// A place in the tree of homes, books and cards.
@@ -11,6 +11,8 @@ use crate::domain::token::SyncToken;
 pub enum Place {
     /// A user's principal.
     Principal(UserName),
+    /// A group's principal.
+    Group(GroupName),
     /// A user's address-book home.
     Home(UserName),
     /// An address book in its owner's home.

@@ -9,9 +9,10 @@ use crate::store::query::{Card, Collection, Reader};
 use crate::store::rows::{self, StoredProperty};
 
 use super::access::{Belongs, Caller, Privilege, Rights, rights};
+use super::books::is_everybodys;
 use super::place::{Place, Precondition, Require, State};
 use super::refusal::Refusal;
-use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer};
+use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing};
 use super::{Answer, Service, Stop};
 
 impl Service {
@@ -76,6 +77,18 @@ impl Service {
         Ok(rights.read.then_some(Reached { home, id, mount, rights }))
     }
 
+    /// What the caller may do with a book; `None` where there is none that the caller may read.
+    pub async fn rights_at(
+        &self,
+        caller: &Caller,
+        owner: &UserName,
+        book: &MemberName,
+    ) -> Answer<Option<Standing>> {
+        let reader = self.store.read().await?;
+        let reached = self.reach(&reader, caller, owner, book).await?;
+        Ok(reached.map(|reached| Standing { rights: reached.rights, mounted: reached.mount.is_some() }))
+    }
+
     /// The book of that name, if the caller has `privilege` there; `place` is what is said to lack it.
     pub(super) async fn reach_with(
         &self,
@@ -103,7 +116,10 @@ impl Service {
         let belongs = match (reached.mount, caller.name == *owner) {
             (Some(member), _) => {
                 overlay(&mut collection, reader.properties(&member).await?);
-                Sharer::of(self.named(reader, &collection.row.owner).await?)
+                match is_everybodys(&collection.row) {
+                    true => Sharer::Unknown,
+                    false => Sharer::of(self.named(reader, &collection.row.owner).await?),
+                }
             }
             (None, true) => Sharer::Own,
             (None, false) => Sharer::Known(Principal::User(owner.clone())),
@@ -136,19 +152,22 @@ impl Service {
     async fn fact(&self, reader: &Reader, caller: &Caller, require: &Require) -> Answer<Fact> {
         let at = match &require.place {
             Some(Place::Home(owner)) => self.readable_home(caller, owner).ok().map(At::Collection),
-            Some(Place::Book(owner, book)) if caller.name == *owner => {
-                self.readable_home(caller, owner).ok().map(|home| At::Link(home, book.clone()))
-            }
-            Some(Place::Book(owner, book)) => {
-                let reached = self.reach(reader, caller, owner, book).await.ok().flatten();
-                reached.map(|reached| At::Link(reached.home, book.clone()))
-            }
+            Some(Place::Book(owner, book)) => match self.reach(reader, caller, owner, book).await {
+                Ok(Some(reached)) => Some(At::Link(reached.home, book.clone())),
+                // In the caller's own home it may be made meanwhile, and the commit looks again.
+                Ok(None) if caller.name == *owner => {
+                    let hidden = reader.link(caller.home, book).await?.is_some();
+                    (!hidden).then(|| At::Link(caller.home, book.clone()))
+                }
+                Ok(None) | Err(Stop::Refused(_)) => None,
+                Err(failed) => return Err(failed),
+            },
             Some(Place::Card(owner, book, card)) => match self.reach(reader, caller, owner, book).await {
                 Ok(reached) => reached.map(|reached| At::Card(reached.id, card.clone())),
                 Err(Stop::Refused(_)) => None,
                 Err(failed) => return Err(failed),
             },
-            Some(Place::Principal(_)) | None => None,
+            Some(Place::Principal(_) | Place::Group(_)) | None => None,
         };
         let state = match &require.state {
             State::Exists => FactState::Exists,

@@ -42,7 +42,9 @@ impl Service {
     /// in a name come first. A text without words, or of too many, finds nothing.
     pub async fn search(&self, caller: &Caller, text: &str, mode: Mode, limit: usize) -> Answer<Vec<Hit>> {
         let home = self.readable_home(caller, &caller.name)?;
-        let Some(terms) = Terms::parse(text, mode).map(Arc::new) else { return Ok(Vec::new()) };
+        let Some(terms) = Terms::parse(text, mode, self.settings.default_region).map(Arc::new) else {
+            return Ok(Vec::new());
+        };
         let reader = self.store.read().await?;
         let links = reader.links(home).await?;
         let ids: Vec<_> = links.iter().map(|link| link.book).collect();
@@ -137,6 +139,7 @@ mod tests {
     use super::*;
     use crate::domain::filter::{Filter, MatchKind, PropertyCondition, PropertyFilter, Test, TextMatch};
     use crate::service::place::Place;
+    use crate::service::view::{Carry, Detail};
 
     async fn found(service: &Service, caller: &Caller, text: &str) -> Vec<String> {
         let hits = service.search(caller, text, Mode::Substring, 10).await.unwrap();
@@ -206,8 +209,10 @@ mod tests {
                     let properties = vec![PropertyFilter { name: "FN".into(), condition }];
                     let filter = Filter { test: Test::AllOf, properties };
                     let book = name("contacts");
-                    let matches = service.query(&caller, &caller.name, &book, filter, None).await.unwrap();
-                    assert_eq!(matches.names, [name(&file)]);
+                    let mut carry = Carry::new(Detail::default());
+                    let query = service.query(&caller, &caller.name, &book, filter, None, &mut carry);
+                    let found_cards = query.await.unwrap().cards;
+                    assert_eq!(found_cards.iter().map(|card| &card.name).collect::<Vec<_>>(), [&name(&file)]);
                     assert_eq!(found(&service, &caller, &text).await, [format!("contacts/{file}")]);
                     if at % 10 == 0 {
                         service.index_all().await.unwrap();

@@ -7,18 +7,24 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::id::{AccountId, CollectionId, MemberName, Principal, UserName};
+use crate::domain::id::{CollectionId, MemberName, Principal};
 use crate::store::commit::{AccountOp, CollectionOp, Described, Expect, Op, PropertiesOp};
+use crate::store::damage::Found;
 use crate::store::query::{Link, Reader};
 use crate::store::rows::{AccountRow, CollectionRow, Id, ShareRow};
 
 use super::access::{Caller, EVERYBODY};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::Reached;
+use super::sign_in::DEFAULT_BOOK;
 use super::{Answer, Service};
 
+mod asked;
+#[cfg(test)]
+mod tests;
+
 /// How often a change is tried again when what it read has moved meanwhile.
-const ROUNDS: usize = 16;
+pub(super) const ROUNDS: usize = 16;
 /// How many homes' places are put right in one commit.
 const HOMES: usize = 64;
 
@@ -39,6 +45,15 @@ pub struct Share {
     pub with: Principal,
     /// What they may do.
     pub access: Access,
+}
+
+/// What ends with a book.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// What is to be committed with its end, or after it.
+    ops: Vec<Op>,
+    touched: Vec<AccountRow>,
+    everybody: bool,
 }
 
 /// The books that a group's members have by way of it, by the group.
@@ -71,7 +86,7 @@ impl Service {
             let reader = self.store.read().await?;
             let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
             let account = reader.principal(with).await?.ok_or_else(|| unknown(with))?;
-            if account.id == row.owner {
+            if account.id == row.owner && access.is_some() {
                 return Err(Refusal::Conflict("a book is not shared with its owner".into()).into());
             }
             drop(reader);
@@ -79,7 +94,10 @@ impl Service {
             let after = with_share(&row.shares, id, access);
             let mut changed = account.clone();
             mark(&mut changed.granted, Id(*book.as_bytes()), access.is_some());
-            mark(&mut changed.left, Id(*book.as_bytes()), false);
+            if access.is_some() {
+                // Who is given it anew has it again, even after having left it.
+                mark(&mut changed.left, Id(*book.as_bytes()), false);
+            }
             if after == row.shares && changed == account {
                 return Ok(());
             }
@@ -94,7 +112,26 @@ impl Service {
         Err(busy())
     }
 
-    /// Ends every share of a book, before the book goes or is given away.
+    /// Says whether a book is its owner's alone. What it was shared as comes back when it is not.
+    pub async fn set_private(
+        &self,
+        caller: Option<&Caller>,
+        book: CollectionId,
+        private: bool,
+    ) -> Answer<()> {
+        let reader = self.store.read().await?;
+        let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
+        if row.private == private {
+            return Ok(());
+        }
+        let ending = Ending { ops: Vec::new(), ..self.ending(&reader, book, &row).await? };
+        drop(reader);
+        let op = Op::Collection(CollectionOp::Private { id: book, private });
+        self.commit(caller, Vec::new(), vec![op]).await?;
+        self.settle_ended(ending).await
+    }
+
+    /// Ends every share of a book.
     pub(super) async fn withdraw_all(&self, book: CollectionId) -> Answer<()> {
         for _ in 0..ROUNDS {
             let reader = self.store.read().await?;
@@ -102,34 +139,65 @@ impl Service {
             if row.shares.is_empty() {
                 return Ok(());
             }
-            let mut ops = Vec::with_capacity(1 + row.shares.len());
-            let mut touched = Vec::with_capacity(row.shares.len());
-            for share in &row.shares {
-                let Some(before) = self.account_of(&reader, &share.account.0).await? else { continue };
-                let mut after = before.clone();
-                mark(&mut after.granted, Id(*book.as_bytes()), false);
-                if after != before {
-                    ops.push(Op::Account(AccountOp::Update { before, after: after.clone() }));
-                }
-                touched.push(after);
-            }
+            let mut ending = self.ending(&reader, book, &row).await?;
             drop(reader);
-            let everybody = row.shares.iter().any(|share| share.account == EVERYBODY);
+            let mut ops = std::mem::take(&mut ending.ops);
             let end = CollectionOp::Share { id: book, before: row.shares, after: Vec::new() };
             ops.push(Op::Collection(end));
             match self.commit(None, Vec::new(), ops).await {
                 Err(Stop::Refused(Refusal::NotFound)) => continue,
                 done => drop(done?),
             }
-            if everybody {
-                return self.settle_all().await;
-            }
-            for account in touched {
-                self.settle_members(&account, Some(book)).await?;
-            }
-            return Ok(());
+            return self.settle_ended(ending).await;
         }
         Err(busy())
+    }
+
+    /// What ends with a book: the notes of it in the rows of those that it is shared with.
+    async fn ending(&self, reader: &Reader, book: CollectionId, row: &CollectionRow) -> Answer<Ending> {
+        let everybody = row.shares.iter().any(|share| share.account == EVERYBODY);
+        let shares = row.shares.iter().map(|share| share.account).filter(|id| *id != EVERYBODY);
+        // The members of a group that owns it have places for it too.
+        let ids: Vec<_> = shares.chain([Id(row.owner)]).map(|id| id.0).collect();
+        let mut ending = Ending { everybody, ..Ending::default() };
+        for before in self.accounts_of(reader, &ids).await?.into_iter().flatten() {
+            let mut after = before.clone();
+            mark(&mut after.granted, Id(*book.as_bytes()), false);
+            if after != before {
+                ending.ops.push(Op::Account(AccountOp::Update { before, after: after.clone() }));
+            }
+            if after.id != row.owner || after.group {
+                ending.touched.push(after);
+            }
+        }
+        Ok(ending)
+    }
+
+    /// The same of a book by its id; nothing, where it is gone already.
+    pub(super) async fn ending_at(&self, reader: &Reader, book: CollectionId) -> Answer<Ending> {
+        let found = reader.found_collections(&[book]).await?.pop().and_then(Found::readable);
+        match found {
+            Some(collection) => self.ending(reader, book, &collection.row).await,
+            None => Ok(Ending::default()),
+        }
+    }
+
+    /// Puts the places right of those who had a book that ended.
+    pub(super) async fn settle_ended(&self, ending: Ending) -> Answer<()> {
+        for note in ending.ops {
+            match self.commit(None, Vec::new(), vec![note]).await {
+                // A row that moved keeps its note, which names nothing any more.
+                Ok(_) | Err(Stop::Refused(_)) => {}
+                Err(failed) => return Err(failed),
+            }
+        }
+        if ending.everybody {
+            return self.settle_all().await;
+        }
+        for account in &ending.touched {
+            self.settle_members(account, None).await?;
+        }
+        Ok(())
     }
 
     /// Takes another's book out of the caller's home, for good: a share of its own ends, one by way
@@ -261,12 +329,17 @@ impl Service {
         let home = CollectionId::from_bytes(user.home);
         let wanted = self.wanted(reader, user, of_groups).await?;
         let links = reader.links(home).await?;
+        // A name that becomes free in this commit is not taken again in it.
         let mut names: BTreeSet<String> = links.iter().map(|link| link.name.clone()).collect();
+        if !user.provisioned {
+            names.insert(DEFAULT_BOOK.to_owned());
+        }
         let mut ops = Vec::new();
+        let mut placed = BTreeSet::new();
         for link in links.iter().filter(|link| link.mount) {
-            if !wanted.contains(&link.book) {
+            // Two settlings at once may have given it two places.
+            if !wanted.contains(&link.book) || !placed.insert(link.book) {
                 ops.push(Op::Collection(CollectionOp::Unmount { home, name: member(&link.name)? }));
-                names.remove(&link.name);
             } else if told == Some(link.book) {
                 ops.push(self.touch(reader, home, link).await?);
             }
@@ -310,7 +383,9 @@ impl Service {
         let ids: Vec<_> = wanted.into_iter().collect();
         let rows = reader.found_collections(&ids).await?;
         let there = rows.into_iter().filter_map(|row| row.readable());
-        Ok(there.filter(|book| book.row.owner != user.id).map(|book| book.id).collect())
+        let ours = |owner: &[u8; 16]| user.groups.iter().any(|group| group.0 == *owner);
+        let open = there.filter(|book| !book.row.private || ours(&book.row.owner));
+        Ok(open.filter(|book| book.row.owner != user.id).map(|book| book.id).collect())
     }
 
     async fn books_of_group(&self, reader: &Reader, group: &Id) -> Answer<Vec<CollectionId>> {
@@ -334,69 +409,9 @@ impl Service {
     async fn staff_book_of(&self, _: &Reader, _: &AccountRow) -> Answer<Option<CollectionId>> {
         Ok(None)
     }
-
-    /// Gives every book of a user to another, under its name, or `NAME-OWNER` where the other has one
-    /// of that name.
-    pub(super) async fn hand_over(&self, from: &UserName, to: &UserName) -> Answer<()> {
-        let (from, to) = (Principal::User(from.clone()), Principal::User(to.clone()));
-        for _ in 0..ROUNDS {
-            let reader = self.store.read().await?;
-            let giver = reader.principal(&from).await?.ok_or_else(|| unknown(&from))?;
-            let taker = reader.principal(&to).await?.ok_or_else(|| unknown(&to))?;
-            let home = CollectionId::from_bytes(giver.home);
-            let links = reader.links(home).await?;
-            let theirs = reader.links(CollectionId::from_bytes(taker.home)).await?;
-            let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
-            let mut ops = Vec::new();
-            for link in links.iter().filter(|link| !link.mount) {
-                let new = free_name(&link.name, from.as_str(), &names).ok_or(Refusal::Mapped)?;
-                names.insert(new.as_str().to_owned());
-                ops.push(Op::Collection(CollectionOp::Give {
-                    home,
-                    name: member(&link.name)?,
-                    owner: AccountId::from_bytes(taker.id),
-                    to: CollectionId::from_bytes(taker.home),
-                    new,
-                }));
-            }
-            drop(reader);
-            if ops.is_empty() {
-                return Ok(());
-            }
-            // The one who takes over may have had a share of it.
-            for link in links.iter().filter(|link| !link.mount) {
-                self.share(None, link.book, &to, None).await?;
-            }
-            match self.commit(None, Vec::new(), ops).await {
-                Err(Stop::Refused(_)) => continue,
-                done => return done.map(drop),
-            }
-        }
-        Err(busy())
-    }
-
-    /// Ends what an account that goes has of others, and what others have of it: so that nothing
-    /// names it any more.
-    pub(super) async fn withdraw_account(&self, account: &AccountRow) -> Answer<()> {
-        let reader = self.store.read().await?;
-        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
-        drop(reader);
-        for link in links.iter().filter(|link| !link.mount) {
-            self.withdraw_all(link.book).await?;
-        }
-        let name = principal(account)?;
-        for book in &account.granted {
-            match self.share(None, CollectionId::from_bytes(book.0), &name, None).await {
-                // The book is gone already.
-                Err(Stop::Refused(Refusal::NotFound)) => {}
-                done => done?,
-            }
-        }
-        Ok(())
-    }
 }
 
-async fn collection(reader: &Reader, id: CollectionId) -> Answer<Option<CollectionRow>> {
+pub(super) async fn collection(reader: &Reader, id: CollectionId) -> Answer<Option<CollectionRow>> {
     Ok(reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row))
 }
 
@@ -418,7 +433,7 @@ fn mark(list: &mut Vec<Id>, id: Id, there: bool) {
 }
 
 /// The name under which another's book gets a place where these names are taken.
-fn free_name(name: &str, owner: &str, taken: &BTreeSet<String>) -> Option<MemberName> {
+pub(super) fn free_name(name: &str, owner: &str, taken: &BTreeSet<String>) -> Option<MemberName> {
     let numbered = (2..100).map(|number| format!("{name}-{owner}-{number}"));
     let plain = (1..1000).map(|number| format!("shared-{number}"));
     // A long name may be too long with more behind it.
@@ -426,15 +441,15 @@ fn free_name(name: &str, owner: &str, taken: &BTreeSet<String>) -> Option<Member
     tried.find_map(|name| MemberName::parse(&name).ok().filter(|name| !taken.contains(name.as_str())))
 }
 
-fn member(name: &str) -> Result<MemberName, Fault> {
+pub(super) fn member(name: &str) -> Result<MemberName, Fault> {
     MemberName::parse(name).map_err(|_| Fault("a book has no valid name".into()))
 }
 
-fn principal(account: &AccountRow) -> Result<Principal, Fault> {
+pub(super) fn principal(account: &AccountRow) -> Result<Principal, Fault> {
     account.principal().ok_or(Fault("an account has no valid name".into()))
 }
 
-fn unknown(name: &Principal) -> Stop {
+pub(super) fn unknown(name: &Principal) -> Stop {
     let text = match name {
         Principal::User(name) => format!("there is no user '{name}'; 'cardkeep user list' shows them"),
         Principal::Group(name) => format!("there is no group '{name}'"),
@@ -442,6 +457,6 @@ fn unknown(name: &Principal) -> Stop {
     Refusal::Conflict(text).into()
 }
 
-fn busy() -> Stop {
+pub(super) fn busy() -> Stop {
     Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into()
 }

@@ -248,17 +248,17 @@ impl Service {
             && account.enabled
             && app.expires.is_none_or(|end| rows::time(end) > self.clock.now())
         {
-            return self.admitted(account.clone(), reach(app), Narrowed::App).await;
+            return self.admitted(account, reach(app), Narrowed::App).await;
         }
         let credential = self.sign_in.credential(&name, &password);
-        let known = self.sign_in.remembered(&credential, account.as_ref());
+        let known = self.sign_in.remembered(&credential, account.as_deref());
         let right = match known {
             Some(true) => true,
-            _ => self.check_paced(&name, address, credential, account.as_ref(), password).await?,
+            _ => self.check_paced(&name, address, credential, account.as_deref(), password).await?,
         };
         match account {
             Some(account) if right && account.enabled => {
-                self.admitted(account, Reach::Write, Narrowed::Not).await
+                self.admitted(&account, Reach::Write, Narrowed::Not).await
             }
             _ => Err(NotSignedIn::Wrong),
         }
@@ -296,16 +296,16 @@ impl Service {
     /// The caller, after its default book was made at the first sign-in.
     async fn admitted(
         &self,
-        account: AccountRow,
+        account: &AccountRow,
         contacts: Reach,
         narrowed: Narrowed,
     ) -> Result<Caller, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
         let name = UserName::parse(&account.name).map_err(|_| failed("an account has no valid name"))?;
         let (permissions, scopes) = match narrowed {
-            Narrowed::Not => (permissions_of(&account), Permissions::ALL),
+            Narrowed::Not => (permissions_of(account), Permissions::ALL),
             Narrowed::App => (Permissions::NONE, Permissions::NONE),
-            Narrowed::To(scopes) => (permissions_of(&account).and(scopes), scopes),
+            Narrowed::To(scopes) => (permissions_of(account).and(scopes), scopes),
         };
         let caller = Caller {
             account: AccountId::from_bytes(account.id),
@@ -317,7 +317,7 @@ impl Service {
             scopes,
         };
         if !account.provisioned {
-            match self.provision(&caller, account).await {
+            match self.provision(&caller, account.clone()).await {
                 // Another request was first.
                 Ok(()) | Err(Stop::Refused(_)) => {}
                 Err(Stop::Failed(fault)) => return Err(NotSignedIn::Failed(fault)),

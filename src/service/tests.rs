@@ -24,7 +24,7 @@ use super::place::{Place, Precondition, State};
 use super::sign_in::{Argon2Cost, Credentials, NotSignedIn};
 use super::transfer::Manner;
 use super::view::{
-    Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Transferred, Verb,
+    Carry, Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Seen, Transferred, Verb,
 };
 use super::*;
 
@@ -53,12 +53,21 @@ pub(super) async fn service() -> Arc<Service> {
     service_over(Arc::new(MemoryEngine::new())).await
 }
 
+/// One whose users may look each other up.
+pub(super) async fn open_service() -> Arc<Service> {
+    let settings = Settings { principals_visible: true, ..quick() };
+    service_with(Arc::new(MemoryEngine::new()), settings).await
+}
+
 async fn service_over(engine: Arc<dyn Engine>) -> Arc<Service> {
-    let settings = Settings {
-        argon2: Argon2Cost { memory_kib: 8, passes: 1 },
-        login_attempts: 3,
-        ..Settings::default()
-    };
+    service_with(engine, quick()).await
+}
+
+fn quick() -> Settings {
+    Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, login_attempts: 3, ..Settings::default() }
+}
+
+async fn service_with(engine: Arc<dyn Engine>, settings: Settings) -> Arc<Service> {
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
     Arc::new(Service::open(engine, key_file(&MemoryMedium::new()), clock, entropy, settings).await.unwrap())
@@ -114,16 +123,21 @@ async fn meddled() -> (Arc<Meddled>, Arc<Service>) {
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-async fn sign_in(service: &Service, user: &str, password: &str) -> Result<Caller, NotSignedIn> {
+pub(super) async fn sign_in(service: &Service, user: &str, password: &str) -> Result<Caller, NotSignedIn> {
     let credentials = Credentials { user: user.into(), password: password.into() };
     service.sign_in(credentials, HERE).await
 }
 
 pub(super) async fn alice(service: &Service) -> Caller {
-    let name = UserName::parse("alice").unwrap();
+    add(service, "alice").await;
+    sign_in(service, "Alice", "secret").await.unwrap()
+}
+
+/// Makes an account that has not signed in yet.
+pub(super) async fn add(service: &Service, user: &str) {
+    let name = UserName::parse(user).unwrap();
     let profile = admin::Profile { email: None, display_name: None, admin: false };
     service.add_user(&name, profile, Some("secret".into())).await.unwrap();
-    sign_in(service, "Alice", "secret").await.unwrap()
 }
 
 pub(super) fn name(text: &str) -> MemberName {
@@ -145,13 +159,13 @@ impl Service {
         self.put(caller, (&caller.name, &name(book), &name(file)), body, Vec::new()).await
     }
 
-    async fn names(&self, caller: &Caller, book: &str) -> BTreeMap<String, Etag> {
+    pub(super) async fn names(&self, caller: &Caller, book: &str) -> BTreeMap<String, Etag> {
         let view =
             self.book(caller, &caller.name, &name(book), Members::All, Detail::default()).await.unwrap();
         view.cards.into_iter().map(|card| (card.name.as_str().to_owned(), card.etag)).collect()
     }
 
-    async fn assert_sound(&self) {
+    pub(super) async fn assert_sound(&self) {
         let AdminAnswer::Checked(report) = self.admin(AdminRequest::Check { repair: false }).await else {
             panic!("no report")
         };
@@ -159,7 +173,7 @@ impl Service {
     }
 }
 
-fn refused<T>(answer: Answer<T>) -> Refusal {
+pub(super) fn refused<T>(answer: Answer<T>) -> Refusal {
     match answer {
         Err(Stop::Refused(refusal)) => refusal,
         Err(Stop::Failed(fault)) => panic!("{fault}"),
@@ -378,9 +392,21 @@ async fn a_query_answers_in_order_and_says_what_it_left_out() {
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
     }
     let contacts = name("contacts");
-    let query = |limit| service.query(&caller, &caller.name, &contacts, Filter::default(), limit);
+    let detail = Detail { properties: true, body: true };
+    let query = async |limit| {
+        let mut carry = Carry::new(detail);
+        service.query(&caller, &caller.name, &contacts, Filter::default(), limit, &mut carry).await
+    };
     let all: Vec<_> = (0..5).map(|i| name(&i.to_string())).collect();
-    assert_eq!(query(None).await.unwrap().names, all);
+    let found = query(None).await.unwrap();
+    // Few cards come along as reading them by name would show them.
+    assert!(found.names.is_empty());
+    let read = service.cards(&found.book, &all, detail).await.unwrap();
+    for (card, read) in found.cards.iter().zip(&read) {
+        let Seen::Whole(read) = read else { panic!("a card is missing") };
+        assert_eq!((&card.name, card.etag, &card.body), (&read.name, read.etag, &read.body));
+    }
+    assert_eq!(found.cards.iter().map(|card| card.name.clone()).collect::<Vec<_>>(), all);
     assert!(query(Some(4)).await.unwrap().truncated && !query(Some(5)).await.unwrap().truncated);
     assert_eq!(refused(query(Some(0)).await), Refusal::BadLimit);
 }
@@ -481,7 +507,7 @@ fn token_for_alice() -> AdminRequest {
 }
 
 fn without_alice() -> AdminRequest {
-    AdminRequest::UserRemove { name: "alice".into() }
+    AdminRequest::UserRemove { name: "alice".into(), hand_over: None, erase: true }
 }
 
 async fn add_alice(service: &Service) {

@@ -9,6 +9,7 @@ use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::denied;
+use super::sharing::Ending;
 use super::view::{Transferred, Verb};
 use super::{Answer, Service};
 
@@ -51,7 +52,12 @@ impl Service {
                 self.transfer_card(caller, manner, (source, card), (target, to_card), (reader, when)).await
             }
             (Place::Book(a, book), Place::Book(b, to_book)) => {
-                let home = self.book_home(caller, manner, a, true)?;
+                let home = match self.book_home(caller, manner, a, true) {
+                    Err(Stop::Refused(Refusal::NotFound)) => {
+                        return Err(self.not_from_here(caller, manner, (a, book)).await?);
+                    }
+                    home => home?,
+                };
                 if self.book_home(caller, manner, b, false)? != home {
                     return Err(Refusal::WrongPlace.into());
                 }
@@ -85,6 +91,21 @@ impl Service {
     ) -> Answer<CollectionId> {
         let place = || Place::Home(owner.clone());
         self.writable_home(caller, owner, place, needed(manner.verb, source))
+    }
+
+    /// Why a book that is reached by its owner's URL is neither moved nor copied from there.
+    async fn not_from_here(
+        &self,
+        caller: &Caller,
+        manner: Manner,
+        (owner, book): (&UserName, &MemberName),
+    ) -> Answer<Stop> {
+        let reader = self.store.read().await?;
+        Ok(match (self.reach(&reader, caller, owner, book).await?, manner.verb) {
+            (None, _) => Refusal::NotFound.into(),
+            (Some(_), Verb::Move) => denied(Place::Home(owner.clone()), Privilege::Unbind),
+            (Some(_), Verb::Copy) => Refusal::WrongPlace.into(),
+        })
     }
 
     async fn transfer_card(
@@ -126,11 +147,19 @@ impl Service {
             return Err(denied(Place::Book(caller.name.clone(), from.clone()), Privilege::Unbind));
         }
         let source = link.id;
-        let replaced = reader.link(home, to).await?.is_some();
+        let replaced = reader.link(home, to).await?;
         let mut expect = self.facts(&reader, caller, &when).await?;
         if !manner.overwrite {
             expect.push(free(At::Link(home, to.clone())));
         }
+        let ending = match &replaced {
+            // Another's book is not the caller's to replace.
+            Some(link) if manner.overwrite && link.mount => {
+                return Err(denied(Place::Book(caller.name.clone(), to.clone()), Privilege::Unbind));
+            }
+            Some(link) if manner.overwrite => self.ending_at(&reader, link.book).await?,
+            _ => Ending::default(),
+        };
         let id = CollectionId::new(self.fresh()?);
         let mut cards = Vec::new();
         let op = match manner.verb {
@@ -173,8 +202,9 @@ impl Service {
         if manner.overwrite {
             self.purge_soon();
         }
+        self.settle_ended(ending).await?;
         self.copy_cards(caller, &cards, source, id).await?;
-        Ok(if replaced { Transferred::Replaced } else { Transferred::Created })
+        Ok(if replaced.is_some() { Transferred::Replaced } else { Transferred::Created })
     }
 
     /// Copies cards, some in each commit. What is gone meanwhile is left out, as if it had gone

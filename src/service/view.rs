@@ -8,6 +8,7 @@ use crate::domain::id::{
 };
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Version;
+use crate::store::query::Room;
 
 use super::Answer;
 use super::access::Rights;
@@ -57,22 +58,25 @@ pub enum PropertyChange {
     Remove(PropertyName),
 }
 
-/// A user, as a principal.
+/// A user or a group, as a principal.
 #[derive(Clone)]
 pub struct PrincipalView {
     /// The account's id, also its `resource-id`.
     pub account: AccountId,
     /// The name in its URL.
-    pub name: UserName,
-    /// How people call it; the user name where none was given.
+    pub name: Principal,
+    /// How people call it; its name where none was given.
     pub display_name: String,
-    /// Its e-mail address.
-    pub email: Option<String>,
+    /// Its e-mail addresses, the first of them first.
+    pub addresses: Vec<String>,
+    /// Of a user the groups that it is in, of a group the users in it, as far as the caller may know
+    /// of them.
+    pub related: Vec<Principal>,
     /// When the account was made.
     pub created: Timestamp,
     /// What the caller may do with it.
     pub rights: Rights,
-    /// Properties that clients wrote.
+    /// Properties that clients wrote; those of others are not told.
     pub properties: Vec<Property>,
     /// What clients wrote cannot be read.
     pub unreadable: bool,
@@ -107,6 +111,15 @@ pub struct CollectionView {
     pub unreadable: bool,
     /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
     pub digest: Option<[u8; 16]>,
+}
+
+/// What a caller may do with a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What it may do.
+    pub rights: Rights,
+    /// It is another's, and lies in the caller's home.
+    pub mounted: bool,
 }
 
 /// Whose a collection is, beside the user in whose home it lies.
@@ -244,12 +257,29 @@ pub struct Changes<T> {
     pub truncated: bool,
 }
 
-/// The cards that a query matched: their names in a stable order, bodies to be read in chunks.
+/// How much of what a query reads comes along with its matches: with several queries for one answer,
+/// of all together.
+pub struct Carry {
+    pub(super) properties: bool,
+    pub(super) room: Room,
+}
+
+impl Carry {
+    /// Cards in such detail, as far as there is room for them.
+    pub fn new(detail: Detail) -> Self {
+        Self { properties: detail.properties, room: Room::new(detail.body) }
+    }
+}
+
+/// The cards that a query matched, at most as many as the limit, in a stable order: first those that
+/// come along, and then the names of those that are to be read in chunks.
 #[derive(Debug, Clone)]
 pub struct Matches {
     /// The book.
     pub book: CollectionView,
-    /// The matching cards' names, at most as many as the limit.
+    /// The first matching cards, in the detail that was asked for, from the same snapshot.
+    pub cards: Vec<CardView>,
+    /// The other matching cards' names.
     pub names: Vec<MemberName>,
     /// True when the limit cut the list (CARD-49).
     pub truncated: bool,

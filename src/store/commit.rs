@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
 
-use super::derive::{Derivation, Halt};
+use super::derive::{Derivation, Derived, Halt};
 use super::engine::{Batch, Outcome, Write};
 use super::keys::{Hash, Table};
 use super::rows::{AccountRow, AppPasswordRow, ShareRow, StoredProperty};
-use super::search::touched;
 use super::{Store, StoreError, calls};
 
 crate::hidden!(NewCard);
@@ -77,6 +76,7 @@ pub enum FactState {
 
 /// A change, by its room.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "accounts change rarely, and a commit has few ops")]
 pub enum Op {
     /// To a card.
     Card(CardOp),
@@ -195,7 +195,7 @@ pub enum CollectionOp {
         /// Whether it is.
         private: bool,
     },
-    /// Gives a book to another owner, in whose home the name must be free.
+    /// Gives a book to another owner, in whose home the name must be free, or this book's as another's.
     Give {
         /// The home that it lies in.
         home: CollectionId,
@@ -369,7 +369,7 @@ impl Store {
             let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
             let mut taken = self.take();
             let derived = Derivation::of(commit, snapshot.as_ref(), &self.sealer, &mut taken).await;
-            let (batch, committed) = match derived {
+            let Derived { batch, committed, news } = match derived {
                 Ok(derived) => derived,
                 Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
                 Err(Halt::Failed(error)) => {
@@ -382,13 +382,12 @@ impl Store {
             // A snapshot pins pages, so it goes before the commit that may free them.
             drop(snapshot);
             calls::bump();
-            let touched = touched(&batch);
             let erases = erases(&batch);
             taken.sent();
             match self.engine.commit(batch).await.map_err(StoreError::from)? {
-                Outcome::Applied(_) => {
+                Outcome::Applied(revisions) => {
                     taken.kept();
-                    self.indexes().touch(touched);
+                    self.indexes().hand_over(news, &revisions);
                     if erases {
                         self.eraser.wake();
                     }

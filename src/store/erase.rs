@@ -115,7 +115,10 @@ impl Store {
         loop {
             let mut slots = self.condemned_slots(STEP).await?;
             let (keys, doomed) = (self.sealer.slots().clone(), slots.clone());
-            let reserved = blocking(move || keys.destroy(&doomed)).await?;
+            let destroyed = blocking(move || keys.destroy(&doomed)).await;
+            // Some keys are forgotten even where overwriting them failed.
+            self.sign_ins.forget_erased(self.sealer.slots());
+            let reserved = destroyed?;
             if !reserved.is_empty() {
                 // A commit has just taken them: it fails, since they are condemned, or it has
                 // succeeded and does not know yet.

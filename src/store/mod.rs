@@ -24,6 +24,7 @@ mod erase;
 pub mod keys;
 pub mod keyslots;
 pub mod log;
+mod opened;
 pub mod owner;
 mod prune;
 pub mod purge;
@@ -38,6 +39,8 @@ pub mod search;
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+use crate::domain::phone::Region;
 
 use engine::{Batch, Engine, EngineError, Extent, Guard, KeyRange, Outcome, Snapshot, Write};
 use entropy::{Entropy, NoEntropy};
@@ -138,6 +141,7 @@ pub struct Store {
     eraser: Arc<Eraser>,
     indexes: Arc<search::Indexes>,
     damages: Arc<damage::Damages>,
+    sign_ins: Arc<opened::SignIns>,
 }
 
 impl Store {
@@ -175,10 +179,16 @@ impl Store {
             eraser: Arc::default(),
             indexes: Arc::default(),
             damages: Arc::default(),
+            sign_ins: Arc::default(),
         };
         store.occupy().await?;
         store.erase_condemned(at).await?;
         Ok(store)
+    }
+
+    /// Takes phone numbers without a country code for the region's. Indexes made before are let go of.
+    pub fn with_region(self, region: Option<Region>) -> Self {
+        Self { indexes: Arc::new(search::Indexes::of(region)), ..self }
     }
 
     /// Tells the key slots which of them are in use: those of living owners, and those that wait to
@@ -201,7 +211,8 @@ impl Store {
     /// A view of everything as of now.
     pub async fn read(&self) -> Result<query::Reader, StoreError> {
         let snapshot = self.engine.snapshot().await?;
-        Ok(query::Reader::new(snapshot, self.sealer.clone(), self.damages.clone()))
+        let (sealer, damages) = (self.sealer.clone(), self.damages.clone());
+        Ok(query::Reader::new(snapshot, sealer, damages, self.sign_ins.clone()))
     }
 
     /// The damage that was noticed since the start.

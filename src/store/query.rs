@@ -3,7 +3,7 @@
 //! value that cannot be opened costs a set that member alone (`damage.rs`).
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -14,6 +14,7 @@ use super::damage::{Broken, Damages, Found};
 use super::engine::{Extent, KeyRange, Snapshot};
 use super::keys::{self, Hash, Table};
 use super::keyslots::Slot;
+use super::opened::SignIns;
 use super::rows::{
     AccountRow, AppPasswordRow, CardRow, CollectionRow, PropertiesRow, PurgeRow, StoredProperty,
 };
@@ -21,14 +22,20 @@ use super::seal::Sealer;
 use super::{MarkRow, Store, StoreError, calls};
 
 mod cards;
+mod chosen;
 
 pub use self::cards::{Accept, BODY_BYTES, Unreadable};
+pub use self::chosen::{Chosen, Room};
 
 /// A view of the whole store as of one commit.
 pub struct Reader {
     snapshot: Box<dyn Snapshot>,
     sealer: Arc<Sealer>,
     damages: Arc<Damages>,
+    sign_ins: Arc<SignIns>,
+    /// The first book's place that was asked for: what is in the book is asked for after it, by its
+    /// name again.
+    place: OnceLock<(Vec<u8>, Link)>,
 }
 
 /// A collection as the snapshot shows it.
@@ -89,8 +96,13 @@ type Read<T> = fn(&Sealer, &[u8], &[u8]) -> Result<T, StoreError>;
 type NamesSlot = fn(&[u8]) -> Result<Slot, StoreError>;
 
 impl Reader {
-    pub(super) fn new(snapshot: Box<dyn Snapshot>, sealer: Arc<Sealer>, damages: Arc<Damages>) -> Self {
-        Self { snapshot, sealer, damages }
+    pub(super) fn new(
+        snapshot: Box<dyn Snapshot>,
+        sealer: Arc<Sealer>,
+        damages: Arc<Damages>,
+        sign_ins: Arc<SignIns>,
+    ) -> Self {
+        Self { snapshot, sealer, damages, sign_ins, place: OnceLock::new() }
     }
 
     /// An account, and the app password with that secret, in one read.
@@ -98,13 +110,17 @@ impl Reader {
         &self,
         name: &UserName,
         secret: &str,
-    ) -> Result<(Option<AccountRow>, Option<AppPasswordRow>), StoreError> {
+    ) -> Result<(Option<Arc<AccountRow>>, Option<Arc<AppPasswordRow>>), StoreError> {
         let keys_of =
             (keys::account(&self.sealer.user(name)), keys::app_password(&self.sealer.secret(secret)));
         let mut values = self.get(vec![keys_of.0.clone(), keys_of.1.clone()]).await?.into_iter();
         let account = values.next().flatten();
         let secret = values.next().flatten();
-        Ok((self.sealed(&keys_of.0, account).await?, self.sealed(&keys_of.1, secret).await?))
+        let SignIns { accounts, app_passwords } = &*self.sign_ins;
+        Ok((
+            self.sealed_once(accounts, &keys_of.0, account).await?,
+            self.sealed_once(app_passwords, &keys_of.1, secret).await?,
+        ))
     }
 
     /// A user's account.
@@ -115,6 +131,25 @@ impl Reader {
     /// A user's or a group's account.
     pub async fn principal(&self, name: &Principal) -> Result<Option<AccountRow>, StoreError> {
         self.account_at(&self.sealer.principal(name)).await
+    }
+
+    /// The accounts of these names, in the order asked; one that cannot be read is left out.
+    pub async fn principals(&self, names: &[Principal]) -> Result<Vec<Option<AccountRow>>, StoreError> {
+        let wanted: Vec<_> = names.iter().map(|name| keys::account(&self.sealer.principal(name))).collect();
+        let values = self.get(wanted.clone()).await?;
+        let (mut found, mut broken) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for (key, value) in wanted.iter().zip(&values) {
+            found.push(match value.as_ref().map(|value| self.sealer.decode_sealed(key, value)).transpose() {
+                Ok(row) => row,
+                Err(error) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    broken.push(Broken::of(found.len(), key, value, error, Sealer::slot_of)?);
+                    None
+                }
+            });
+        }
+        self.damaged(broken).await?;
+        Ok(found)
     }
 
     /// The account whose name has that hash.
@@ -156,10 +191,17 @@ impl Reader {
     /// The book of that name in a home.
     pub async fn link(&self, home: CollectionId, name: &MemberName) -> Result<Option<Link>, StoreError> {
         let key = keys::member(home, &self.sealer.member(home.as_bytes(), name));
+        if let Some((_, link)) = self.place.get().filter(|(known, _)| *known == key) {
+            return Ok(Some(link.clone()));
+        }
         let value = self.get(vec![key.clone()]).await?.pop().flatten();
         let Some(value) = value else { return Ok(None) };
         let read = link(&self.sealer, &key, &value);
-        self.one(&key, &value, read, codec::link_slot).await
+        let link = self.one(&key, &value, read, codec::link_slot).await?;
+        if let Some(link) = &link {
+            let _ = self.place.set((key, link.clone()));
+        }
+        Ok(link)
     }
 
     /// The books of a home whose names can be read.
@@ -292,7 +334,7 @@ impl Reader {
     }
 
     /// A sealed row, unless it was erased meanwhile.
-    async fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
+    pub(super) async fn sealed<T>(&self, key: &[u8], value: Option<Bytes>) -> Result<Option<T>, StoreError>
     where
         T: for<'b> minicbor::Decode<'b, ()>,
     {

@@ -23,6 +23,8 @@ use super::seal::Sealer;
 use super::{Store, StoreError};
 use super::{codec, keys};
 
+mod home;
+
 /// A store in the making.
 pub(super) struct Rebuild<'a> {
     store: Store,
@@ -66,9 +68,6 @@ struct Candidate {
     writes: Vec<Write>,
     placed: bool,
 }
-
-/// The place of another's book: the member's name hash, the row, and the rows beside it.
-type Mounted = (keys::Hash, Vec<u8>, Vec<Write>);
 
 impl<'a> Rebuild<'a> {
     pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
@@ -192,23 +191,6 @@ impl<'a> Rebuild<'a> {
         self.write(writes).await
     }
 
-    /// The home of an account whose own was lost: an account has one all the same.
-    fn empty_home(&self, account: &AccountRow, entropy: &dyn Entropy) -> Result<[Write; 2], StoreError> {
-        let (slot, _) = self.store.sealer.slots().allocate()?;
-        let row = CollectionRow {
-            owner: account.id,
-            home: None,
-            created: account.created,
-            default: false,
-            slot: slot.0,
-            identity: fresh(entropy)?,
-            floor: 0,
-            ..CollectionRow::default()
-        };
-        let owner = Owner::collection(account.home);
-        Ok([self.collection_row(account.home, &row), self.slot_row(slot, owner)])
-    }
-
     fn account(&self, row: &Row, slot: Slot) -> Result<(AccountRow, Vec<u8>), Miss> {
         let (account, value): (AccountRow, _) = self.opened(row, slot)?;
         let name = account.principal().ok_or(Miss::Damaged)?;
@@ -228,97 +210,6 @@ impl<'a> Rebuild<'a> {
         let by_secret = keys::app_password(&password.secret);
         let again = self.store.sealer.encode_sealed(slot, &by_secret, &password)?;
         Ok(vec![put(row.key.clone(), value), put(by_secret, again)])
-    }
-
-    /// A home with its properties and the places of its books.
-    fn home(
-        &mut self,
-        rows: &[Row],
-        slot: Slot,
-        accounts: &HashMap<[u8; 16], (AccountRow, Slot)>,
-        books: &mut HashMap<[u8; 16], Candidate>,
-        entropy: &dyn Entropy,
-    ) -> Result<Vec<Write>, Miss> {
-        let (id, row, mut writes) = self.collection(rows, slot, entropy)?;
-        if accounts.get(&row.owner).is_none_or(|(account, _)| account.home != id) {
-            return Err(Miss::Homeless);
-        }
-        let mut revision = 0;
-        for link in rows.iter().filter(|row| row.key.first() == Some(&(keys::Table::Member as u8))) {
-            if link.owner == Owner::collection(id) {
-                match self.mount(rows, link, id, slot, books) {
-                    Ok(None) => {}
-                    Ok(Some((member, value, beside))) => {
-                        revision += 1;
-                        writes.extend(beside);
-                        let home = CollectionId::from_bytes(id);
-                        writes.extend(self.logged(home, member, link.key.clone(), value, revision));
-                    }
-                    Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,
-                }
-                continue;
-            }
-            // Of a book that is not restored nothing is.
-            let Some(book) = books.get_mut(&link.owner.id).filter(|book| book.row.home == Some(id)) else {
-                continue;
-            };
-            match self.link(link, id, book.slot) {
-                Ok((member, value)) => {
-                    revision += 1;
-                    book.placed = true;
-                    let home = CollectionId::from_bytes(id);
-                    writes.extend(self.logged(home, member, link.key.clone(), value, revision));
-                }
-                Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,
-            }
-        }
-        writes.extend((revision > 0).then(|| counter(CollectionId::from_bytes(id), revision)));
-        self.homes.insert(id);
-        Ok(writes)
-    }
-
-    /// The place of another's book, and what the home's user wrote on it; `None` where that book is
-    /// not restored.
-    fn mount(
-        &self,
-        rows: &[Row],
-        link: &Row,
-        home: [u8; 16],
-        slot: Slot,
-        books: &HashMap<[u8; 16], Candidate>,
-    ) -> Result<Option<Mounted>, Miss> {
-        let mut value = link.value.to_vec();
-        Sealer::readdress(&mut value, codec::LINK_AT, slot)?;
-        let (_, place) = self.store.sealer.decode_link(&link.key, &value)?;
-        let name = MemberName::parse(&place.name).map_err(|_| Miss::Damaged)?;
-        let member = self.store.sealer.member(&home, &name);
-        if link.key != keys::member(CollectionId::from_bytes(home), &member) || !place.mount {
-            return Err(Miss::Damaged);
-        }
-        if !books.contains_key(&place.collection) {
-            return Ok(None);
-        }
-        let mut beside = Vec::new();
-        for row in rows.iter().filter(|row| row.key == keys::properties(&member)) {
-            let (_, value) = self.opened::<PropertiesRow>(row, slot)?;
-            beside.push(put(row.key.clone(), value));
-        }
-        Ok(Some((member, value, beside)))
-    }
-
-    /// A book's place in its home.
-    fn link(&self, link: &Row, home: [u8; 16], slot: Slot) -> Result<(keys::Hash, Vec<u8>), Miss> {
-        let mut value = link.value.to_vec();
-        Sealer::readdress(&mut value, codec::LINK_AT, slot)?;
-        let (_, place) = self.store.sealer.decode_link(&link.key, &value)?;
-        let name = MemberName::parse(&place.name).map_err(|_| Miss::Damaged)?;
-        let member = self.store.sealer.member(&home, &name);
-        let right = link.key == keys::member(CollectionId::from_bytes(home), &member);
-        if right && link.owner == Owner::collection(place.collection) {
-            Ok((member, value))
-        } else {
-            Err(Miss::Damaged)
-        }
     }
 
     /// A collection's row, with a new identity, and its properties.

@@ -265,6 +265,7 @@ async fn lay(
         eraser: Arc::default(),
         indexes: Arc::default(),
         damages: Arc::default(),
+        sign_ins: Arc::default(),
     };
     while !writes.is_empty() {
         let rest = writes.split_off(writes.len().min(10 * STEP));

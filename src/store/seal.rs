@@ -154,12 +154,41 @@ impl<'a> At<'a> {
         Self { key, front: &[] }
     }
 
-    fn associated(self) -> Aad<Vec<u8>> {
-        let mut data = Vec::with_capacity(self.key.len() + self.front.len());
-        data.extend_from_slice(self.key);
-        data.extend_from_slice(self.front);
-        Aad::from(data)
+    fn associated(self) -> Aad<Associated<'a>> {
+        associated(self.key, self.front)
     }
+}
+
+/// The associated data of a place.
+enum Associated<'a> {
+    Key(&'a [u8]),
+    Short(usize, [u8; SHORT]),
+    Long(Vec<u8>),
+}
+
+/// The places of cards and bodies, which are nearly all that have a front, are shorter than this.
+const SHORT: usize = 96;
+
+impl AsRef<[u8]> for Associated<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Key(key) => key,
+            Self::Short(length, bytes) => bytes.get(..*length).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+fn associated<'k>(key: &'k [u8], front: &[u8]) -> Aad<Associated<'k>> {
+    let mut bytes = [0; SHORT];
+    Aad::from(match bytes.get_mut(..key.len() + front.len()) {
+        _ if front.is_empty() => Associated::Key(key),
+        Some(short) => {
+            short.iter_mut().zip(key.iter().chain(front)).for_each(|(to, from)| *to = *from);
+            Associated::Short(key.len() + front.len(), bytes)
+        }
+        None => Associated::Long([key, front].concat()),
+    })
 }
 
 /// Seals, opens, marks and hashes. One for a store.
@@ -215,7 +244,7 @@ impl Sealer {
     ) -> Result<(), StoreError> {
         value.reserve(HEAD + plain.len() + TAG);
         let front = value.len();
-        let place = At { key, front: value.get(skip..).unwrap_or_default() }.associated();
+        let place = associated(key, value.get(skip..).unwrap_or_default());
         if self.null {
             value.push(NULL);
             value.extend_from_slice(&slot.0.to_be_bytes());
@@ -391,5 +420,21 @@ pub fn unwrap_bare(value: &[u8]) -> Result<&[u8], StoreError> {
     match value.split_first() {
         Some((&BARE, clear)) => Ok(clear),
         _ => Err(FORGED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn associated_data_is_the_key_and_what_is_before_the_envelope() {
+        for (key, front) in
+            [(33, 0), (33, 24), (SHORT - 24, 24), (SHORT - 23, 24), (300, 24), (300, 0), (0, 3)]
+        {
+            let (key, front) = (vec![1; key], vec![2; front]);
+            let all = [key.as_slice(), &front].concat();
+            assert_eq!(At { key: &key, front: &front }.associated().as_ref(), all);
+        }
     }
 }

@@ -4,22 +4,22 @@ use std::borrow::Cow;
 
 use crate::domain::id::Principal;
 use crate::service::access::{Privilege, Rights};
-use crate::service::view::Sharer;
+use crate::service::view::{PrincipalView, Sharer};
 
 use super::super::target::{Href, Kind, Kinds};
-use super::super::xml::write::Writer;
 use super::{Ask, Node, Row, Value};
 
 /// What belongs to somebody.
-const OWNED: Kinds = Kinds::of(&[Kind::Principal, Kind::Home, Kind::Book, Kind::Card]);
-/// Users' principals.
-const PRINCIPALS: Kinds = Kinds::of(&[Kind::Principal]);
+const OWNED: Kinds = Kinds::of(&[Kind::Principal, Kind::Group, Kind::Home, Kind::Book, Kind::Card]);
+/// Users' and groups' principals.
+const PRINCIPALS: Kinds = Kinds::of(&[Kind::Principal, Kind::Group]);
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("D:principal-URL", PRINCIPALS, principal_url),
     Row::protected("D:alternate-URI-set", PRINCIPALS, alternates),
-    Row::protected("D:group-member-set", PRINCIPALS, empty),
-    Row::protected("D:group-membership", PRINCIPALS, empty),
+    Row::protected("D:group-member-set", PRINCIPALS, members),
+    Row::protected("D:group-membership", PRINCIPALS, membership),
+    Row::protected("CAL:calendar-user-address-set", PRINCIPALS, user_addresses),
     Row::protected("D:principal-collection-set", Kinds::ALL, principals),
     Row::protected("D:owner", OWNED, owner),
     Row::protected("D:supported-privilege-set", Kinds::ALL, supported),
@@ -117,18 +117,48 @@ fn principal_url<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 }
 
 fn alternates<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    match node {
+        Node::Principal(view) => Some(hrefs(mailto(view), Vec::new())),
+        _ => None,
+    }
+}
+
+/// By which addresses others know the principal (RFC 6638 §2.4.1): its mail addresses and its URL.
+fn user_addresses<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    match node {
+        Node::Principal(view) => Some(hrefs(mailto(view), vec![Href::principal(&view.name)])),
+        _ => None,
+    }
+}
+
+/// The users in a group, those that the caller may know of (ACL-3, ACL-23). Users have no members.
+fn members<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    related(node, |view| matches!(view.name, Principal::Group(_)))
+}
+
+/// The groups that a user is in. Those of groups are flattened into it.
+fn membership<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    related(node, |view| matches!(view.name, Principal::User(_)))
+}
+
+fn related<'a>(node: &Node<'a>, told: fn(&PrincipalView) -> bool) -> Option<Value<'a>> {
     let Node::Principal(view) = node else {
         return None;
     };
-    let Some(email) = &view.email else {
-        return Some(Value::Empty);
-    };
-    let mut out = Writer::default();
-    out.raw("<D:href>mailto:");
-    out.text(email);
-    out.raw("</D:href>");
-    let markup = String::from_utf8_lossy(&out.take()).into_owned();
-    Some(Value::Markup(Cow::Owned(markup)))
+    let others = view.related.iter().filter(|_| told(view));
+    Some(hrefs(Vec::new(), others.map(Href::principal).collect()))
+}
+
+/// The addresses as URIs (RFC 6068).
+pub fn mailto(view: &PrincipalView) -> Vec<String> {
+    view.addresses.iter().map(|address| format!("mailto:{address}")).collect()
+}
+
+fn hrefs(others: Vec<String>, own: Vec<Href<'_>>) -> Value<'_> {
+    match others.is_empty() && own.is_empty() {
+        true => Value::Empty,
+        false => Value::Hrefs(others, own),
+    }
 }
 
 fn principals<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
@@ -136,17 +166,17 @@ fn principals<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 }
 
 fn owner<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    let name = match node {
-        Node::Principal(view) => &view.name,
+    let href = match node {
+        Node::Principal(view) => Href::principal(&view.name),
         Node::Home(view) | Node::Book(view) | Node::Card(view, _) => match &view.sharer {
-            Sharer::Own => &view.owner,
-            Sharer::Known(Principal::User(name)) => name,
-            // Who is not told of, or has no principal that could be (ACL-4).
-            Sharer::Known(Principal::Group(_)) | Sharer::Unknown => return None,
+            Sharer::Own => Href::Principal(&view.owner),
+            Sharer::Known(name) => Href::principal(name),
+            // Who is not told of (ACL-4).
+            Sharer::Unknown => return None,
         },
         _ => return None,
     };
-    Some(Value::Href(Href::Principal(name)))
+    Some(Value::Href(href))
 }
 
 fn supported<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use crate::domain::collation::Collation;
 use crate::domain::convert::CannotConvert;
+use crate::domain::id::Principal;
 use crate::domain::vcard::{SelectedProperty, Selection, Version, select};
 use crate::service::conversions::Conversions;
-use crate::service::view::CardView;
+use crate::service::view::{CardView, PrincipalView};
 
 use super::super::target::{Href, Kind, Kinds};
 use super::super::xml::name::CARD;
@@ -37,7 +38,9 @@ pub(super) static ROWS: &[Row] = &[
 /// Exactly one: Apple's clients take the first, and others sync each (D12, CARD-19).
 fn home_set<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
-        Node::Principal(view) => Some(Value::Href(Href::Home(&view.name))),
+        Node::Principal(PrincipalView { name: Principal::User(name), .. }) => {
+            Some(Value::Href(Href::Home(name)))
+        }
         _ => None,
     }
 }

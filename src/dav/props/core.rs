@@ -11,7 +11,7 @@ use super::{Ask, Node, Row, Value, written};
 /// Resources that clients name.
 const NAMED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
 /// Resources that have an identity of their own.
-const REAL: Kinds = Kinds::of(&[Kind::Principal, Kind::Home, Kind::Book, Kind::Card]);
+const REAL: Kinds = Kinds::of(&[Kind::Principal, Kind::Group, Kind::Home, Kind::Book, Kind::Card]);
 /// Resources with a change log.
 const SYNCED: Kinds = Kinds::of(&[Kind::Home, Kind::Book]);
 /// Cards.
@@ -41,7 +41,7 @@ pub(super) static ROWS: &[Row] = &[
 fn resource_type<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     Some(match node.kind() {
         Kind::Card => Value::Empty,
-        Kind::Principal => Value::Markup(Cow::Borrowed("<D:principal/>")),
+        Kind::Principal | Kind::Group => Value::Markup(Cow::Borrowed("<D:principal/>")),
         Kind::Book => Value::Markup(Cow::Borrowed("<D:collection/><C:addressbook/>")),
         _ => Value::Markup(Cow::Borrowed("<D:collection/>")),
     })
@@ -54,6 +54,7 @@ fn display_name<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
         Node::Root(_) => "Cardkeep",
         Node::Principals => "principals",
         Node::PrincipalUsers => "users",
+        Node::PrincipalGroups => "groups",
         Node::Homes => "addressbooks",
         Node::Principal(view) => &view.display_name,
         Node::Home(view) | Node::Book(view) => match written(node, DAV, "displayname") {

@@ -10,7 +10,7 @@ use super::{Ask, Node, Row, Value, written};
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("CS:getctag", Kinds::of(&[Kind::Home, Kind::Book]), ctag),
-    Row::protected("CS:email-address-set", Kinds::of(&[Kind::Principal]), addresses),
+    Row::protected("CS:email-address-set", Kinds::of(&[Kind::Principal, Kind::Group]), addresses),
     Row::protected("CS:me-card", Kinds::of(&[Kind::Home]), me_card).writable(Kinds::of(&[Kind::Home])),
 ];
 
@@ -31,13 +31,15 @@ fn addresses<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let Node::Principal(view) = node else {
         return None;
     };
-    let Some(email) = &view.email else {
+    if view.addresses.is_empty() {
         return Some(Value::Empty);
-    };
+    }
     let mut out = Writer::default();
-    out.raw("<CS:email-address>");
-    out.text(email);
-    out.raw("</CS:email-address>");
+    for address in &view.addresses {
+        out.raw("<CS:email-address>");
+        out.text(address);
+        out.raw("</CS:email-address>");
+    }
     let markup = String::from_utf8_lossy(&out.take()).into_owned();
     Some(Value::Markup(Cow::Owned(markup)))
 }

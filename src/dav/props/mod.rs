@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use crate::domain::id::Etag;
+use crate::domain::id::{Etag, Principal};
 use crate::domain::token::SyncToken;
 use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
@@ -20,10 +20,10 @@ use crate::service::view::{CardView, CollectionView, PrincipalView, Property, Pr
 
 use super::Front;
 use super::target::{Door, Href, Kind, Kinds};
-use super::xml::name::{CARD, CS, DAV};
+use super::xml::name::{CAL, CARD, CS, DAV};
 use super::xml::write::{Tag, Writer};
 
-pub use self::acl::privileges;
+pub use self::acl::{mailto, privileges};
 pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
 
 /// A resource, read, whose properties are asked for.
@@ -35,7 +35,9 @@ pub enum Node<'a> {
     Principals,
     /// The collection of users' principals.
     PrincipalUsers,
-    /// A principal.
+    /// The collection of groups' principals.
+    PrincipalGroups,
+    /// A user's or a group's principal.
     Principal(&'a PrincipalView),
     /// The collection of homes.
     Homes,
@@ -52,8 +54,9 @@ impl<'a> Node<'a> {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Root(_) => Kind::Root,
-            Self::Principals | Self::PrincipalUsers => Kind::Principals,
-            Self::Principal(_) => Kind::Principal,
+            Self::Principals | Self::PrincipalUsers | Self::PrincipalGroups => Kind::Principals,
+            Self::Principal(PrincipalView { name: Principal::User(_), .. }) => Kind::Principal,
+            Self::Principal(_) => Kind::Group,
             Self::Homes => Kind::Homes,
             Self::Home(_) => Kind::Home,
             Self::Book(_) => Kind::Book,
@@ -71,7 +74,8 @@ impl<'a> Node<'a> {
             Self::Root(door) => Href::Root(door),
             Self::Principals => Href::Principals,
             Self::PrincipalUsers => Href::PrincipalUsers,
-            Self::Principal(view) => Href::Principal(&view.name),
+            Self::PrincipalGroups => Href::PrincipalGroups,
+            Self::Principal(view) => Href::principal(&view.name),
             Self::Homes => Href::Homes,
             Self::Home(view) | Self::Book(view) => book(view),
             Self::Card(view, card) => match book(view) {
@@ -149,6 +153,8 @@ pub enum Value<'a> {
     Markup(Cow<'a, str>),
     /// One href.
     Href(Href<'a>),
+    /// Any number of addresses that are not this server's, and then of its own.
+    Hrefs(Vec<String>, Vec<Href<'a>>),
     /// A number.
     Number(u64),
     /// An entity tag.
@@ -176,11 +182,14 @@ impl Value<'_> {
         match self {
             Self::Text(text) => out.text(text),
             Self::Markup(markup) => out.raw(markup),
-            Self::Href(href) => {
-                out.raw("<D:href>");
-                out.text(&ask.front.prefix);
-                out.plain(href);
-                out.raw("</D:href>");
+            Self::Href(href) => own_href(href, ask, out),
+            Self::Hrefs(others, own) => {
+                for other in others {
+                    out.raw("<D:href>");
+                    out.text(other);
+                    out.raw("</D:href>");
+                }
+                own.iter().for_each(|href| own_href(href, ask, out));
             }
             Self::Number(number) => out.plain(number),
             Self::Etag(etag) => {
@@ -199,10 +208,17 @@ impl Value<'_> {
     }
 }
 
+fn own_href(href: &Href<'_>, ask: &Ask<'_>, out: &mut Writer) {
+    out.raw("<D:href>");
+    out.text(&ask.front.prefix);
+    out.plain(href);
+    out.raw("</D:href>");
+}
+
 /// How a property's element is shown: live ones are constant text.
 #[derive(Debug, Clone, Copy)]
 pub enum Shown<'a> {
-    /// `D:name`, `C:name` or `CS:name`.
+    /// `D:name`, `C:name`, `CS:name` or `CAL:name`.
     Constant(&'static str),
     /// Any other.
     Tag(&'a Tag),
@@ -290,6 +306,7 @@ impl Row {
             Some(("D", _)) => DAV,
             Some(("C", _)) => CARD,
             Some(("CS", _)) => CS,
+            Some(("CAL", _)) => CAL,
             _ => "",
         }
     }
@@ -368,9 +385,10 @@ pub(super) mod tests {
     pub(in crate::dav) fn principal() -> PrincipalView {
         PrincipalView {
             account: AccountId::from_bytes([1; 16]),
-            name: UserName::parse("alice").unwrap(),
+            name: Principal::User(UserName::parse("alice").unwrap()),
             display_name: "Alice <A>".into(),
-            email: Some("alice@example.org".into()),
+            addresses: vec!["alice@example.org".into()],
+            related: vec![],
             created: Timestamp::from_second(1_000_000).unwrap(),
             rights: OWN,
             properties: vec![],
@@ -430,6 +448,8 @@ pub(super) mod tests {
             Ask { caller: &caller, limits: Limits::default(), front: &front, conversions: &conversions };
         let (principal, home, book, card) =
             (principal(), collection(None), collection(Some("contacts")), card());
+        let name = Principal::Group(crate::domain::id::GroupName::parse("a & b").unwrap());
+        let group = PrincipalView { name, ..principal.clone() };
         let everywhere = "D:resourcetype D:current-user-principal D:principal-collection-set \
             D:current-user-privilege-set D:supported-privilege-set D:supported-report-set";
         let collections = "D:displayname D:owner D:acl D:acl-restrictions D:inherited-acl-set \
@@ -441,7 +461,12 @@ pub(super) mod tests {
             (
                 Node::Principal(&principal),
                 "D:displayname D:principal-URL D:alternate-URI-set D:group-member-set \
-                 D:group-membership C:addressbook-home-set CS:email-address-set D:resource-id",
+                 D:group-membership C:addressbook-home-set CS:email-address-set D:resource-id \
+                 CAL:calendar-user-address-set",
+            ),
+            (
+                Node::Principal(&group),
+                "D:displayname D:principal-URL D:group-member-set CAL:calendar-user-address-set",
             ),
             (Node::Home(&home), collections),
             (Node::Book(&book), collections),

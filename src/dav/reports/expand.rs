@@ -119,6 +119,19 @@ impl Expansion<'_, '_> {
                 self.expanded(href, &item.inner).await?;
                 shown.close(&mut self.out);
             }
+            // Groups and their members (REP-3); a mail address leads nowhere.
+            Value::Hrefs(others, own) if !item.inner.is_empty() => {
+                shown.open(&mut self.out);
+                for other in others {
+                    self.out.raw("<D:href>");
+                    self.out.text(&other);
+                    self.out.raw("</D:href>");
+                }
+                for href in own {
+                    self.expanded(href, &item.inner).await?;
+                }
+                shown.close(&mut self.out);
+            }
             value => value.write(&shown, &ask, &mut self.out),
         }
         Ok(true)
@@ -174,6 +187,8 @@ fn target_of(href: Href<'_>) -> Target {
         Href::Principals => Target::Principals,
         Href::PrincipalUsers => Target::PrincipalUsers,
         Href::Principal(user) => Target::Principal(user.clone()),
+        Href::PrincipalGroups => Target::PrincipalGroups,
+        Href::Group(group) => Target::Group(group.clone()),
         Href::Homes => Target::Homes,
         Href::Home(user) => Target::Home(user.clone()),
         Href::Book(user, book) => Target::Book(user.clone(), book.clone()),

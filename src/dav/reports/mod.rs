@@ -38,7 +38,7 @@ enum Report {
 /// What the CardDAV reports run on (CARD-22, CARD-23).
 const CONTACTS: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
 /// What has members that are somebody's or principals.
-const COLLECTIONS: Kinds = Kinds::except(&[Kind::Principal, Kind::Card]);
+const COLLECTIONS: Kinds = Kinds::except(&[Kind::Principal, Kind::Group, Kind::Card]);
 
 /// Every report.
 static REPORTS: &[Row] = &[

@@ -35,7 +35,7 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
         let lost = place.as_ref().is_some_and(|(book, _)| lost.may_be(book));
         let at = place.and_then(|(book, card)| Some((*places.get(&book)?, card)));
         let echo = Some(href.clone());
-        wanted.push(Wanted { echo, lost: lost && at.is_none(), at });
+        wanted.push(Wanted { echo, lost: lost && at.is_none(), at, card: None });
     }
     let only = !matches!(exchange.target, Target::Home(_));
     if only && wanted.iter().all(|wanted: &Wanted| wanted.at.is_none()) {

@@ -6,16 +6,18 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 
 use crate::domain::filter::MatchKind;
+use crate::domain::id::Principal;
+use crate::service::access::Caller;
 use crate::service::refusal::Refusal;
 use crate::service::view::{PrincipalView, PropertyName};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::prefer::Prefer;
 use super::super::propfind::Subject;
-use super::super::props::{Node, Value, row};
+use super::super::props::{Node, Value, mailto, row};
 use super::super::refuse::Trouble;
 use super::super::target::{Href, Target};
-use super::super::xml::name::{CS, DAV};
+use super::super::xml::name::{CAL, CS, DAV};
 use super::super::xml::request::{PrincipalMatch, PrincipalSearch, PropertySearch};
 use super::super::xml::write::Writer;
 use super::super::{Depth, Exchange, Outcome, full, multistatus};
@@ -25,17 +27,31 @@ struct Searchable {
     namespace: &'static str,
     local: &'static str,
     description: &'static str,
-    text: fn(&PrincipalView) -> &str,
+    texts: fn(&PrincipalView) -> Vec<String>,
 }
+
+/// How many principals one search tells at most (ACL-20).
+const MOST: usize = 500;
 
 /// Every property that principals are searched by (ACL-22).
 static SEARCHABLE: &[Searchable] = &[
-    Searchable { namespace: DAV, local: "displayname", description: "Name", text: |view| &view.display_name },
+    Searchable {
+        namespace: DAV,
+        local: "displayname",
+        description: "Name",
+        texts: |view| vec![view.display_name.clone()],
+    },
     Searchable {
         namespace: CS,
         local: "email-address-set",
         description: "E-mail address",
-        text: |view| view.email.as_deref().unwrap_or_default(),
+        texts: |view| view.addresses.clone(),
+    },
+    Searchable {
+        namespace: CAL,
+        local: "calendar-user-address-set",
+        description: "Calendar user address",
+        texts: mailto,
     },
 ];
 
@@ -48,17 +64,22 @@ pub async fn search(exchange: &Exchange<'_>, asked: PrincipalSearch) -> Outcome 
     }
     exchange.check().await?;
     // Macs ask any principal collection without the flag and mean all (ACL-21).
-    let here = matches!(exchange.target, Target::Root(_) | Target::Principals | Target::PrincipalUsers);
-    let all = asked.everywhere || here || exchange.agent().contains("macOS/");
-    let mut found = match all {
+    let mac = exchange.agent().contains("macOS/");
+    let all = asked.everywhere || mac || matches!(exchange.target, Target::Root(_) | Target::Principals);
+    let within = |name: &Principal| match (exchange.target, name) {
+        (Target::PrincipalUsers, Principal::User(_)) | (Target::PrincipalGroups, Principal::Group(_)) => true,
+        _ => all,
+    };
+    let mut found = match all || matches!(exchange.target, Target::PrincipalUsers | Target::PrincipalGroups) {
         true => exchange.service.principals(exchange.caller).await?,
         false => Vec::new(),
     };
+    found.retain(|view| within(&view.name));
     found.retain(|view| match asked.any {
         true => asked.searches.iter().any(|search| is_found(view, search)),
         false => asked.searches.iter().all(|search| is_found(view, search)),
     });
-    let limit = asked.limit.unwrap_or(usize::MAX);
+    let limit = asked.limit.unwrap_or(MOST).min(MOST);
     let mut out = Writer::document("D:multistatus", 1024);
     let ask = exchange.ask();
     for view in found.iter().take(limit) {
@@ -79,13 +100,14 @@ fn is_found(view: &PrincipalView, search: &PropertySearch) -> bool {
             let searchable =
                 SEARCHABLE.iter().find(|s| s.local == name.local && s.namespace == name.namespace);
             searchable.is_some_and(|searchable| {
-                let text = (searchable.text)(view).to_lowercase();
-                match search.kind {
-                    MatchKind::Equals => text == wanted,
-                    MatchKind::Contains => text.contains(&wanted),
-                    MatchKind::StartsWith => text.starts_with(&wanted),
-                    MatchKind::EndsWith => text.ends_with(&wanted),
-                }
+                (searchable.texts)(view).iter().map(|text| text.to_lowercase()).any(|text| {
+                    match search.kind {
+                        MatchKind::Equals => text == wanted,
+                        MatchKind::Contains => text.contains(&wanted),
+                        MatchKind::StartsWith => text.starts_with(&wanted),
+                        MatchKind::EndsWith => text.ends_with(&wanted),
+                    }
+                })
             })
         })
 }
@@ -115,28 +137,40 @@ pub async fn matching(exchange: &Exchange<'_>, asked: PrincipalMatch) -> Outcome
     zero(exchange)?;
     let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
     exchange.check().await?;
-    // Members at any depth: all principals are the asker's own, so one level below is all there is.
-    let below = match exchange.target {
-        Target::Root(_) | Target::Principals => &Target::PrincipalUsers,
-        target => target,
-    };
-    let subject = Subject::read(exchange, below, plan.detail(), true).await?;
+    let mut subjects = Vec::new();
+    match exchange.target {
+        // Members at any depth: principals lie one level below.
+        Target::Root(_) | Target::Principals => {
+            for below in [Target::PrincipalUsers, Target::PrincipalGroups] {
+                subjects.push(Subject::read(exchange, &below, plan.detail(), true).await?);
+            }
+        }
+        target => subjects.push(Subject::read(exchange, target, plan.detail(), true).await?),
+    }
     let mut out = Writer::document("D:multistatus", 1024);
     let ask = exchange.ask();
     let own = Href::Principal(&exchange.caller.name);
-    subject.nodes(|node, is_root| {
-        let points = match &asked.property {
-            None => node.href() == own,
-            Some(name) => row(name)
-                .and_then(|row| row.value(&node, &ask))
-                .is_some_and(|value| matches!(value, Value::Href(href) if href == own)),
-        };
-        if points && !is_root {
-            plan.respond(&node, None, &ask, &mut out);
-        }
-    });
+    for subject in &subjects {
+        subject.nodes(|node, is_root| {
+            let points = match &asked.property {
+                // A group that the asker is in is the asker too (RFC 3744 §9.3).
+                None => node.href() == own || is_group_of(&node, exchange.caller),
+                Some(name) => row(name)
+                    .and_then(|row| row.value(&node, &ask))
+                    .is_some_and(|value| matches!(value, Value::Href(href) if href == own)),
+            };
+            if points && !is_root {
+                plan.respond(&node, None, &ask, &mut out);
+            }
+        });
+    }
     out.raw("</D:multistatus>");
     Ok(multistatus(full(out.take()), exchange.prefer.without_root_said()))
+}
+
+fn is_group_of(node: &Node<'_>, caller: &Caller) -> bool {
+    matches!(node, Node::Principal(view)
+        if caller.groups.iter().any(|group| group.0 == *view.account.as_bytes()))
 }
 
 /// These reports run with Depth 0 alone, which is also what no `Depth` means (ACL-18, ACL-19).

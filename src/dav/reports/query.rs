@@ -3,7 +3,7 @@
 
 use crate::domain::id::MemberName;
 use crate::service::refusal::Refusal;
-use crate::service::view::CollectionView;
+use crate::service::view::{Carry, Matches};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
@@ -21,7 +21,7 @@ pub async fn query(exchange: &Exchange<'_>, asked: Query) -> Outcome {
         return Err(Refusal::BadLimit.into());
     }
     exchange.check().await?;
-    let found = find(exchange, depth, asked).await?;
+    let found = find(exchange, depth, asked, Carry::new(plan.detail())).await?;
     let scene = Scene::of(exchange, plan);
     let mut tail = Writer::default();
     if found.truncated {
@@ -53,14 +53,11 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, name: &MemberName, book: CollectionView, names: Vec<MemberName>) {
+    fn add(&mut self, name: &MemberName, matches: Matches) {
         let at = self.books.len();
-        self.books.push(Shelf::shown(name.clone(), book));
-        self.wanted.extend(names.into_iter().map(|name| Wanted {
-            echo: None,
-            at: Some((at, name)),
-            lost: false,
-        }));
+        self.books.push(Shelf::shown(name.clone(), matches.book));
+        self.wanted.extend(matches.cards.into_iter().map(|card| Wanted::read(at, card)));
+        self.wanted.extend(matches.names.into_iter().map(|name| Wanted::named(at, name)));
     }
 }
 
@@ -70,19 +67,21 @@ async fn find(
     exchange: &Exchange<'_>,
     depth: Depth,
     asked: Query,
+    mut carry: Carry,
 ) -> Result<Found, super::super::refuse::Trouble> {
-    let (service, caller) = (exchange.service, exchange.caller);
+    let (service, caller, carry) = (exchange.service, exchange.caller, &mut carry);
     let mut found = Found::default();
     match (exchange.target, depth) {
         (Target::Book(owner, book), Depth::One | Depth::Infinity) => {
-            let matches = service.query(caller, owner, book, asked.filter, asked.limit).await?;
+            let matches = service.query(caller, owner, book, asked.filter, asked.limit, carry).await?;
             found.truncated = matches.truncated;
-            found.add(book, matches.book, matches.names);
+            found.add(book, matches);
         }
         (Target::Card(owner, book, card), _) => {
-            let matches = service.query(caller, owner, book, asked.filter, None).await?;
-            let names = matches.names.into_iter().filter(|name| name == card);
-            found.add(book, matches.book, names.collect());
+            let mut matches = service.query(caller, owner, book, asked.filter, None, carry).await?;
+            matches.cards.retain(|view| view.name == *card);
+            matches.names.retain(|name| name == card);
+            found.add(book, matches);
         }
         (Target::Home(owner), Depth::Infinity) => {
             for view in service.home(caller, owner).await?.books {
@@ -90,12 +89,12 @@ async fn find(
                 let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
                 // With none left, one more match is looked for, only to know of it.
                 let limit = left.map(|left| left.max(1));
-                let matches = service.query(caller, owner, book, asked.filter.clone(), limit).await?;
+                let matches = service.query(caller, owner, book, asked.filter.clone(), limit, carry).await?;
                 match left {
-                    Some(0) => found.truncated |= !matches.names.is_empty(),
+                    Some(0) => found.truncated |= !(matches.cards.is_empty() && matches.names.is_empty()),
                     _ => {
                         found.truncated |= matches.truncated;
-                        found.add(book, matches.book, matches.names);
+                        found.add(book, matches);
                     }
                 }
                 if found.truncated {

@@ -82,7 +82,7 @@ async fn of_book(
             wanted: changes
                 .changed
                 .into_iter()
-                .map(|card| Wanted { echo: None, at: Some((0, card.name)), lost: false })
+                .map(|card| Wanted::named(0, card.name))
                 .collect::<Vec<_>>()
                 .into_iter(),
             // It went after the snapshot: the next sync would say so, and this one may.

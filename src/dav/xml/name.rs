@@ -11,6 +11,8 @@ pub const DAV: &str = "DAV:";
 pub const CARD: &str = "urn:ietf:params:xml:ns:carddav";
 /// The calendarserver.org extensions' namespace.
 pub const CS: &str = "http://calendarserver.org/ns/";
+/// CalDAV's namespace (RFC 4791 §4): principals have properties of it.
+pub const CAL: &str = "urn:ietf:params:xml:ns:caldav";
 /// The namespace that `xml:` is always bound to.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 
@@ -25,6 +27,8 @@ pub enum Ns {
     Card,
     /// calendarserver.org's.
     Cs,
+    /// CalDAV's.
+    Cal,
     /// The one of `xml:`.
     Xml,
     /// Any other.
@@ -39,6 +43,7 @@ impl Ns {
             DAV => Self::Dav,
             CARD => Self::Card,
             CS => Self::Cs,
+            CAL => Self::Cal,
             XML => Self::Xml,
             other => Self::Other(other.into()),
         }
@@ -51,6 +56,7 @@ impl Ns {
             Self::Dav => DAV,
             Self::Card => CARD,
             Self::Cs => CS,
+            Self::Cal => CAL,
             Self::Xml => XML,
             Self::Other(uri) => uri,
         }
@@ -62,6 +68,7 @@ impl Ns {
             Self::Dav => Some("D"),
             Self::Card => Some("C"),
             Self::Cs => Some("CS"),
+            Self::Cal => Some("CAL"),
             Self::Xml => Some("xml"),
             Self::None | Self::Other(_) => None,
         }
@@ -100,7 +107,7 @@ mod tests {
 
     #[test]
     fn namespaces_are_their_uris() {
-        for uri in ["", DAV, CARD, CS, XML, "http://apple.com/ns/ical/"] {
+        for uri in ["", DAV, CARD, CS, CAL, XML, "http://apple.com/ns/ical/"] {
             assert_eq!(Ns::of(uri).uri(), uri);
         }
         assert_eq!(Ns::of("a"), Ns::of("a"));

@@ -13,7 +13,7 @@ use super::name::{Ns, is_ncname};
 /// The first bytes of every document.
 const PROLOGUE: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 /// What every root element declares.
-const DECLARATIONS: &str = " xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:carddav\" xmlns:CS=\"http://calendarserver.org/ns/\">";
+const DECLARATIONS: &str = " xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:carddav\" xmlns:CS=\"http://calendarserver.org/ns/\" xmlns:CAL=\"urn:ietf:params:xml:ns:caldav\">";
 
 /// A document being written.
 #[derive(Debug, Default)]

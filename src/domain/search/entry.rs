@@ -6,13 +6,17 @@ use std::borrow::Cow;
 
 use super::fold::fold_into;
 use super::{Field, phone, text_end};
+use crate::domain::phone::Region;
 use crate::domain::vcard::lines::LineView;
 use crate::domain::vcard::parts::{Place, parts};
 use crate::domain::vcard::text::unescape;
 
+/// So many numbers of a card are looked up in a numbering plan, which takes longer than all else.
+const LOOKED_UP: usize = 32;
+
 /// Appends the card's entry, `most` octets of it at most: names first, notes last. False where
-/// there would have been more.
-pub fn entry(card: &[u8], most: usize, out: &mut Vec<u8>) -> bool {
+/// there would have been more. Numbers without a country code are the region's.
+pub fn entry(card: &[u8], most: usize, region: Option<Region>, out: &mut Vec<u8>) -> bool {
     let mut values: Vec<(Field, Cow<'_, [u8]>)> = Vec::new();
     for (place, line) in parts(card) {
         // Most lines of a card with a picture end here, and are never unfolded.
@@ -29,14 +33,16 @@ pub fn entry(card: &[u8], most: usize, out: &mut Vec<u8>) -> bool {
     }
     values.sort_by_key(|(field, _)| *field);
     let end = out.len().saturating_add(most);
+    let mut numbers = 0;
     values.iter().all(|(field, value)| {
         let value = String::from_utf8_lossy(value);
-        append(*field, &unescape(&value), end, out)
+        numbers += usize::from(*field == Field::Phone);
+        append(*field, &unescape(&value), region.filter(|_| numbers <= LOOKED_UP), end, out)
     })
 }
 
 /// Appends a text; a phone number once more, as digits.
-fn append(field: Field, text: &str, end: usize, out: &mut Vec<u8>) -> bool {
+fn append(field: Field, text: &str, region: Option<Region>, end: usize, out: &mut Vec<u8>) -> bool {
     let Some(left) = end.checked_sub(out.len() + 1) else {
         return text.is_empty();
     };
@@ -45,18 +51,17 @@ fn append(field: Field, text: &str, end: usize, out: &mut Vec<u8>) -> bool {
     if !fold_into(text, left, out) {
         return false;
     }
-    let digits = match (field, out.get(start..)) {
-        (Field::Phone, Some(folded)) => phone::digits(folded).filter(|digits| digits != folded),
-        _ => None,
-    };
-    match digits {
-        Some(digits) if out.len() + digits.len() < end => {
+    let folded = out.get(start..).filter(|_| field == Field::Phone).unwrap_or_default();
+    let mut kept = phone::kept(folded, region);
+    kept.retain(|digits| digits != folded);
+    kept.iter().all(|digits| {
+        let fits = out.len() + digits.len() < end;
+        if fits {
             out.push(Field::Digits as u8);
-            out.extend_from_slice(&digits);
-            true
+            out.extend_from_slice(digits);
         }
-        digits => digits.is_none(),
-    }
+        fits
+    })
 }
 
 /// The folded FN of an entry, which answers are sorted by.

@@ -33,7 +33,7 @@ pub enum Field {
     Email,
     /// TEL, as it is written.
     Phone,
-    /// TEL, only its digits.
+    /// TEL, only its digits, in the form of E.164 where that is known.
     Digits,
     /// ORG
     Organisation,

@@ -3,6 +3,8 @@
 
 use memchr::memmem::Finder;
 
+use crate::domain::phone::Region;
+
 use super::fold::fold;
 use super::needles::{Needle, Needles};
 use super::{Fields, phone, tag_before, text_end};
@@ -28,6 +30,7 @@ pub struct Terms {
     /// The whole text as a phone number.
     phone: Vec<Finder<'static>>,
     mode: Mode,
+    region: Option<Region>,
 }
 
 #[derive(Clone)]
@@ -49,17 +52,26 @@ const IN_NAME: u32 = 3;
 const INSIDE: u32 = 4;
 
 impl Terms {
-    /// Reads what was typed; `None` where it holds no word, or is too long.
-    pub fn parse(text: &str, mode: Mode) -> Option<Self> {
+    /// Reads what was typed; `None` where it holds no word, or is too long. Numbers without a country
+    /// code are the region's.
+    pub fn parse(text: &str, mode: Mode, region: Option<Region>) -> Option<Self> {
         if text.len() > LONGEST {
             return None;
         }
         let words = text.split_whitespace().map(fold_word).filter(|word| !word.is_empty());
         let words: Vec<_> = words
-            .map(|word| Word { text: Finder::new(&word).into_owned(), phone: finders(phone::tails(&word)) })
+            .map(|word| Word {
+                text: Finder::new(&word).into_owned(),
+                phone: finders(phone::tails(&word, region)),
+            })
             .collect();
-        let phone = finders(phone::tails(&fold(text)));
-        (1..=MOST_WORDS).contains(&words.len()).then_some(Self { words, phone, mode })
+        let phone = finders(phone::tails(&fold(text), region));
+        (1..=MOST_WORDS).contains(&words.len()).then_some(Self { words, phone, mode, region })
+    }
+
+    /// The region whose numbers were typed without a country code.
+    pub fn region(&self) -> Option<Region> {
+        self.region
     }
 
     /// Texts of which every entry that fits holds one.

@@ -9,6 +9,7 @@ use crate::domain::filter::{
     Filter, MatchKind, ParameterCondition, ParameterFilter, PropertyCondition, PropertyFilter, Test,
     TextMatch,
 };
+use crate::domain::phone::Region;
 
 fn is_in(needle: &str, text: &str) -> bool {
     memchr::memmem::find(&fold(text), &fold(needle)).is_some()
@@ -19,8 +20,12 @@ fn folded(text: &str) -> String {
 }
 
 fn entry_of(card: &str) -> Vec<u8> {
+    entry_in(card, None)
+}
+
+fn entry_in(card: &str, region: Option<Region>) -> Vec<u8> {
     let mut out = Vec::new();
-    assert!(entry(card.as_bytes(), usize::MAX, &mut out));
+    assert!(entry(card.as_bytes(), usize::MAX, region, &mut out));
     out
 }
 
@@ -76,7 +81,7 @@ fn tests() -> impl Strategy<Value = Test> {
 
 fn text_matches() -> impl Strategy<Value = TextMatch> {
     let kinds = vec![MatchKind::Equals, MatchKind::Contains, MatchKind::StartsWith, MatchKind::EndsWith];
-    let text = prop_oneof![3 => "[aAbäé12;, ]{1,2}", 1 => "[aAbäßﬁé;,\n]{0,3}", 1 => "(anna|example|Müller|ß|\u{301})"];
+    let text = prop_oneof![3 => "[aAbäé12;, ]{1,2}", 1 => "[aAbäßﬁé;,\n]{0,3}", 1 => "(anna|example|Müller|ß|\u{301}|030/1|TEL:|004|/12|ext=1|30)"];
     (text, 0usize..3, prop::sample::select(kinds), prop::bool::weighted(0.15)).prop_map(
         |(text, which, kind, negate)| TextMatch { text, collation: Collation::ALL[which], kind, negate },
     )
@@ -110,6 +115,7 @@ pub(crate) fn cards() -> impl Strategy<Value = Vec<u8>> {
         4 => "[aAbBäÄéßﬁ12\\\\;, ]{0,6}",
         2 => "([aA]nna|EXAMPLE|mu\u{308}ller)[;,\\\\n]{0,2}[ab]{0,2}",
         1 => "\\+49 \\(0\\)[0-9]{3} [0-9]{4}",
+        1 => "030/12[0-9]{5}|tel:\\+49-30-12[0-9]{5}(;ext=[12])?|0049 30 12[0-9]{5}",
     ];
     let parameters = "(;(TYPE=[ab]|x|X=\"[a:;]\"|BASE64)){0,2}";
     let name = "([ij]\\.)?(FN|N|n|Nickname|EMAIL|TEL|ORG|CATEGORIES|NOTE|TITLE|ADR|X-A|E\r\n MAIL)";
@@ -130,9 +136,14 @@ pub(crate) fn cards() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|lines| [b"BEGIN:VCARD\r\n".to_vec(), lines.concat(), b"END:VCARD\r\n".to_vec()].concat())
 }
 
-fn candidate(filter: &Filter, card: &[u8], most: usize) -> bool {
+/// Regions, of which some know the numbers of the cards.
+fn regions() -> impl Strategy<Value = Option<Region>> {
+    prop::sample::select(vec![None, Region::parse("DE"), Region::parse("HU")])
+}
+
+fn candidate(filter: &Filter, card: &[u8], most: usize, region: Option<Region>) -> bool {
     let mut octets = vec![Field::Note as u8];
-    let whole = entry(card, most, &mut octets);
+    let whole = entry(card, most, region, &mut octets);
     assert!(octets.len() <= 1 + most);
     !whole || Needles::of(filter).is_none_or(|needles| needles.are_in(&octets))
 }
@@ -142,24 +153,24 @@ proptest! {
 
     /// A card that answers a filter holds what the filter needs.
     #[test]
-    fn no_answer_is_left_out(filter in filters(), card in cards(), most in 0usize..200) {
+    fn no_answer_is_left_out(filter in filters(), card in cards(), most in 0usize..200, region in regions()) {
         if filter.compile().matches(&card) {
-            prop_assert!(candidate(&filter, &card, 4096));
-            prop_assert!(candidate(&filter, &card, most));
+            prop_assert!(candidate(&filter, &card, 4096, region));
+            prop_assert!(candidate(&filter, &card, most, region));
         }
     }
 
     #[test]
     fn no_fragment_is_left_out(filter in filters(), card in crate::domain::vcard::fragments(), most in 0usize..100) {
-        prop_assert!(!filter.compile().matches(&card) || candidate(&filter, &card, most));
+        prop_assert!(!filter.compile().matches(&card) || candidate(&filter, &card, most, None));
     }
 
     /// What is looked for first finds every card that fits, and nothing typed makes it panic.
     #[test]
-    fn what_fits_holds_a_needle(text in "[abA1-3+ ]{0,8}|\\PC{0,12}", card in cards()) {
+    fn what_fits_holds_a_needle(text in "[abA1-3+ ]{0,8}|\\PC{0,12}|0[0-9/]{8,10}", card in cards(), region in regions()) {
         for mode in [Mode::Substring, Mode::Prefix, Mode::Word] {
-            let Some(terms) = Terms::parse(&text, mode) else { continue };
-            let octets = entry_of(&String::from_utf8_lossy(&card));
+            let Some(terms) = Terms::parse(&text, mode, region) else { continue };
+            let octets = entry_in(&String::from_utf8_lossy(&card), region);
             prop_assert!(terms.rank(&octets).is_none() || terms.needles().are_in(&octets));
         }
     }
@@ -197,8 +208,12 @@ fn filters_tell_what_they_need() {
 }
 
 fn rank(typed: &str, mode: Mode, card: &str) -> Option<u32> {
+    rank_in(None, typed, mode, card)
+}
+
+fn rank_in(region: Option<Region>, typed: &str, mode: Mode, card: &str) -> Option<u32> {
     let card = format!("BEGIN:VCARD\nVERSION:3.0\n{card}END:VCARD\n");
-    Terms::parse(typed, mode)?.rank(&entry_of(&card))
+    Terms::parse(typed, mode, region)?.rank(&entry_in(&card, region))
 }
 
 #[test]
@@ -211,7 +226,7 @@ fn all_words_are_found_wherever_they_are() {
     assert!(rank("lud", Mode::Prefix, card).is_some() && rank("denscheidt", Mode::Prefix, card).is_none());
     assert!(rank("und", Mode::Word, card).is_some() && rank("schac", Mode::Word, card).is_none());
     assert_eq!(rank(" \u{301} ", Mode::Substring, card), None);
-    assert!(Terms::parse(&"a ".repeat(17), Mode::Substring).is_none());
+    assert!(Terms::parse(&"a ".repeat(17), Mode::Substring, None).is_none());
 }
 
 #[test]
@@ -253,8 +268,98 @@ fn numbers_are_found_by_their_last_digits() {
     assert!(rank("34567", Mode::Word, "NOTE:12 34 567\n").is_none(), "a note is no number");
 }
 
+/// Whether a number in a card is found by what was typed, where neither stands in a text otherwise.
+fn found_in(region: &str, typed: &str, number: &str) -> bool {
+    rank_in(Region::parse(region), typed, Mode::Word, &format!("TEL:{number}\n")).is_some()
+}
+
+#[test]
+fn however_a_number_is_written_it_is_found() {
+    let written = [
+        "+49 30 1234567",
+        "0049301234567",
+        "030/1234567",
+        "tel:+49-30-1234567",
+        "+49 (0)30 1234567",
+        "(030) 12 34 567",
+        "tel:+49-30-1234567;ext=12",
+        "030 1234567#12",
+        "030 1234567\\,\\,12",
+        "030 1234567 x12",
+    ];
+    for number in written {
+        let typed = number.replace('\\', "");
+        let numeric = !typed.contains([',', '#', 'x']) || typed.starts_with("tel:");
+        for other in written {
+            assert!(!numeric || found_in("DE", &typed, other), "{typed} in {other}");
+        }
+        for tail in ["34567", "1234567", "301234567", "0301234567", "49301234567"] {
+            assert!(found_in("DE", tail, number), "{tail} in {number}");
+        }
+        for other in ["+49 31 1234567", "+43 30 1234567 0", "030/1234568"] {
+            assert!(!found_in("DE", other, number), "{other} in {number}");
+        }
+    }
+}
+
+#[test]
+fn trunk_and_dialling_prefixes_are_those_of_the_region() {
+    for (region, national, international) in [
+        ("LT", "8 612 34567", "+370 612 34567"),
+        ("RU", "8 (495) 123-45-67", "+7 495 123-45-67"),
+        ("AR", "011 15 2345-6789", "+54 9 11 2345-6789"),
+        ("US", "011 49 30 1234567", "+49 30 1234567"),
+        ("AU", "0011 49 30 1234567", "+49 30 1234567"),
+    ] {
+        assert!(found_in(region, national, international), "{national} for {international}");
+        assert!(found_in(region, international, national), "{international} for {national}");
+        assert!(found_in(region, national, national));
+        assert!(rank(national, Mode::Word, &format!("TEL:{international}\n")).is_none());
+    }
+    // What was typed of a number as it is written is a tail of it still.
+    assert!(found_in("AR", "1523456789", "011 15 2345-6789"));
+    assert!(
+        found_in("IT", "+39 06 1234 5678", "06 1234 5678")
+            && found_in("IT", "06 1234 5678", "+39 (0)6 1234 5678")
+    );
+    assert!(found_in("DE", "77777", "0 77777"), "no number of the plan, and found all the same");
+}
+
+#[test]
+fn only_some_numbers_of_a_card_are_looked_up() {
+    let tel = "TEL:8 (495) 123-45-67\n";
+    let many = |others: usize| format!("{}{tel}", "TEL:1\n".repeat(others));
+    let found = |card: &str| rank_in(Region::parse("RU"), "7 495 123-45-67", Mode::Word, card).is_some();
+    assert!(found(&many(31)) && !found(&many(32)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever a region makes of a number, a filter finds it by any part of it as it is written.
+    #[test]
+    fn a_filter_finds_numbers_as_they_are_written(number in "(030/|0049 30 |tel:\\+49-30-|0)[1-9][0-9]{5,8}(;ext=1)?", from in 0usize..16, many in 1usize..8, region in regions()) {
+        let card = format!("BEGIN:VCARD\r\nTEL:{number}\r\nEND:VCARD\r\n");
+        let part: String = number.chars().skip(from).take(many).collect();
+        let filter = Filter { test: Test::AllOf, properties: vec![text("TEL", &part)] };
+        prop_assert!(filter.compile().matches(card.as_bytes()));
+        prop_assert!(candidate(&filter, card.as_bytes(), 4096, region));
+    }
+
+    /// Whatever a region makes of a number, the tails that find it without one find it still.
+    #[test]
+    fn a_region_loses_no_number(number in "[0+]{0,2}[0-9]{1,4}[ /-]?[0-9]{3,12}|(06|8|0|011|00)[0-9]{8,12}|011 ?15[2-7][0-9]{3}-[0-9]{4}", from in 0usize..12, at in 0usize..4) {
+        let region = Region::parse(["DE", "HU", "AR", "US"][at]);
+        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+        let typed = &digits[from.min(digits.len())..];
+        let card = format!("TEL:{number}\n");
+        prop_assert!(rank(typed, Mode::Word, &card).is_none() || rank_in(region, typed, Mode::Word, &card).is_some());
+        prop_assert!(rank(&number, Mode::Word, &card).is_none() || rank_in(region, &number, Mode::Word, &card).is_some());
+    }
+}
+
 #[test]
 fn nothing_personal_shows() {
-    let terms = Terms::parse("anna", Mode::Word).unwrap();
+    let terms = Terms::parse("anna", Mode::Word, None).unwrap();
     assert_eq!(format!("{terms:?} {:?}", terms.needles()), "Terms(…) Needles(…)");
 }

@@ -36,7 +36,7 @@ impl Service {
                 true => Permissions::ALL,
                 false => Permissions::of(row.scopes.iter().map(String::as_str)),
             };
-            return self.admitted(account, reach(scopes), Narrowed::To(scopes)).await;
+            return self.admitted(&account, reach(scopes), Narrowed::To(scopes)).await;
         }
         let guess = self.sign_in.guesses.of(TOKENS, address);
         match guess.turn().await {

@@ -11,6 +11,7 @@ use crate::store::keys::{self, Hash};
 use crate::store::owner::Owner;
 use crate::store::rows::{self, CardRow, HistoryRow, PropertiesRow, UidRow};
 use crate::store::seal::At;
+use crate::store::search::What;
 
 use super::{Derivation, Halt, Step};
 
@@ -100,7 +101,8 @@ impl Derivation<'_> {
         self.put_body(book, &member, &card, &body)?;
         self.note(&card.row, before.is_none());
         let value = self.card_value(book, &member, &card)?;
-        self.log_changed(book, member, value, before).await
+        let what = What::Put(ContactId::from_bytes(card.row.contact), body);
+        self.log_changed(book, member, value, before, what).await
     }
 
     async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
@@ -158,7 +160,8 @@ impl Derivation<'_> {
         self.note(&card.row, old.is_none());
         let before = old.map(|old| old.revision);
         let value = self.card_value(to.0, &member, &card)?;
-        self.log_changed(to.0, member, value, before).await
+        let what = What::Put(ContactId::from_bytes(card.row.contact), body);
+        self.log_changed(to.0, member, value, before, what).await
     }
 
     /// Gives a contact another key: everything it has is sealed anew, and what the old key sealed
@@ -183,7 +186,7 @@ impl Derivation<'_> {
             }
         }
         let value = self.card_value(book, &member, &card)?;
-        self.log_changed(book, member, value, Some(revision)).await
+        self.log_changed(book, member, value, Some(revision), What::Same).await
     }
 
     /// Gives a copy what clients wrote on the original (RFC 4918 §9.8.2).
@@ -210,6 +213,9 @@ impl Derivation<'_> {
     /// A card as the snapshot shows it.
     pub(super) async fn present(&mut self, book: CollectionId, member: &Hash) -> Step<Option<Kept>> {
         let key = keys::member(book, member);
+        if let Some((_, card)) = self.judged.take_if(|(known, _)| *known == key) {
+            return Ok(Some(card));
+        }
         match self.value(key.clone()).await? {
             Some(value) => Ok(Some(self.sealer.decode_card(&key, &value)?)),
             None => Ok(None),

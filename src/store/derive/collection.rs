@@ -8,6 +8,7 @@ use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::owner::Owner;
 use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow, ShareRow};
+use crate::store::search::What;
 
 use super::{Derivation, Halt, Step};
 
@@ -87,7 +88,14 @@ impl Derivation<'_> {
                 let link = self.link(*home, name).await?.filter(|link| !link.mount);
                 let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 self.need_collection(*to).await?;
-                let before = self.clear_place(*to, new, false).await?;
+                let before = match self.link(*to, new).await? {
+                    // Where the new owner had it as another's, it is the new owner's own.
+                    Some(place) if place.mount && place.book == link.book => {
+                        self.delete(keys::properties(&self.sealer.member(to.as_bytes(), new)));
+                        Some(place.revision)
+                    }
+                    _ => self.clear_place(*to, new, false).await?,
+                };
                 let row = self.need_collection(link.book).await?;
                 let (owner, home_of) = (*owner.as_bytes(), Some(*to.as_bytes()));
                 self.put_collection(
@@ -188,7 +196,7 @@ impl Derivation<'_> {
             mount: place.mount,
         };
         let value = self.sealer.encode_link(place.slot, &keys::member(home, &member), &row)?;
-        self.log_changed(home, member, value, before).await
+        self.log_changed(home, member, value, before, What::Same).await
     }
 }
 

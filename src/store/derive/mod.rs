@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::codec;
+use super::codec::{self, Kept};
 use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
 use super::erase::Taken;
@@ -14,6 +14,7 @@ use super::keyslots::Slot;
 use super::owner::Owner;
 use super::rows::{self, ChangeRow, CollectionRow, NamesRow, TombstoneRow};
 use super::seal::Sealer;
+use super::search::{News, What};
 use super::{StoreError, calls};
 
 use crate::domain::id::{CollectionId, Etag, MemberName, Revision};
@@ -46,6 +47,16 @@ impl From<super::engine::EngineError> for Halt {
 
 type Step<T> = Result<T, Halt>;
 
+/// What a commit comes to.
+pub(super) struct Derived {
+    /// What the engine is to do.
+    pub(super) batch: Batch,
+    /// What it means to whoever asked for it.
+    pub(super) committed: Committed,
+    /// What it means to the search indexes: one for each of the batch's counters.
+    pub(super) news: Vec<News>,
+}
+
 /// A batch in the making.
 pub(super) struct Derivation<'a> {
     commit: &'a Commit,
@@ -53,6 +64,8 @@ pub(super) struct Derivation<'a> {
     sealer: &'a Sealer,
     /// What was read, each a guard of the batch.
     read: HashMap<Vec<u8>, Option<Bytes>>,
+    /// A card that a fact was about, opened: most often the op is about it too.
+    judged: Option<(Vec<u8>, Kept)>,
     batch: Batch,
     /// The members that this commit logs, since a member has one log row.
     logged: HashSet<(CollectionId, Hash)>,
@@ -61,6 +74,8 @@ pub(super) struct Derivation<'a> {
     /// Key slots for names that this commit lays, which it cannot read back.
     names: HashMap<Vec<u8>, Slot>,
     committed: Committed,
+    /// What is logged, one for each of the batch's counters.
+    news: Vec<News>,
 }
 
 impl<'a> Derivation<'a> {
@@ -70,17 +85,19 @@ impl<'a> Derivation<'a> {
         snapshot: &'a dyn Snapshot,
         sealer: &'a Sealer,
         taken: &'a mut Taken,
-    ) -> Step<(Batch, Committed)> {
+    ) -> Step<Derived> {
         let mut this = Self {
             commit,
             snapshot,
             sealer,
             read: HashMap::new(),
+            judged: None,
             batch: Batch::default(),
             logged: HashSet::new(),
             taken,
             names: HashMap::new(),
             committed: Committed::default(),
+            news: Vec::new(),
         };
         this.fetch(this.first_keys()).await?;
         for expect in &commit.expect {
@@ -102,7 +119,7 @@ impl<'a> Derivation<'a> {
         }
         this.batch.guards =
             this.read.into_iter().map(|(key, value)| (key, value.map_or(Guard::Absent, Guard::Is))).collect();
-        Ok((this.batch, this.committed))
+        Ok(Derived { batch: this.batch, committed: this.committed, news: this.news })
     }
 
     /// The keys that can be named without having read anything, so that one call gets them all.
@@ -166,19 +183,24 @@ impl<'a> Derivation<'a> {
         let (Some(at), Some(value)) = (&fact.at, self.value(key.clone()).await?) else {
             return Ok(false);
         };
-        let card = || self.sealer.decode_card(&key, &value);
         Ok(match (&fact.state, at) {
             (FactState::Exists, _) => true,
-            (FactState::EtagIn(tags), At::Card(book, name)) => match card() {
+            (FactState::EtagIn(tags), At::Card(book, name)) => match self.sealer.decode_card(&key, &value) {
                 Err(StoreError::Damaged(_) | StoreError::Erased) => {
                     let member = self.sealer.member(book.as_bytes(), name);
                     tags.contains(&self.etag_of_remains(*book, &member).await?)
                 }
-                card => tags.contains(&Etag(card?.row.etag)),
+                card => {
+                    let card = card?;
+                    let etag = Etag(card.row.etag);
+                    self.judged = Some((key, card));
+                    tags.contains(&etag)
+                }
             },
             (FactState::UnmodifiedSince(time), At::Card(..)) => {
+                let card = self.sealer.decode_card(&key, &value)?;
                 // HTTP dates count whole seconds.
-                rows::time(card()?.row.modified).as_second() <= time.as_second()
+                rows::time(card.row.modified).as_second() <= time.as_second()
             }
             (FactState::At(of, revision), At::Collection(id)) => self.is_at(*id, *of, *revision).await?,
             (FactState::At(of, revision), At::Link(..)) => {
@@ -275,8 +297,9 @@ impl<'a> Derivation<'a> {
         member: Hash,
         row: Vec<u8>,
         before: Option<u64>,
+        what: What,
     ) -> Step<()> {
-        let counter = self.log(collection, member, false, before).await?;
+        let counter = self.log(collection, member, before, what).await?;
         let stamp = Some(Stamp { counter, in_key: false, in_value: Some(0) });
         self.batch.writes.push(Write::Put { key: keys::member(collection, &member), value: row, stamp });
         Ok(())
@@ -290,7 +313,7 @@ impl<'a> Derivation<'a> {
         name: &MemberName,
         before: u64,
     ) -> Step<()> {
-        let counter = self.log(collection, member, true, Some(before)).await?;
+        let counter = self.log(collection, member, Some(before), What::Gone).await?;
         self.delete(keys::member(collection, &member));
         let row = TombstoneRow { name: name.as_str().to_owned(), at: rows::micros(self.commit.at) };
         let slot = self.names_key(collection).await?;
@@ -305,9 +328,10 @@ impl<'a> Derivation<'a> {
         &mut self,
         collection: CollectionId,
         member: Hash,
-        removed: bool,
         before: Option<u64>,
+        what: What,
     ) -> Step<usize> {
+        let removed = matches!(what, What::Gone);
         if !self.logged.insert((collection, member)) {
             return Err(Halt::Failed(StoreError::Malformed("a member is touched twice")));
         }
@@ -322,6 +346,7 @@ impl<'a> Derivation<'a> {
         }
         let counter = self.batch.counters.len();
         self.batch.counters.push(keys::revision(collection));
+        self.news.push(News { collection, member, what });
         let key = keys::change_stem(collection);
         let value = self.sealer.encode(&key, &ChangeRow { member, removed });
         let stamp = Some(Stamp { counter, in_key: true, in_value: None });

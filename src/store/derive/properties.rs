@@ -5,6 +5,7 @@ use crate::store::commit::{Described, PropertiesOp, Unmet};
 use crate::store::keys;
 use crate::store::keyslots::Slot;
 use crate::store::rows::PropertiesRow;
+use crate::store::search::What;
 
 use super::{Derivation, Halt, Step};
 
@@ -38,7 +39,7 @@ impl Derivation<'_> {
                 let mut card = self.present(*book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 card.row.described = !op.properties.is_empty();
                 let value = self.card_value(*book, &member, &card)?;
-                self.log_changed(*book, member, value, Some(card.revision)).await?;
+                self.log_changed(*book, member, value, Some(card.revision), What::Same).await?;
                 (card.row.contact, card.slot)
             }
         };

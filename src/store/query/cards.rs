@@ -15,7 +15,7 @@ use crate::store::keyslots::Slot;
 use crate::store::rows::{CardRow, PropertiesRow};
 use crate::store::seal::Sealer;
 
-use super::{Card, Reader, With, mark};
+use super::{Card, Chosen, Reader, Room, With, mark};
 
 /// How many bytes of cards are read at once; a single one may be larger.
 pub const BODY_BYTES: u64 = 4 << 20;
@@ -128,22 +128,30 @@ impl Reader {
         Ok(())
     }
 
-    /// The name hashes of the cards whose octets `accept` takes, oldest contact first; the flag
-    /// says that the limit cut the list.
+    /// The cards whose octets `accept` takes, oldest contact first; the flag says that the limit cut
+    /// the list.
     pub async fn matching(
         &self,
         book: CollectionId,
         accept: Accept,
         unreadable: Unreadable,
         limit: Option<usize>,
-    ) -> Result<(Vec<Hash>, bool), StoreError> {
+        room: &mut Room,
+    ) -> Result<(Vec<Chosen>, bool), StoreError> {
         let limit = limit.unwrap_or(usize::MAX);
         let range = keys::under(Table::Body, book.as_bytes());
         let (sealer, mut plain) = (self.sealer.clone(), Vec::new());
-        let state = (Vec::new(), Vec::new(), false);
-        let scan = self.fold(range, Extent::Many, state, move |(found, broken, truncated), key, value| {
+        let state = (Vec::new(), Vec::new(), false, *room);
+        let scan = self.fold(range, Extent::Many, state, move |state, key, value| {
+            let (found, broken, truncated, room) = state;
             let (member, error) = match sealer.scan_body(key, value, &mut plain) {
-                Ok((member, body)) if accept(body) => (member, None),
+                Ok((member, body)) if accept(body) => {
+                    if found.len() < limit {
+                        found.push(room.keep(member, key, value, body));
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    (member, None)
+                }
                 Ok(_) => return Ok(ControlFlow::Continue(())),
                 // Where it cannot even be told whose it is, its card tells of the damage.
                 Err(error) => (codec::body_front(value).map_or([0; 16], |(member, _)| member), Some(error)),
@@ -159,11 +167,12 @@ impl Reader {
                 *truncated = true;
                 return Ok(ControlFlow::Break(()));
             }
-            found.push(member);
+            found.push(Chosen::by_name(member));
             Ok(ControlFlow::Continue(()))
         });
         // What was erased meanwhile need not be taken out: nothing is found of it.
-        let (found, broken, truncated) = scan.await?;
+        let (found, broken, truncated, left) = scan.await?;
+        *room = left;
         self.damaged(broken).await?;
         Ok((found, truncated))
     }

@@ -2,9 +2,11 @@
 //! at memory speed. An entry that goes is overwritten at once, and its room is taken back when half
 //! of the run is such rooms. Knows octets and members, and nothing of revisions.
 
+use crate::domain::phone::Region;
 use crate::domain::search::{NOTHING, Needles, Terms, entry, formatted};
 
 use super::super::keys::Hash;
+use super::read::Change;
 
 crate::hidden!(Arena, Entry, Ranked);
 
@@ -60,9 +62,9 @@ pub(super) struct Made {
 
 impl Made {
     /// Reads a card's octets.
-    pub(super) fn of(card: &[u8]) -> Self {
+    pub(super) fn of(card: &[u8], region: Option<Region>) -> Self {
         let mut text = Vec::new();
-        let whole = entry(card, ENTRY, &mut text);
+        let whole = entry(card, ENTRY, region, &mut text);
         Self { text, whole, kib: kib(card) }
     }
 }
@@ -110,10 +112,10 @@ pub(super) struct Arena {
 
 impl Arena {
     /// Adds a card to an arena that is not in order yet; `order` must follow.
-    pub(super) fn fill(&mut self, member: Hash, contact: [u8; 16], card: &[u8]) {
+    pub(super) fn fill(&mut self, member: Hash, contact: [u8; 16], card: &[u8], region: Option<Region>) {
         // The octets are folded right where they stay.
         let start = self.text.len();
-        let mut whole = entry(card, ENTRY, &mut self.text);
+        let mut whole = entry(card, ENTRY, region, &mut self.text);
         if u32::try_from(self.text.len()).is_err() {
             self.text.truncate(start);
             whole = false;
@@ -128,6 +130,16 @@ impl Arena {
         self.by_member.sort_unstable_by_key(|at| entries.get(*at as usize).map(|entry| entry.member));
         self.text.shrink_to_fit();
         self.entries.shrink_to_fit();
+    }
+
+    /// Takes what became of members, in order.
+    pub(super) fn take(&mut self, changes: Vec<(Hash, Change)>) {
+        for (member, change) in changes {
+            match change {
+                Change::Put(contact, made) => self.put(member, *contact.as_bytes(), made),
+                Change::Gone => self.remove(&member),
+            }
+        }
     }
 
     /// Adds a card, or replaces it.

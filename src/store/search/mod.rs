@@ -10,18 +10,21 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex as Turn, Notify};
 
 use crate::domain::id::{CollectionId, Revision};
+use crate::domain::phone::Region;
 use crate::domain::search::{Needles, Terms};
 
-use super::engine::Batch;
-use super::keys::{self, Hash};
-use super::query::{Collection, Reader};
+use super::keys::Hash;
+use super::query::{Chosen, Collection, Reader, Room};
 use super::{Store, StoreError};
 use arena::{Arena, Candidate};
+use handed::Waiting;
 use read::Change;
 
 pub use arena::Ranked;
+pub(super) use handed::{News, What};
 
 mod arena;
+mod handed;
 mod read;
 
 #[cfg(test)]
@@ -50,6 +53,8 @@ pub struct Indexes {
     /// Collections that changed since their index was last looked after.
     behind: Mutex<HashSet<CollectionId>>,
     changed: Notify,
+    /// Whose numbers are written without a country code.
+    region: Option<Region>,
 }
 
 /// How large the indexes are.
@@ -69,6 +74,8 @@ struct Book {
     /// Held by who brings the index up to date.
     turn: Turn<()>,
     held: RwLock<Option<Held>>,
+    /// What commits handed over that came before earlier ones. Locked before `held`.
+    waiting: Mutex<Waiting>,
 }
 
 struct Held {
@@ -91,7 +98,7 @@ enum Found<T> {
 /// What an index found for a filter.
 pub enum Matching {
     /// The cards, and whether the limit cut them.
-    Found(Vec<Hash>, bool),
+    Found(Vec<Chosen>, bool),
     /// The index holds for a newer snapshot than this one.
     Newer,
     /// The index does not help.
@@ -99,6 +106,11 @@ pub enum Matching {
 }
 
 impl Indexes {
+    /// Indexes, none made yet, that take numbers without a country code for the region's.
+    pub(super) fn of(region: Option<Region>) -> Self {
+        Self { region, ..Self::default() }
+    }
+
     /// Says that a commit touched these collections.
     pub fn touch(&self, collections: Vec<CollectionId>) {
         lock(&self.behind).extend(collections);
@@ -154,11 +166,6 @@ impl Indexes {
     }
 }
 
-/// The collections whose revision a batch moves.
-pub(super) fn touched(batch: &Batch) -> Vec<CollectionId> {
-    batch.counters.iter().filter_map(|key| keys::owner(key)).map(CollectionId::from_bytes).collect()
-}
-
 impl Book {
     fn held(&self) -> RwLockReadGuard<'_, Option<Held>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
@@ -168,20 +175,27 @@ impl Book {
         self.held().as_ref().map(|held| held.upto)
     }
 
-    fn hold(&self, held: Held) {
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+    /// Takes an index that was made anew, unless commits have brought the old one further meanwhile.
+    fn hold(&self, new: Held) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_none_or(|held| held.upto < new.upto) {
+            *held = Some(new);
+        }
+        drop(held);
+        self.settle();
     }
 
+    /// Takes what became of members as of `upto`. The index may have got on since these were read, by
+    /// what commits handed over: if it is further, they are old; if not, they hold for every member
+    /// that changed in between.
     fn apply(&self, changes: Vec<(Hash, Change)>, upto: Revision) {
-        if let Some(held) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner) {
-            for (member, change) in changes {
-                match change {
-                    Change::Put(contact, made) => held.arena.put(member, *contact.as_bytes(), made),
-                    Change::Gone => held.arena.remove(&member),
-                }
-            }
+        if let Some(held) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner)
+            && held.upto < upto
+        {
+            held.arena.take(changes);
             held.upto = upto;
         }
+        self.settle();
     }
 
     /// Asks the index as of a revision, or of any that is no older.
@@ -250,6 +264,7 @@ impl Store {
         most: usize,
     ) -> Result<bool, StoreError> {
         let _turn = book.turn.lock().await;
+        book.settle();
         let upto = book.upto();
         if upto.is_some_and(|upto| upto >= revision) {
             return Ok(true);
@@ -257,7 +272,7 @@ impl Store {
         if let Some(upto) = upto {
             match reader.touched(id, upto, most).await {
                 Ok(Some(touched)) => {
-                    let changes = reader.outcomes(id, &touched).await?;
+                    let changes = reader.outcomes(id, &touched, self.indexes.region).await?;
                     book.apply(changes, revision);
                     return Ok(true);
                 }
@@ -269,7 +284,7 @@ impl Store {
         if most < ANEW {
             return Ok(false);
         }
-        book.hold(Held { upto: revision, arena: reader.arena(id).await? });
+        book.hold(Held { upto: revision, arena: reader.arena(id, self.indexes.region).await? });
         Ok(true)
     }
 
@@ -298,8 +313,8 @@ impl Store {
         Ok(Found::Useless)
     }
 
-    /// What [`Reader::matching`] answers, by way of the index: the name hashes of the cards whose
-    /// octets `accept` takes, all of which hold one of the needles, oldest contact first.
+    /// What [`Reader::matching`] answers, by way of the index: the cards whose octets `accept` takes,
+    /// all of which hold one of the needles, oldest contact first.
     pub async fn matching(
         &self,
         reader: &Reader,
@@ -307,6 +322,7 @@ impl Store {
         needles: &Needles,
         accept: &Accept<'_>,
         limit: Option<usize>,
+        room: &mut Room,
     ) -> Result<Matching, StoreError> {
         let needles = needles.clone();
         let candidates: Vec<Candidate> =
@@ -315,7 +331,7 @@ impl Store {
                 Found::Ahead => return Ok(Matching::Newer),
                 Found::Behind | Found::Useless => return Ok(Matching::Unknown),
             };
-        let (found, truncated) = reader.accepted(book.0, &candidates, accept, limit).await?;
+        let (found, truncated) = reader.accepted(book.0, &candidates, accept, limit, room).await?;
         Ok(Matching::Found(found, truncated))
     }
 

@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::domain::id::{CollectionId, ContactId, Revision};
+use crate::domain::phone::Region;
 use crate::domain::search::{Terms, entry};
 
 use super::super::StoreError;
 use super::super::engine::Extent;
 use super::super::keys::{self, Hash, Table};
-use super::super::query::{BODY_BYTES, Reader, With};
+use super::super::query::{BODY_BYTES, Chosen, Reader, Room, With};
 use super::super::rows::{ChangeRow, CollectionRow};
 use super::super::seal::Sealer;
 use super::Accept;
@@ -44,13 +45,17 @@ impl Reader {
     }
 
     /// The entries of all cards of a book.
-    pub(super) async fn arena(&self, book: CollectionId) -> Result<Arena, StoreError> {
+    pub(super) async fn arena(
+        &self,
+        book: CollectionId,
+        region: Option<Region>,
+    ) -> Result<Arena, StoreError> {
         let range = keys::under(Table::Body, book.as_bytes());
         let (sealer, mut plain) = (self.sealer().clone(), Vec::new());
         let scan = self.fold(range, Extent::Many, Arena::default(), move |arena, key, value| {
             let opened = opened(&sealer, key, value, &mut plain)?;
             if let (Some(contact), Some((member, card))) = (keys::item(key), opened) {
-                arena.fill(member, contact, card);
+                arena.fill(member, contact, card, region);
             }
             Ok(ControlFlow::Continue(()))
         });
@@ -82,18 +87,19 @@ impl Reader {
         &self,
         book: CollectionId,
         touched: &[ChangeRow],
+        region: Option<Region>,
     ) -> Result<Vec<(Hash, Change)>, StoreError> {
         let mut changes = Vec::with_capacity(touched.len());
         let (gone, there): (Vec<_>, Vec<_>) = touched.iter().partition(|row| row.removed);
         changes.extend(gone.iter().map(|row| (row.member, Change::Gone)));
         let there: Vec<Hash> = there.iter().map(|row| row.member).collect();
         for members in there.chunks(CHUNK) {
-            match self.made(book, members).await {
+            match self.made(book, members, region).await {
                 Ok(made) => changes.extend(made),
                 // One of them is damaged; each for itself tells which.
                 Err(StoreError::Damaged(_)) => {
                     for member in members {
-                        match self.made(book, std::slice::from_ref(member)).await {
+                        match self.made(book, std::slice::from_ref(member), region).await {
                             Ok(made) => changes.extend(made),
                             Err(StoreError::Damaged(_)) => changes.push((*member, Change::Gone)),
                             Err(error) => return Err(error),
@@ -107,7 +113,12 @@ impl Reader {
     }
 
     /// The entries of these members, which are there; large cards are read by themselves.
-    async fn made(&self, book: CollectionId, members: &[Hash]) -> Result<Vec<(Hash, Change)>, StoreError> {
+    async fn made(
+        &self,
+        book: CollectionId,
+        members: &[Hash],
+        region: Option<Region>,
+    ) -> Result<Vec<(Hash, Change)>, StoreError> {
         let body = With { properties: false, body: true };
         let mut changes = Vec::with_capacity(members.len());
         let mut rest = members;
@@ -117,7 +128,9 @@ impl Reader {
             for (member, card) in before.iter().zip(cards) {
                 let change = match card {
                     Some(card) => match card.body {
-                        Some(body) => Change::Put(ContactId::from_bytes(card.row.contact), Made::of(&body)),
+                        Some(body) => {
+                            Change::Put(ContactId::from_bytes(card.row.contact), Made::of(&body, region))
+                        }
                         None => break,
                     },
                     None => Change::Gone,
@@ -132,27 +145,28 @@ impl Reader {
         Ok(changes)
     }
 
-    /// Of the candidates, which are in the order of their contacts, the name hashes of those whose
-    /// octets `accept` takes; the flag says that the limit cut the list.
+    /// Of the candidates, which are in the order of their contacts, those whose octets `accept` takes;
+    /// the flag says that the limit cut the list.
     pub(super) async fn accepted(
         &self,
         book: CollectionId,
         candidates: &[Candidate],
         accept: &Accept<'_>,
         limit: Option<usize>,
-    ) -> Result<(Vec<Hash>, bool), StoreError> {
+        room: &mut Room,
+    ) -> Result<(Vec<Chosen>, bool), StoreError> {
         let limit = limit.unwrap_or(usize::MAX);
         let (mut found, mut plain) = (Vec::new(), Vec::new());
         for chunk in chunks(candidates) {
             for (candidate, (key, value)) in chunk.iter().zip(self.bodies(book, chunk).await?) {
-                match opened(self.sealer(), &key, &value, &mut plain)? {
-                    Some((_, card)) if accept(card) => {}
+                let card = match opened(self.sealer(), &key, &value, &mut plain)? {
+                    Some((_, card)) if accept(card) => card,
                     _ => continue,
-                }
+                };
                 if found.len() == limit {
                     return Ok((found, true));
                 }
-                found.push(candidate.member);
+                found.push(room.keep(candidate.member, &key, &value, card));
             }
         }
         Ok((found, false))
@@ -228,7 +242,7 @@ fn opened<'p>(
 
 fn ranked(terms: &Terms, card: &[u8], contact: [u8; 16], member: Hash) -> Option<Ranked> {
     let mut octets = Vec::new();
-    entry(card, SEARCHED, &mut octets);
+    entry(card, SEARCHED, terms.region(), &mut octets);
     Ranked::of(terms, &octets, contact, member)
 }
 

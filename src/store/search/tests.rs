@@ -9,18 +9,22 @@ use proptest::prelude::*;
 use crate::domain::collation::Collation;
 use crate::domain::filter::{Filter, MatchKind, PropertyCondition, PropertyFilter, Test, TextMatch};
 use crate::domain::id::ContactId;
+use crate::domain::phone::Region;
 use crate::domain::search::Mode;
 use crate::domain::search::tests::{cards, filters};
 use crate::domain::vcard::Version;
 use crate::store::commit::{CardOp, CollectionOp, Op};
 use crate::store::engine::memory::MemoryEngine;
-use crate::store::engine::{Engine, Write};
+use crate::store::engine::{Batch, Engine, Write};
+use crate::store::keys;
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::query::Unreadable;
 use crate::store::tests::furniture::{self, BOOK, HOME, OTHER, name};
 
 use super::arena::{ENTRY, Made};
 use super::*;
+
+mod handed;
 
 fn book() -> CollectionId {
     BOOK
@@ -119,16 +123,23 @@ async fn both(store: &Store, filter: &Filter, limit: Option<usize>) -> Option<[(
     let at = (book(), revision(store, &reader).await);
     let accept = |card: &[u8]| compiled.matches(card);
     let Matching::Found(found, truncated) =
-        store.matching(&reader, at, &needles, &accept, limit).await.unwrap()
+        store.matching(&reader, at, &needles, &accept, limit, &mut Room::new(true)).await.unwrap()
     else {
         panic!("the index gave no answer");
     };
     let compiled = compiled.clone();
     let read = reader
-        .matching(book(), Box::new(move |card| compiled.matches(card)), Unreadable::Passed, limit)
+        .matching(
+            book(),
+            Box::new(move |card| compiled.matches(card)),
+            Unreadable::Passed,
+            limit,
+            &mut Room::new(false),
+        )
         .await
         .unwrap();
-    Some([(found, truncated), read])
+    let members = |found: Vec<Chosen>| found.iter().map(|chosen| chosen.member).collect();
+    Some([(members(found), truncated), (members(read.0), read.1)])
 }
 
 async fn run(steps: Vec<Step>) {
@@ -173,7 +184,7 @@ proptest! {
             match text {
                 Some(text) => {
                     let card = format!("BEGIN:VCARD\r\nFN:{text}\r\nEND:VCARD\r\n");
-                    arena.put(member, [at; 16], Made::of(card.as_bytes()));
+                    arena.put(member, [at; 16], Made::of(card.as_bytes(), None));
                     model.insert(at, text);
                 }
                 None => {
@@ -186,7 +197,7 @@ proptest! {
         let bytes: usize = model.values().map(|text| text.len() + 1).sum();
         prop_assert!(arena.text_len() <= 2 * bytes + (4 << 10) + 61, "{} for {}", arena.text_len(), bytes);
         for wanted in ["a", "bc", "dda"] {
-            let terms = Terms::parse(wanted, Mode::Substring).unwrap();
+            let terms = Terms::parse(wanted, Mode::Substring, None).unwrap();
             let (found, _) = arena.search(&terms, usize::MAX);
             let mut found: Vec<u8> = found.iter().map(|ranked| ranked.contact[0]).collect();
             found.sort_unstable();
@@ -201,7 +212,7 @@ fn card(text: &str) -> Vec<u8> {
 }
 
 fn named(text: &str) -> Needles {
-    Terms::parse(text, Mode::Substring).unwrap().needles()
+    Terms::parse(text, Mode::Substring, None).unwrap().needles()
 }
 
 #[tokio::test]
@@ -210,12 +221,13 @@ async fn an_index_that_is_ahead_asks_for_a_newer_snapshot() {
     let accept = |_: &[u8]| true;
     let old = store.read().await.unwrap();
     let at = (book(), revision(&store, &old).await);
-    let unknown = store.matching(&old, at, &named("anna"), &accept, None).await.unwrap();
+    let unknown =
+        store.matching(&old, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(unknown, Matching::Unknown));
     assert_eq!(store.indexes().take_behind().len(), 2, "the home has changed, and the book was asked for");
     put(&store, "a", card("Anna")).await;
     store.refresh_index(book()).await.unwrap();
-    let newer = store.matching(&old, at, &named("anna"), &accept, None).await.unwrap();
+    let newer = store.matching(&old, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(newer, Matching::Newer));
     assert_eq!(store.indexes().take_behind().into_iter().collect::<Vec<_>>(), [book()]);
 }
@@ -224,21 +236,25 @@ async fn an_index_that_is_ahead_asks_for_a_newer_snapshot() {
 async fn an_index_far_behind_is_left_to_the_upkeep() {
     let store = furnished(Arc::new(MemoryEngine::new())).await;
     store.refresh_index(book()).await.unwrap();
+    // What is written by another handle is not handed over.
+    let writer = Store { indexes: Arc::default(), ..store.clone() };
     for at in 0..=AT_ONCE {
-        put(&store, &at.to_string(), card("Anna")).await;
+        put(&writer, &at.to_string(), card("Anna")).await;
     }
-    store.indexes().take_behind();
     let reader = store.read().await.unwrap();
     let at = (book(), revision(&store, &reader).await);
     let accept = |_: &[u8]| true;
-    let answer = store.matching(&reader, at, &named("berta"), &accept, None).await.unwrap();
+    let answer =
+        store.matching(&reader, at, &named("berta"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(answer, Matching::Unknown));
     assert!(store.indexes().take_behind().contains(&book()));
     store.refresh_index(book()).await.unwrap();
     assert_eq!(store.indexes().size().cards, AT_ONCE + 1);
-    let answer = store.matching(&reader, at, &named("berta"), &accept, None).await.unwrap();
+    let answer =
+        store.matching(&reader, at, &named("berta"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(answer, Matching::Found(found, false) if found.is_empty()));
-    let many = store.matching(&reader, at, &named("anna"), &accept, None).await.unwrap();
+    let many =
+        store.matching(&reader, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
     assert!(matches!(many, Matching::Unknown), "reading every card is quicker");
 }
 
@@ -264,14 +280,57 @@ async fn a_damaged_card_hides_no_other() {
             store.refresh_index(book()).await.unwrap();
             assert_eq!(store.indexes().size().cards, 2);
         }
-        let found = store.matching(&reader, at, &named("anna"), &accept, None).await.unwrap();
+        let found =
+            store.matching(&reader, at, &named("anna"), &accept, None, &mut Room::new(true)).await.unwrap();
         assert!(matches!(found, Matching::Found(found, false) if found.len() == 2));
     }
     let touched = reader.touched(book(), Revision(0), ANEW).await.unwrap().unwrap();
-    let outcomes = reader.outcomes(book(), &touched).await.unwrap();
+    let outcomes = reader.outcomes(book(), &touched, None).await.unwrap();
     assert_eq!(outcomes.iter().filter(|(_, change)| matches!(change, Change::Put(..))).count(), 2);
-    let terms = Arc::new(Terms::parse("anna", Mode::Substring).unwrap());
+    let terms = Arc::new(Terms::parse("anna", Mode::Substring, None).unwrap());
     assert_eq!(store.search(&reader, at, &terms, 10).await.unwrap().len(), 2);
+}
+
+/// What a card was chosen by is shown only as the body of the card that there is.
+#[tokio::test]
+async fn a_body_of_another_version_is_not_shown() {
+    let engine = Arc::new(MemoryEngine::new());
+    let store = furnished(engine.clone()).await;
+    store.refresh_index(book()).await.unwrap();
+    put(&store, "a", card("Anna")).await;
+    put(&store, "b", card("Anna")).await;
+    let reader = store.read().await.unwrap();
+    let cards = reader.cards(book(), &[name("a")], Default::default()).await.unwrap();
+    let row = cards.into_iter().next().and_then(|found| found.readable()).unwrap().row;
+    let key = keys::body(book(), ContactId::from_bytes(row.contact));
+    let older = reader.get(vec![key.clone()]).await.unwrap().remove(0).unwrap();
+    put(&store, "a", card("Anna!")).await;
+    let chosen = async |indexed| {
+        let reader = store.read().await.unwrap();
+        let (mut room, anna) = (Room::new(true), named("anna"));
+        let at = (book(), revision(&store, &reader).await);
+        let found = match indexed {
+            true => store.matching(&reader, at, &anna, &|_: &[u8]| true, None, &mut room).await.unwrap(),
+            false => {
+                let all = Box::new(|_: &[u8]| true);
+                let read = reader.matching(book(), all, Unreadable::Told, None, &mut room).await.unwrap();
+                Matching::Found(read.0, read.1)
+            }
+        };
+        let Matching::Found(found, false) = found else { panic!("the index gave no answer") };
+        reader.chosen(book(), found, true).await.unwrap()
+    };
+    for indexed in [true, false] {
+        let (cards, names) = chosen(indexed).await;
+        assert_eq!((cards.len(), names.len()), (2, 0));
+        assert!(cards.iter().all(|card| card.body.as_ref().unwrap().len() as u64 == card.row.size));
+    }
+    let write = Write::Put { key, value: older.to_vec(), stamp: None };
+    engine.commit(Batch { writes: vec![write], ..Batch::default() }).await.unwrap();
+    for indexed in [true, false] {
+        let (cards, names) = chosen(indexed).await;
+        assert_eq!((cards.len(), names), (1, vec![name("a")]), "whoever reads it is told");
+    }
 }
 
 #[tokio::test]
@@ -281,7 +340,7 @@ async fn searching_is_the_same_with_and_without_an_index() {
         put(&store, file, card(text)).await;
     }
     put(&store, "e", stretched(card("Long"))).await;
-    let terms = Arc::new(Terms::parse("ann", Mode::Substring).unwrap());
+    let terms = Arc::new(Terms::parse("ann", Mode::Substring, None).unwrap());
     let reader = store.read().await.unwrap();
     let at = (book(), revision(&store, &reader).await);
     let without = store.search(&reader, at, &terms, 10).await.unwrap();
@@ -293,12 +352,37 @@ async fn searching_is_the_same_with_and_without_an_index() {
     assert_eq!(store.search(&reader, at, &terms, 1).await.unwrap(), without[..1]);
 }
 
+/// The region reaches the index that is made, the one that catches up, and cards that are read.
+#[tokio::test]
+async fn numbers_are_found_in_the_form_of_e164() {
+    let region = Region::parse("RU");
+    let store = furnished(Arc::new(MemoryEngine::new())).await.with_region(region);
+    let tel = |name: &str| {
+        format!("BEGIN:VCARD\r\nVERSION:3.0\r\nFN:{name}\r\nTEL:8 (495) 123-45-67\r\nEND:VCARD\r\n")
+            .into_bytes()
+    };
+    put(&store, "a", tel("Anna")).await;
+    put(&store, "b", stretched(tel("Berta"))).await;
+    let terms = Arc::new(Terms::parse("7 495 123-45-67", Mode::Substring, region).unwrap());
+    for (cards, refresh) in [(2, false), (2, true), (3, false), (3, true)] {
+        if cards == 3 && !refresh {
+            put(&store, "c", tel("Cara")).await;
+        }
+        if refresh {
+            store.refresh_index(book()).await.unwrap();
+        }
+        let reader = store.read().await.unwrap();
+        let at = (book(), revision(&store, &reader).await);
+        assert_eq!(store.search(&reader, at, &terms, 10).await.unwrap().len(), cards);
+    }
+}
+
 #[tokio::test]
 async fn what_is_gone_is_overwritten() {
     let mut arena = Arena::default();
     let body = Bytes::from(card("Anna"));
-    arena.put([1; 16], [1; 16], Made::of(&body));
-    arena.put([2; 16], [2; 16], Made::of(&card("Berta")));
+    arena.put([1; 16], [1; 16], Made::of(&body, None));
+    arena.put([2; 16], [2; 16], Made::of(&card("Berta"), None));
     assert!(arena.holds(b"anna"));
     arena.remove(&[1; 16]);
     assert!(!arena.holds(b"anna") && arena.holds(b"berta"));

@@ -1,0 +1,112 @@
+//! What becomes of an account's books when the account goes: they are given to another, and nothing
+//! names the account any more.
+
+use std::collections::BTreeSet;
+
+use crate::domain::id::{AccountId, CollectionId, Principal, UserName};
+use crate::store::commit::{CollectionOp, Op};
+use crate::store::rows::AccountRow;
+
+use super::admin::{AdminAnswer, user_name};
+use super::refusal::{Refusal, Stop};
+use super::sharing::{ROUNDS, busy, free_name, member, principal, unknown};
+use super::{Answer, Service};
+
+impl Service {
+    /// Gives every book of a user to another, under its name, or `NAME-OWNER` where the other has one
+    /// of that name. Who else had a share of a book keeps it.
+    pub(super) async fn hand_over(&self, from: &UserName, to: &UserName) -> Answer<()> {
+        if from == to {
+            return Err(Refusal::Conflict(format!("'{to}' is the user who goes; name another")).into());
+        }
+        let (from, to) = (Principal::User(from.clone()), Principal::User(to.clone()));
+        for _ in 0..ROUNDS {
+            let reader = self.store.read().await?;
+            let giver = reader.principal(&from).await?.ok_or_else(|| unknown(&from))?;
+            let taker = reader.principal(&to).await?.ok_or_else(|| unknown(&to))?;
+            let (home, taking) = (CollectionId::from_bytes(giver.home), CollectionId::from_bytes(taker.home));
+            let links = reader.links(home).await?;
+            let theirs = reader.links(taking).await?;
+            drop(reader);
+            let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
+            let mut ops = Vec::new();
+            for link in links.iter().filter(|link| !link.mount) {
+                // Where it has a place as another's, it stays there.
+                let new = match theirs.iter().find(|place| place.mount && place.book == link.book) {
+                    Some(place) => member(&place.name)?,
+                    None => free_name(&link.name, from.as_str(), &names).ok_or(Refusal::Mapped)?,
+                };
+                names.insert(new.as_str().to_owned());
+                let owner = AccountId::from_bytes(taker.id);
+                let name = member(&link.name)?;
+                ops.push(Op::Collection(CollectionOp::Give { home, name, owner, to: taking, new }));
+            }
+            if ops.is_empty() {
+                return Ok(());
+            }
+            match self.commit(None, Vec::new(), ops).await {
+                Err(Stop::Refused(_)) => continue,
+                done => drop(done?),
+            }
+            for link in links.iter().filter(|link| !link.mount) {
+                self.share(None, link.book, &to, None).await?;
+            }
+            return Ok(());
+        }
+        Err(busy())
+    }
+
+    /// Removes an account as a command asks it: its books go to another, or with it; where nothing was
+    /// said and there is something in them, nothing is done.
+    pub(super) async fn remove_asked(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        erase: bool,
+    ) -> Answer<AdminAnswer> {
+        let account = self.account(name).await?;
+        match to {
+            Some(to) => self.hand_over(&user_name(name)?, &user_name(to)?).await?,
+            None if erase => {}
+            None => match self.holdings(&account).await? {
+                (_, 0) => {}
+                (books, contacts) => return Ok(AdminAnswer::Undecided { books, contacts }),
+            },
+        }
+        self.withdraw_account(&account).await?;
+        self.remove_user(name).await?;
+        Ok(AdminAnswer::Done)
+    }
+
+    /// How many books an account has of its own, and how many contacts in them.
+    pub(super) async fn holdings(&self, account: &AccountRow) -> Answer<(usize, usize)> {
+        let reader = self.store.read().await?;
+        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
+        let (mut books, mut contacts) = (0, 0);
+        for link in links.iter().filter(|link| !link.mount) {
+            books += 1;
+            contacts += reader.all_cards(link.book, false).await?.len();
+        }
+        Ok((books, contacts))
+    }
+
+    /// Ends what an account that goes has of others, and what others have of it: so that nothing
+    /// names it any more.
+    pub(super) async fn withdraw_account(&self, account: &AccountRow) -> Answer<()> {
+        let reader = self.store.read().await?;
+        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
+        drop(reader);
+        for link in links.iter().filter(|link| !link.mount) {
+            self.withdraw_all(link.book).await?;
+        }
+        let name = principal(account)?;
+        for book in &account.granted {
+            match self.share(None, CollectionId::from_bytes(book.0), &name, None).await {
+                // The book is gone already.
+                Err(Stop::Refused(Refusal::NotFound)) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+}
