@@ -12,7 +12,7 @@ use super::super::place::{Place, Precondition, State};
 use super::super::tests::{add, card, name, open_service, refused, service, sign_in};
 use super::super::transfer::Manner;
 use super::super::view::{
-    Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Sharer, Transferred, Verb,
+    Carry, Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Sharer, Transferred, Verb,
 };
 use super::super::{Service, Stop};
 use super::*;
@@ -221,7 +221,8 @@ async fn sync_22_and_26_a_revoked_share_is_gone_for_the_whole_report_and_from_th
         assert_eq!(refused(book.map(drop)), Refusal::NotFound);
         let changes = service.changes(&bob, &owner, &team, Some(token), None).await;
         assert_eq!(refused(changes.map(drop)), Refusal::NotFound);
-        let query = service.query(&bob, &owner, &team, Filter::default(), None).await;
+        let mut carry = Carry::new(Detail::default());
+        let query = service.query(&bob, &owner, &team, Filter::default(), None, &mut carry).await;
         assert_eq!(refused(query.map(drop)), Refusal::NotFound);
     }
     assert_eq!(world.home("bob").await, ["contacts"]);
