@@ -51,8 +51,13 @@ async fn measure() -> Result<(), Box<dyn Error>> {
         let add = AdminRequest::UserAdd { name, email: None, display_name: None, admin: false, password };
         done(service.admin(add).await)?;
     }
-    let create =
-        AdminRequest::TokenCreate { user: "user0".into(), scopes: Vec::new(), expires: None, label: None };
+    let create = AdminRequest::TokenCreate {
+        user: "user0".into(),
+        api: false,
+        scopes: Vec::new(),
+        expires: None,
+        label: None,
+    };
     let secret = done(service.admin(create).await)?;
     for (what, password) in [("account password", "a pass phrase"), ("app password", secret.as_str())] {
         let mut times = Vec::with_capacity(REQUESTS);

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod api;
 mod backup;
 mod chance;
 mod commands;

@@ -8,19 +8,20 @@ use crate::sources::{code, paths, relative, resolved, root, sources};
 use crate::transcript::{ids, is_id};
 
 /// The rooms of `src/`, what of ours each may use beside itself.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("service", &["domain", "store"]),
     ("dav", &["domain", "service"]),
+    ("api", &["domain", "service"]),
     ("directory", &["domain", "service"]),
-    ("server", &["domain", "store", "service", "dav", "directory", "config"]),
+    ("server", &["domain", "store", "service", "dav", "api", "directory", "config"]),
     ("config", &["domain"]),
-    ("cli", &["domain", "store", "service", "dav", "directory", "server", "config"]),
+    ("cli", &["domain", "store", "service", "dav", "api", "directory", "server", "config"]),
 ];
 
 /// Crates that a room never names (architecture.md, "Who may use what").
-const NEVER: [(&str, &[&str]); 6] = [
+const NEVER: [(&str, &[&str]); 7] = [
     (
         "domain",
         &[
@@ -49,12 +50,13 @@ const NEVER: [(&str, &[&str]); 6] = [
         &["redb", "http", "hyper", "hyper_util", "http_body", "quick_xml", "ldap3", "anyhow", "clap"],
     ),
     ("dav", &["redb", "serde_json", "hyper", "hyper_util", "anyhow", "clap", "minicbor"]),
+    ("api", &["redb", "quick_xml", "ldap3", "hyper", "hyper_util", "anyhow", "clap", "minicbor"]),
     ("directory", &["redb", "http", "hyper", "hyper_util", "quick_xml", "anyhow", "clap"]),
     ("server", &["redb", "quick_xml", "ldap3", "anyhow", "minicbor", "calcard"]),
 ];
 
 /// Crates that only these places may name.
-const ONLY: [(&str, &[&str]); 11] = [
+const ONLY: [(&str, &[&str]); 12] = [
     ("redb", &["store/engine/redb"]),
     ("quick_xml", &["dav/xml"]),
     ("rustls", &["server/", "directory/"]),
@@ -63,6 +65,7 @@ const ONLY: [(&str, &[&str]); 11] = [
     ("ldap3", &["directory/"]),
     ("calcard", &["domain/vcard", "domain/convert", "domain/ical"]),
     ("anyhow", &["cli/", "main.rs"]),
+    ("utoipa", &["api/"]),
     ("phonenumber", &["domain/"]),
     ("clap", &["cli/", "main.rs"]),
     ("vcard_parser", &["domain/vcard/strict"]),

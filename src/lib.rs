@@ -1,6 +1,7 @@
 //! Cardkeep: a CardDAV server and contact database in one binary. `src/README.md` is the map of
 //! the rooms; `protocol-tests/tidy.rs` holds who may use whom.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod dav;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::api;
 use crate::config::{self, Config};
 
 mod ask;
@@ -50,7 +51,7 @@ enum Command {
     /// Local accounts
     #[command(subcommand)]
     User(user::User),
-    /// App passwords
+    /// App passwords and API tokens
     #[command(subcommand)]
     Token(token::Token),
     /// Write an archive of everything, sealed, and the keyring that opens it
@@ -62,6 +63,8 @@ enum Command {
     /// The master key
     #[command(subcommand)]
     Key(key::Key),
+    /// Print the description of the admin API (OpenAPI 3.1)
+    Openapi,
     /// The directory of users
     #[command(subcommand)]
     Ldap(ldap::Ldap),
@@ -110,6 +113,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     if let Command::Config(ConfigCommand::Example) = cli.command {
         return show::print(&config::example());
     }
+    if let Command::Openapi = cli.command {
+        return show::print(&(serde_json::to_string_pretty(&api::description(""))? + "\n"));
+    }
     let config = cli.place.load()?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime =
@@ -124,7 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check(check) => check.run(&config).await,
             Command::Key(key) => key.run(&config).await,
             Command::Ldap(ldap) => ldap.run(&config).await,
-            Command::Config(ConfigCommand::Example) => Ok(()),
+            Command::Openapi | Command::Config(ConfigCommand::Example) => Ok(()),
         }
     });
     // What still runs has outlived its time already.

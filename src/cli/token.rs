@@ -1,4 +1,4 @@
-//! `cardkeep token`: app passwords.
+//! `cardkeep token`: app passwords and API tokens.
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,12 +9,12 @@ use crate::service::admin::{AdminAnswer, AdminRequest, TokenRow};
 use super::ask::ask;
 use super::show;
 
-/// App passwords
+/// App passwords and API tokens
 #[derive(Subcommand)]
 pub enum Token {
-    /// Make an app password; it is shown once, alone on the last line
+    /// Make an app password or an API token; it is shown once, alone on the last line
     Create(Create),
-    /// List the app passwords, without their secrets
+    /// List the app passwords and API tokens, without their secrets
     List {
         /// Only this user's
         #[arg(long, value_name = "NAME")]
@@ -23,23 +23,24 @@ pub enum Token {
         #[arg(long)]
         json: bool,
     },
-    /// Make an app password useless
+    /// Make an app password or an API token useless
     Revoke {
         /// Its id, as the list shows it
         id: String,
     },
 }
 
-/// A new app password.
+/// A new app password or API token.
 #[derive(Args)]
 pub struct Create {
     /// Whose it is
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// What it is for: app (DAV clients) or api
+    /// What it opens: app (DAV clients) or api (the admin API)
     #[arg(long)]
     kind: Kind,
-    /// What it may do (dav:contacts, dav:contacts:read); everything when left out
+    /// What it may do: dav:contacts, dav:contacts:read… for app, permissions for api; everything that
+    /// the user may when left out
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
     /// The day from which on it is useless, or the moment (RFC 3339)
@@ -68,12 +69,10 @@ impl Token {
 }
 
 async fn make(config: &Config, create: Create) -> anyhow::Result<()> {
-    if create.kind == Kind::Api {
-        bail!("API tokens come with the API, which this version does not have; use --kind app");
-    }
     let name = create.user.clone();
     let request = AdminRequest::TokenCreate {
         user: create.user,
+        api: create.kind == Kind::Api,
         scopes: create.scopes,
         expires: create.expires,
         label: create.label,
@@ -81,18 +80,21 @@ async fn make(config: &Config, create: Create) -> anyhow::Result<()> {
     let AdminAnswer::Secret { id, secret } = ask(config, request).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    show::print(&format!("App password {id} of {name}; it is shown this once:\n{secret}\n"))
+    let what = if create.kind == Kind::Api { "API token" } else { "App password" };
+    show::print(&format!("{what} {id} of {name}; it is shown this once:\n{secret}\n"))
 }
 
 async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Result<()> {
     let AdminAnswer::Tokens(tokens) = ask(config, AdminRequest::TokenList { user }).await? else {
         bail!("the server answered something else; is it another version?");
     };
-    let heads = ["ID", "USER", "SCOPES", "LABEL", "CREATED", "EXPIRES", "LAST USE", "CLIENT", "ADDRESS"];
+    let heads =
+        ["ID", "USER", "KIND", "SCOPES", "LABEL", "CREATED", "EXPIRES", "LAST USE", "CLIENT", "ADDRESS"];
     show::list(&tokens, json, &heads, |token: &TokenRow| {
         vec![
             token.id.clone(),
             token.user.clone(),
+            token.kind.clone(),
             token.scopes.join(" "),
             token.label.clone().unwrap_or_default(),
             token.created.to_string(),

@@ -176,7 +176,10 @@ fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
         Refusal::Unmet => (StatusCode::PRECONDITION_FAILED, None),
         Refusal::Mapped => (StatusCode::METHOD_NOT_ALLOWED, Some(C::ResourceMustBeNull)),
         Refusal::WrongPlace => (StatusCode::FORBIDDEN, Some(C::CollectionLocation)),
-        Refusal::SamePlace | Refusal::NeedPrivileges(_) => (StatusCode::FORBIDDEN, None),
+        Refusal::SamePlace | Refusal::NeedPrivileges(_) | Refusal::NeedPermission(_) => {
+            (StatusCode::FORBIDDEN, None)
+        }
+        Refusal::Wrong { .. } => (StatusCode::UNPROCESSABLE_ENTITY, None),
         Refusal::Card(NotAdmitted::Version) => (StatusCode::FORBIDDEN, Some(C::SupportedAddressData)),
         Refusal::Card(NotAdmitted::TooLarge) => (StatusCode::FORBIDDEN, Some(C::MaxResourceSize)),
         Refusal::Card(_) => (StatusCode::FORBIDDEN, Some(C::ValidAddressData)),

@@ -8,6 +8,7 @@ pub mod event;
 pub mod filter;
 mod hidden;
 pub mod id;
+pub mod permission;
 pub mod phone;
 pub mod search;
 pub mod token;

@@ -1,4 +1,4 @@
-//! Who is asking: HTTP Basic (RFC 7617), decided before a body is read (HTTP-13). Sets no cookie
+//! Who is asking: HTTP Basic (RFC 7617) or a bearer token of the API (RFC 6750), decided before a body is read (HTTP-13). Sets no cookie
 //! and reads none (HTTP-26). Knows no account.
 
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::audit::Origin;
 use crate::service::refusal::Fault;
-use crate::service::sign_in::{Credentials, NotSignedIn};
+use crate::service::sign_in::{Credentials, Door, NotSignedIn};
 
 use super::metrics;
 
@@ -35,10 +35,30 @@ pub async fn authenticate(service: &Service, headers: &HeaderMap, client: IpAddr
         metrics::sign_in("none");
         return Err(Denied::Unknown);
     };
-    let answer = {
-        let agent = user_agent(headers);
-        service.sign_in(credentials, Origin { address: client, client: &agent }).await
+    let agent = user_agent(headers);
+    judged(service.sign_in(credentials, Origin { address: client, client: &agent }).await)
+}
+
+/// Signs in whoever the headers name, for the API: by a token of it, or an account's own password.
+pub async fn authenticate_for_api(
+    service: &Service,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Result<Caller, Denied> {
+    let agent = user_agent(headers);
+    let from = Origin { address: client, client: &agent };
+    if let Some(token) = bearer(headers) {
+        return judged(service.sign_in_by_token(&token, from).await);
+    }
+    let Some(credentials) = credentials(headers) else {
+        metrics::sign_in("none");
+        return Err(Denied::Unknown);
     };
+    judged(service.sign_in_at(Door::Api, credentials, from).await)
+}
+
+/// Counts what became of a sign-in.
+fn judged(answer: Result<Caller, NotSignedIn>) -> Result<Caller, Denied> {
     metrics::sign_in(match &answer {
         Ok(_) => "ok",
         Err(NotSignedIn::Wrong) => "wrong",
@@ -74,6 +94,18 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD
 
 /// The longest value that is looked at.
 const LONGEST: usize = 8 << 10;
+
+/// The one bearer token of the headers.
+pub fn bearer(headers: &HeaderMap) -> Option<String> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let value = given.next()?;
+    if given.next().is_some() || value.len() > LONGEST {
+        return None;
+    }
+    let (scheme, rest) = value.to_str().ok()?.trim().split_once([' ', '\t'])?;
+    let token = rest.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
 
 fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let mut given = headers.get_all(AUTHORIZATION).iter();

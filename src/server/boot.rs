@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::api;
 use crate::config::Config;
 use crate::service::keyring::KeyringPlace;
 use crate::service::refusal::Fault;
@@ -159,6 +160,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
         heavy: Arc::new(Semaphore::new(2 * std::thread::available_parallelism().map_or(1, usize::from))),
         bodies: body::Room::new(&config.limits),
         ids: trace::Ids::new(boot_number()?),
+        api: api::Memory::default(),
         service: opened.service.clone(),
         metrics: measured,
         stop: stopped,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
+use crate::api;
 use crate::config::Config;
 use crate::service::Service;
 
@@ -45,6 +46,8 @@ struct Shared {
     /// Memory for request bodies.
     bodies: body::Room,
     ids: trace::Ids,
+    /// What the API remembers between requests.
+    api: api::Memory,
     stop: watch::Receiver<bool>,
 }
 

@@ -12,8 +12,8 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 
-use crate::dav;
 use crate::service::refusal::Fault;
+use crate::{api, dav};
 
 use super::auth::Denied;
 use super::body::Unread;
@@ -80,6 +80,36 @@ pub fn denied(why: Denied, request: &str) -> Answer {
         }
         Denied::Busy(wait) => busy(wait),
         Denied::Failed(fault) => failed(&fault, request),
+    }
+}
+
+/// Nobody is signed in at the API.
+pub fn denied_at_api(why: Denied, request: &str, bearer: bool) -> Answer {
+    match why {
+        Denied::Unknown => api::unauthorized(bearer),
+        why => denied(why, request),
+    }
+}
+
+/// The server's own answer to a request of the API, which wants to read what is wrong as a problem.
+pub async fn as_problem(answer: Answer) -> Answer {
+    let told = answer.headers().get(CONTENT_TYPE);
+    let plain = told.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let wrong = answer.status().is_client_error() || answer.status().is_server_error();
+    if !plain || !wrong {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    let text = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let answer = Response::from_parts(head, Empty::new().map_err(|never| match never {}).boxed_unsync());
+    api::in_place_of(answer, &String::from_utf8_lossy(&text))
+}
+
+/// The body of a request to the API was not read.
+pub fn unread_at_api(why: &Unread) -> Answer {
+    match why {
+        Unread::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than is read here"),
+        why => unread(why),
     }
 }
 

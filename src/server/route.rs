@@ -22,9 +22,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::dav;
 use crate::service::access::Caller;
 use crate::store::calls::counted;
+use crate::{api, dav};
 
 use super::front::{self, Arrival, BadHead};
 use super::respond::{self, Answer};
@@ -111,6 +111,10 @@ async fn steps(
         Route::Ready => probe(&head.method, !shared.stopping() && shared.service.ready().await),
         Route::Metrics => measures(shared, head, &came),
         Route::Dav { path, .. } => Box::pin(dav(shared, head, body, came.with_path(path), line)).await,
+        Route::Api { path, .. } => {
+            let answer = Box::pin(api(shared, head, body, came.with_path(path), line)).await;
+            respond::as_problem(answer).await
+        }
         Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
     }
 }
@@ -204,15 +208,70 @@ async fn dav(
     };
     *body = None;
     let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
+    let request = brought(head, target, bytes, line);
+    let answer = handle(shared, Room::Dav(came.front), caller, request, line).await;
+    drop(whole);
+    answer
+}
+
+/// The same for the API, whose description alone is everybody's.
+async fn api(
+    shared: &Arc<Shared>,
+    head: &Parts,
+    body: &mut Option<Incoming>,
+    came: Arrival,
+    line: &mut Line,
+) -> Answer {
+    if let Some(answer) = api::open(&head.method, &came.path, &came.front.prefix) {
+        return answer;
+    }
+    let signing_in = auth::authenticate_for_api(&shared.service, &head.headers, came.client);
+    let caller = match timeout(shared.config.server.request_timeout, signing_in).await {
+        Ok(Ok(caller)) => caller,
+        Ok(Err(why)) => {
+            let bearer = auth::bearer(&head.headers).is_some();
+            return respond::denied_at_api(why, &line.request, bearer);
+        }
+        Err(_) => return respond::busy(Duration::from_secs(30)),
+    };
+    line.account = Some(caller.account);
+    let Some(target) = target(&came.path, &head.uri) else {
+        return respond::plain(StatusCode::BAD_REQUEST, "the request's target is not a path");
+    };
+    let whole = match body.as_mut() {
+        None => Ok(None),
+        Some(body) => {
+            let pause = shared.config.limits.body_timeout;
+            body::read(body, api::BODY_LIMIT, &shared.bodies, pause).await.map(Some)
+        }
+    };
+    let whole = match whole {
+        Ok(whole) => whole,
+        Err(why) => return respond::unread_at_api(&why),
+    };
+    *body = None;
+    let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
+    let request = brought(head, target, bytes, line);
+    let answer = handle(shared, Room::Api(came.front.prefix), caller, request, line).await;
+    drop(whole);
+    answer
+}
+
+/// The request as the protocol rooms get it.
+fn brought(head: &Parts, target: Uri, bytes: Bytes, line: &mut Line) -> Request<Bytes> {
     line.received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let mut request = Request::new(bytes);
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = target;
     *request.version_mut() = head.version;
     request.headers_mut().clone_from(&head.headers);
-    let answer = handle(shared, caller, came.front, request, line).await;
-    drop(whole);
-    answer
+    request
+}
+
+/// The protocol room that answers, and how links begin there.
+enum Room {
+    Dav(dav::Front),
+    Api(String),
 }
 
 /// Runs the protocol room: a panic ends one request and not its connection, nothing runs for ever,
@@ -220,8 +279,8 @@ async fn dav(
 /// are boxed where they would be moved about: they are as large as all that they may call.
 async fn handle(
     shared: &Arc<Shared>,
+    room: Room,
     caller: Caller,
-    front: dav::Front,
     request: Request<Bytes>,
     line: &mut Line,
 ) -> Answer {
@@ -229,12 +288,16 @@ async fn handle(
     let Ok(Some(turn)) = timeout(PATIENCE, turn(shared, heavy)).await else {
         return respond::busy(Duration::from_secs(5));
     };
-    let service = shared.service.clone();
+    let ours = shared.clone();
     let hold_back = shared.config.log.store_calls;
     let reads = matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT");
     let work = Box::pin(async move {
         let _turn = turn;
-        let answer = dav::handle(&service, &caller, &front, request).await?;
+        let service = &ours.service;
+        let answer = match room {
+            Room::Dav(front) => dav::handle(service, &caller, &front, request).await?,
+            Room::Api(prefix) => api::handle(service, &ours.api, &caller, &prefix, request).await?,
+        };
         if hold_back { respond::whole(answer).await } else { Ok(answer) }
     });
     let limited = timeout(shared.config.server.request_timeout, work);
@@ -328,6 +391,11 @@ enum Route {
         path: String,
         template: &'static str,
     },
+    /// Something of the API.
+    Api {
+        path: String,
+        template: &'static str,
+    },
     Other,
 }
 
@@ -355,6 +423,11 @@ impl Route {
         let first = percent_encoding::percent_decode_str(first).collect::<Vec<u8>>();
         match first.as_slice() {
             b"dav" => dav(&format!("/dav{below}"), template(below)),
+            b"api" => {
+                let path = format!("/api{below}");
+                let template = api::template(&path);
+                Self::Api { path, template }
+            }
             b"principals" => dav(&format!("/principals{below}"), "/"),
             _ => Self::Other,
         }
@@ -362,7 +435,7 @@ impl Route {
 
     fn template(&self) -> &'static str {
         match self {
-            Self::WellKnown(template) | Self::Dav { template, .. } => template,
+            Self::WellKnown(template) | Self::Dav { template, .. } | Self::Api { template, .. } => template,
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",

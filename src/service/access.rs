@@ -2,7 +2,10 @@
 //! (ACL-16).
 
 use crate::domain::id::{AccountId, CollectionId, UserName};
+use crate::domain::permission::{Permission, Permissions};
 use crate::store::rows::{CollectionRow, Id};
+
+use super::refusal::Refusal;
 
 crate::hidden!(Caller);
 
@@ -45,6 +48,28 @@ pub struct Caller {
     pub contacts: Reach,
     /// The groups that the account is in, sorted.
     pub groups: std::sync::Arc<[Id]>,
+    /// What it may do through the API beyond what is its own; nothing with an app password.
+    pub permissions: Permissions,
+    /// What its token is for, which narrows what it may do with its own too; all without a token.
+    pub scopes: Permissions,
+}
+
+impl Caller {
+    /// Refuses who lacks the permission.
+    pub fn need(&self, permission: Permission) -> Result<(), Refusal> {
+        match self.permissions.has(permission) {
+            true => Ok(()),
+            false => Err(Refusal::NeedPermission(permission)),
+        }
+    }
+
+    /// Refuses a token that is not for that, though what it is about is the caller's own.
+    pub fn need_scope(&self, permission: Permission) -> Result<(), Refusal> {
+        match self.scopes.has(permission) {
+            true => Ok(()),
+            false => Err(Refusal::NeedPermission(permission)),
+        }
+    }
 }
 
 /// What a caller may do at a place.
@@ -121,7 +146,7 @@ pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
 }
 
 /// Whether a book is the caller's own, and whether it may be read and written by whoever it is.
-fn granted(caller: &Caller, row: &CollectionRow) -> (bool, bool, bool) {
+pub(super) fn granted(caller: &Caller, row: &CollectionRow) -> (bool, bool, bool) {
     let own = row.owner == *caller.account.as_bytes();
     // Who belongs to a group that owns a book works with it, and does not dispose of it.
     let ours = caller.groups.iter().any(|group| group.0 == row.owner);
@@ -146,6 +171,8 @@ mod tests {
             home: CollectionId::from_bytes([2; 16]),
             contacts,
             groups: [Id([7; 16])].into(),
+            permissions: Permissions::NONE,
+            scopes: Permissions::ALL,
         }
     }
 

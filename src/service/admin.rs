@@ -13,20 +13,10 @@ use crate::store::rows::{self, AccountRow, AppPasswordRow};
 use super::directory::{DirectoryStatus, Mode, SyncReport};
 use super::refusal::{Refusal, Stop};
 use super::sharing::Access;
-use super::sign_in::secret;
+use super::tokens::{NewToken, TokenKind};
 use super::{Answer, Service};
 
 crate::hidden!(UserRow, TokenRow);
-
-/// The scopes that an app password may have; none given is all of DAV.
-pub const SCOPES: [&str; 6] = [
-    "dav:contacts",
-    "dav:contacts:read",
-    "dav:calendars",
-    "dav:calendars:read",
-    "dav:documents",
-    "dav:documents:read",
-];
 
 /// How often a command is tried again when the account moved meanwhile, and when it is worth another
 /// try after that.
@@ -107,23 +97,26 @@ pub enum AdminRequest {
         /// Whether the user is in it.
         member: bool,
     },
-    /// Makes an app password.
+    /// Makes an app password or an API token.
     TokenCreate {
         /// Whose.
         user: String,
-        /// What it is for; empty is all of DAV.
+        /// An API token, and not an app password.
+        #[serde(default)]
+        api: bool,
+        /// What it is for; empty is all of DAV, or all that the user may.
         scopes: Vec<String>,
         /// When it ends: RFC 3339, or a date.
         expires: Option<String>,
         /// What is written on it.
         label: Option<String>,
     },
-    /// Lists app passwords, of one user or of all.
+    /// Lists app passwords and API tokens, of one user or of all.
     TokenList {
         /// Whose.
         user: Option<String>,
     },
-    /// Takes an app password back.
+    /// Takes an app password or an API token back.
     TokenRevoke {
         /// Its id.
         id: String,
@@ -157,13 +150,13 @@ pub enum AdminAnswer {
     Done,
     /// The accounts.
     Users(Vec<UserRow>),
-    /// The app passwords, without their secrets.
+    /// The app passwords and API tokens, without their secrets.
     Tokens(Vec<TokenRow>),
-    /// A new app password, told this once.
+    /// A new app password or API token, told this once.
     Secret {
         /// Its id.
         id: String,
-        /// The password.
+        /// The secret.
         secret: String,
     },
     /// The account was not removed: what is in its books has to be decided on.
@@ -205,14 +198,14 @@ pub struct UserRow {
     pub created: Timestamp,
 }
 
-/// An app password, as listed.
+/// An app password or API token, as listed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenRow {
     /// Its id.
     pub id: String,
     /// Whose it is.
     pub user: String,
-    /// `app`.
+    /// `app` or `api`.
     pub kind: String,
     /// What is written on it.
     pub label: Option<String>,
@@ -275,8 +268,13 @@ impl Service {
             AdminRequest::GroupMember { group, user, member } => {
                 self.member_asked(&group, &user, member).await?;
             }
-            AdminRequest::TokenCreate { user, scopes, expires, label } => {
-                return self.create_token(&user, scopes, expires, label).await;
+            AdminRequest::TokenCreate { user, api, scopes, expires, label } => {
+                let kind = if api { TokenKind::Api } else { TokenKind::App };
+                let expires = expires.as_deref().map(instant).transpose()?;
+                let account = self.account(&user).await?;
+                let fields = NewToken { kind, scopes, label, expires };
+                let (row, secret) = self.make_token(None, &account, fields).await?;
+                return Ok(AdminAnswer::Secret { id: uuid::Uuid::from_bytes(row.id).to_string(), secret });
             }
             AdminRequest::TokenList { user } => return self.list_tokens(user).await,
             AdminRequest::TokenRevoke { id } => self.revoke_token(&id).await?,
@@ -341,7 +339,7 @@ impl Service {
         self.settle(vec![row], None).await
     }
 
-    async fn hashed(&self, password: String) -> Answer<String> {
+    pub(super) async fn hashed(&self, password: String) -> Answer<String> {
         if password.is_empty() {
             return Err(conflict("the password is empty; give one".into()));
         }
@@ -396,44 +394,6 @@ impl Service {
         Err(Refusal::Busy { retry_after: RETRY }.into())
     }
 
-    async fn create_token(
-        &self,
-        user: &str,
-        scopes: Vec<String>,
-        expires: Option<String>,
-        label: Option<String>,
-    ) -> Answer<AdminAnswer> {
-        one_line("label", label.as_deref())?;
-        let account = self.account(user).await?;
-        if let Some(unknown) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
-            let known = SCOPES.join(", ");
-            return Err(conflict(format!("unknown scope '{unknown}'; there are {known}")));
-        }
-        let expires = expires.as_deref().map(instant).transpose()?;
-        if expires.is_some_and(|end| end <= self.clock.now()) {
-            return Err(conflict(
-                "a token that has ended already would be of no use; give a later day".into(),
-            ));
-        }
-        let mut random = [0; secret::BYTES];
-        self.entropy.fill(&mut random)?;
-        let written = secret::written(&random);
-        let id = self.fresh()?;
-        let row = AppPasswordRow {
-            id: *id.as_bytes(),
-            account: account.id,
-            account_name: self.store.account_hash(&user_name(&account.name)?),
-            secret: self.store.hashes().secret(&secret::normal(&written)),
-            label,
-            scopes,
-            created: rows::micros(self.clock.now()),
-            expires: expires.map(rows::micros),
-            ..AppPasswordRow::default()
-        };
-        self.commit(None, Vec::new(), vec![Op::Account(AccountOp::AddAppPassword(row))]).await?;
-        Ok(AdminAnswer::Secret { id: id.to_string(), secret: written })
-    }
-
     async fn list_tokens(&self, user: Option<String>) -> Answer<AdminAnswer> {
         let account = match user {
             Some(user) => Some(self.account(&user).await?.id),
@@ -451,7 +411,7 @@ impl Service {
             address: token.used.as_ref().map(|used| used.address.clone()),
             id: uuid::Uuid::from_bytes(token.id).to_string(),
             user: name(token.account).unwrap_or_default(),
-            kind: "app".into(),
+            kind: if token.api { "api" } else { "app" }.into(),
             label: token.label,
             scopes: token.scopes,
             created: rows::time(token.created),
@@ -471,7 +431,7 @@ impl Service {
     }
 }
 
-fn removal(token: AppPasswordRow) -> Op {
+pub(super) fn removal(token: AppPasswordRow) -> Op {
     Op::Account(AccountOp::RemoveAppPassword(token))
 }
 
@@ -489,14 +449,14 @@ pub(super) fn user_name(text: &str) -> Answer<UserName> {
 }
 
 /// What stands in answers and lists is one line: a control character would break both.
-fn one_line(what: &str, text: Option<&str>) -> Answer<()> {
+pub(super) fn one_line(what: &str, text: Option<&str>) -> Answer<()> {
     match text.is_some_and(|text| text.contains(char::is_control)) {
         true => Err(conflict(format!("the {what} holds a control character; write it in one line"))),
         false => Ok(()),
     }
 }
 
-fn conflict(text: String) -> Stop {
+pub(super) fn conflict(text: String) -> Stop {
     Refusal::Conflict(text).into()
 }
 

@@ -5,7 +5,9 @@
 //! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
 //! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `audit.rs` (who came in, and what changed), `rotation.rs` (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
+//! `audit.rs` (who came in, and what changed), `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users,
+//! groups, tokens and books as the API shows them), `directory/` (people of a directory), `rotation.rs`
+//! (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
 use std::sync::Arc;
@@ -30,9 +32,12 @@ mod contacts;
 pub mod conversions;
 pub mod demo;
 pub mod directory;
+pub mod groups;
 mod hand_over;
 pub mod keyring;
+pub mod library;
 mod names;
+pub mod people;
 pub mod place;
 mod principals;
 pub mod refusal;
@@ -42,6 +47,7 @@ pub mod search;
 pub mod sharing;
 pub mod sign_in;
 mod sync;
+pub mod tokens;
 pub mod transfer;
 pub mod view;
 
@@ -127,6 +133,8 @@ pub struct Service {
     names: names::Names,
     audit: audit::Lane,
     followed: directory::Followed,
+    /// One change at a time to who may do what, so that an administrator is left.
+    people: tokio::sync::Mutex<()>,
 }
 
 impl Service {
@@ -158,6 +166,7 @@ impl Service {
             names,
             audit: audit::Lane::default(),
             followed,
+            people: tokio::sync::Mutex::new(()),
         })
     }
 

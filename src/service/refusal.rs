@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::id::MemberName;
+use crate::domain::permission::Permission;
 use crate::domain::vcard::NotAdmitted;
 
 use super::NoEntropy;
@@ -19,6 +20,17 @@ pub enum Refusal {
     /// The asker lacks these rights (ACL-13).
     #[error("a privilege is missing")]
     NeedPrivileges(Vec<(Place, Privilege)>),
+    /// The asker lacks this permission.
+    #[error("the permission '{}' is missing", .0.word())]
+    NeedPermission(Permission),
+    /// The request can be read and asks for what cannot be (422).
+    #[error("{text}")]
+    Wrong {
+        /// Where in the request: a JSON pointer.
+        pointer: String,
+        /// What is wrong with it.
+        text: String,
+    },
     /// A precondition of the request does not hold (412).
     #[error("a precondition does not hold")]
     Unmet,

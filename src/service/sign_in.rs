@@ -14,15 +14,18 @@ use tokio::sync::Semaphore;
 
 use crate::domain::event::EventKind;
 use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::domain::permission::Permissions;
 use crate::store::StoreError;
 use crate::store::commit::{AccountOp, CollectionOp, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::{Caller, Reach};
 use super::audit::Origin;
+use super::people::permissions_of;
 use super::refusal::{Fault, Refusal, Stop};
 use super::{Answer, Entropy, Service, Settings};
 
+mod bearer;
 mod bind;
 mod guesses;
 pub(super) mod secret;
@@ -59,6 +62,15 @@ pub struct Credentials {
     pub user: String,
     /// The password, as sent.
     pub password: String,
+}
+
+/// Where a client wants in: an app password opens DAV alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// DAV.
+    Dav,
+    /// The API.
+    Api,
 }
 
 /// Why nobody is signed in.
@@ -223,12 +235,16 @@ impl Service {
         credentials: Credentials,
         from: impl Into<Origin<'a>>,
     ) -> Result<Caller, NotSignedIn> {
-        let from: Origin<'a> = from.into();
-        let failed = |error: StoreError| match super::stop(error) {
-            Stop::Refused(Refusal::Busy { retry_after }) => NotSignedIn::Busy { retry_after },
-            Stop::Refused(refusal) => NotSignedIn::Failed(Fault(refusal.to_string())),
-            Stop::Failed(fault) => NotSignedIn::Failed(fault),
-        };
+        self.sign_in_at(Door::Dav, credentials, from.into()).await
+    }
+
+    /// Signs a client in by name and password, where app passwords do not open every door.
+    pub async fn sign_in_at(
+        &self,
+        door: Door,
+        credentials: Credentials,
+        from: Origin<'_>,
+    ) -> Result<Caller, NotSignedIn> {
         let Credentials { user, password } = credentials;
         let Ok(name) = UserName::parse(&user) else {
             self.turned_away(EventKind::SignInFailed, None, from);
@@ -240,13 +256,15 @@ impl Service {
         let (account, app) = reader.credentials(&name, &offered).await.map_err(failed)?;
         drop(reader);
         if let (Some(account), Some(app)) = (&account, &app)
+            && door == Door::Dav
+            && !app.api
             && app.account == account.id
             && account.enabled
         {
             let now = self.clock.now();
             if app.expires.is_none_or(|end| rows::time(end) > now) {
                 self.audit.signed_in(AccountId::from_bytes(account.id), Some(app), from, now);
-                return self.admitted(account, reach(app)).await;
+                return self.admitted(account, reach(app), Narrowed::App).await;
             }
             self.audit.expired(app, from, now);
         }
@@ -260,7 +278,7 @@ impl Service {
         match (judged, account) {
             (Ok(true), Some(account)) if account.enabled => {
                 self.audit.signed_in(AccountId::from_bytes(account.id), None, from, self.clock.now());
-                self.admitted(&account, Reach::Write).await
+                self.admitted(&account, Reach::Write, Narrowed::Not).await
             }
             (judged, account) => {
                 if let Some(even) = even {
@@ -311,15 +329,27 @@ impl Service {
     }
 
     /// The caller, after its default book was made at the first sign-in.
-    async fn admitted(&self, account: &AccountRow, contacts: Reach) -> Result<Caller, NotSignedIn> {
+    async fn admitted(
+        &self,
+        account: &AccountRow,
+        contacts: Reach,
+        narrowed: Narrowed,
+    ) -> Result<Caller, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
         let name = UserName::parse(&account.name).map_err(|_| failed("an account has no valid name"))?;
+        let (permissions, scopes) = match narrowed {
+            Narrowed::Not => (permissions_of(account), Permissions::ALL),
+            Narrowed::App => (Permissions::NONE, Permissions::NONE),
+            Narrowed::To(scopes) => (permissions_of(account).and(scopes), scopes),
+        };
         let caller = Caller {
             account: AccountId::from_bytes(account.id),
             name,
             home: CollectionId::from_bytes(account.home),
             contacts,
             groups: account.groups.as_slice().into(),
+            permissions,
+            scopes,
         };
         if !account.provisioned {
             match self.provision(&caller, account.clone()).await {
@@ -360,6 +390,25 @@ pub(super) const DEFAULT_BOOK: &str = "contacts";
 /// Whose verdict it is: the account and its epoch, or nobody.
 fn identity(account: Option<&AccountRow>) -> ([u8; 16], u64) {
     account.map_or(([0; 16], 0), |account| (account.id, account.epoch))
+}
+
+/// What a store's failure means to who signs in.
+fn failed(error: StoreError) -> NotSignedIn {
+    match super::stop(error) {
+        Stop::Refused(Refusal::Busy { retry_after }) => NotSignedIn::Busy { retry_after },
+        Stop::Refused(refusal) => NotSignedIn::Failed(Fault(refusal.to_string())),
+        Stop::Failed(fault) => NotSignedIn::Failed(fault),
+    }
+}
+
+/// How a credential narrows what the account may.
+enum Narrowed {
+    /// Not at all: it is the account's password.
+    Not,
+    /// To DAV.
+    App,
+    /// To these permissions, of those that the account has at each request.
+    To(Permissions),
 }
 
 /// What an app password's scopes allow for contacts; none given is all of DAV.

@@ -446,7 +446,8 @@ async fn passwords_app_passwords_and_their_ends() {
     assert!(matches!(sign_in(&service, "alice", "wrong").await, Err(NotSignedIn::Wrong)));
     assert!(matches!(sign_in(&service, "nobody", "secret").await, Err(NotSignedIn::Wrong)));
     let scopes = vec!["dav:contacts:read".into()];
-    let create = AdminRequest::TokenCreate { user: "alice".into(), scopes, expires: None, label: None };
+    let create =
+        AdminRequest::TokenCreate { user: "alice".into(), api: false, scopes, expires: None, label: None };
     let AdminAnswer::Secret { id, secret } = service.admin(create).await else { panic!("no secret") };
     let phone = sign_in(&service, "alice", &secret.to_uppercase()).await.unwrap();
     assert_eq!((phone.account, phone.contacts), (caller.account, Reach::Read));
@@ -496,7 +497,13 @@ async fn properties_are_patched_all_or_none_and_bounded() {
 }
 
 fn token_for_alice() -> AdminRequest {
-    AdminRequest::TokenCreate { user: "alice".into(), scopes: Vec::new(), expires: None, label: None }
+    AdminRequest::TokenCreate {
+        user: "alice".into(),
+        api: false,
+        scopes: Vec::new(),
+        expires: None,
+        label: None,
+    }
 }
 
 fn without_alice() -> AdminRequest {

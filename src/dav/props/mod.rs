@@ -238,6 +238,7 @@ pub(super) mod tests {
     use crate::dav::xml::read::parse;
     use crate::dav::xml::write::Writer;
     use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
+    use crate::domain::permission::Permissions;
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
     use crate::service::view::Sharer;
@@ -249,6 +250,8 @@ pub(super) mod tests {
             home: CollectionId::from_bytes([2; 16]),
             contacts: Reach::Write,
             groups: [].into(),
+            permissions: Permissions::NONE,
+            scopes: Permissions::ALL,
         }
     }
 

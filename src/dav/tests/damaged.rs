@@ -63,6 +63,7 @@ impl World {
         }
         let create = AdminRequest::TokenCreate {
             user: "alice".into(),
+            api: false,
             scopes: Vec::new(),
             expires: None,
             label: Some("phone".into()),

@@ -36,6 +36,7 @@ async fn newest(service: &Service) -> Event {
 async fn token(service: &Service) -> (String, String) {
     let create = AdminRequest::TokenCreate {
         user: "alice".into(),
+        api: false,
         scopes: vec!["dav:contacts:read".into()],
         expires: None,
         label: None,
@@ -226,6 +227,7 @@ async fn a_token_that_has_ended_is_refused_and_told() {
     alice(&service).await;
     let create = |expires: &str| AdminRequest::TokenCreate {
         user: "alice".into(),
+        api: false,
         scopes: Vec::new(),
         expires: Some(expires.into()),
         label: None,

@@ -220,7 +220,13 @@ async fn people_come_go_and_come_back_and_a_returned_name_is_another_account() {
     let bob = sign_in(&service, "bob", "right").await.unwrap();
     service.store_card(&bob, "contacts", "a.vcf", card("u", "Secret")).await.unwrap();
     let AdminAnswer::Secret { secret, .. } = service
-        .admin(AdminRequest::TokenCreate { user: "bob".into(), scopes: vec![], expires: None, label: None })
+        .admin(AdminRequest::TokenCreate {
+            user: "bob".into(),
+            api: false,
+            scopes: vec![],
+            expires: None,
+            label: None,
+        })
         .await
     else {
         panic!("no password")
@@ -262,7 +268,13 @@ async fn a_directory_that_is_down_or_panics_changes_nothing_and_calls_no_passwor
     let service = following(&fake).await;
     sync(&service).await;
     let AdminAnswer::Secret { secret, .. } = service
-        .admin(AdminRequest::TokenCreate { user: "bob".into(), scopes: vec![], expires: None, label: None })
+        .admin(AdminRequest::TokenCreate {
+            user: "bob".into(),
+            api: false,
+            scopes: vec![],
+            expires: None,
+            label: None,
+        })
         .await
     else {
         panic!("no password")

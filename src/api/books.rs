@@ -1,0 +1,232 @@
+//! `/books`: address books by their owner's name and their own.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::id::{GroupName, MemberName, Principal, UserName};
+use crate::service::library::{BookView, NewBook as Wanted};
+use crate::service::refusal::Refusal;
+use crate::service::sharing;
+
+use super::body::{Fields, Read, read_object};
+use super::page::{Asked, Key, Order};
+use super::problem::Problem;
+use super::reply::Reply;
+use super::shares::Share;
+use super::{Ask, Outcome, Trouble, there};
+
+/// A book.
+#[derive(Serialize, ToSchema)]
+pub struct Book {
+    /// The book's id, which stays when its name does not.
+    #[schema(format = Uuid)]
+    id: String,
+    /// `personal` (a user's) or `shared` (a group's).
+    kind: &'static str,
+    /// Its name in its owner's home.
+    name: String,
+    /// Whose it is: a user's name, or `group:` and a group's.
+    owner: String,
+    /// It is its owner's alone.
+    private: bool,
+    /// It is the one that the first sign-in made.
+    default: bool,
+    /// What you may do with its contacts: `read` or `write`.
+    access: &'static str,
+    /// Who beside its owner may use it; told to those who may change that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shares: Option<Vec<Share>>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// A book that is to be made.
+#[derive(ToSchema)]
+pub struct NewBook {
+    /// `personal` (a user's, the usual) or `shared` (a group's).
+    #[schema(value_type = Option<String>)]
+    kind: Option<Kind>,
+    /// Its name.
+    #[schema(value_type = String)]
+    name: Option<MemberName>,
+    /// Whose it is to be: a user's name, or `group:` and a group's; yours where left out.
+    #[schema(value_type = Option<String>)]
+    owner: Option<Principal>,
+    /// It is its owner's alone.
+    #[schema(value_type = Option<bool>)]
+    private: bool,
+    /// Who beside its owner may use it.
+    #[schema(value_type = Option<Vec<Share>>)]
+    shares: Vec<Share>,
+}
+
+/// What may be changed of a book.
+#[derive(ToSchema)]
+pub struct PatchBook {
+    /// Its name; its address changes with it.
+    #[schema(value_type = Option<String>)]
+    name: Option<MemberName>,
+    /// It is its owner's alone.
+    #[schema(value_type = Option<bool>)]
+    private: bool,
+    /// Who beside its owner may use it, all of them.
+    #[schema(value_type = Option<Vec<Share>>)]
+    shares: Vec<Share>,
+}
+
+/// What a book that is to be made is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A user's.
+    Personal,
+    /// A group's.
+    Shared,
+}
+
+const WRITABLE: [&str; 3] = ["name", "private", "shares"];
+
+/// `alice`, or `group:sales`.
+pub fn owner(text: &str) -> Result<Principal, String> {
+    let parsed = match text.strip_prefix("group:") {
+        Some(group) => GroupName::parse(group).map(Principal::Group),
+        None => UserName::parse(text).map(Principal::User),
+    };
+    parsed.map_err(|bad| bad.to_string())
+}
+
+/// An owner as books tell it.
+pub fn written(owner: &Principal) -> String {
+    match owner {
+        Principal::User(name) => name.to_string(),
+        Principal::Group(name) => format!("group:{name}"),
+    }
+}
+
+fn name(text: &str) -> Result<MemberName, String> {
+    MemberName::parse(text).map_err(|bad| bad.to_string())
+}
+
+impl Read for NewBook {
+    fn read(fields: &mut Fields) -> Self {
+        let kind = fields.optional("kind", |kind| match kind {
+            "personal" => Ok(Kind::Personal),
+            "shared" => Ok(Kind::Shared),
+            "directory" => Err("the staff directory is made by the server".to_owned()),
+            _ => Err("a book is personal or shared".to_owned()),
+        });
+        Self {
+            kind,
+            name: fields.parsed("name", name),
+            owner: fields.optional("owner", owner),
+            private: fields.switch("private", Some(false)),
+            shares: fields.objects("shares"),
+        }
+    }
+}
+
+impl Read for PatchBook {
+    fn read(fields: &mut Fields) -> Self {
+        Self {
+            name: fields.parsed("name", name),
+            private: fields.switch("private", Some(false)),
+            shares: fields.objects("shares"),
+        }
+    }
+}
+
+impl From<&BookView> for Book {
+    fn from(book: &BookView) -> Self {
+        Self {
+            id: book.id.to_string(),
+            kind: match book.owner {
+                Principal::User(_) => "personal",
+                Principal::Group(_) => "shared",
+            },
+            name: book.name.as_str().to_owned(),
+            owner: written(&book.owner),
+            private: book.private,
+            default: book.default,
+            access: super::shares::word(book.access),
+            shares: book.shares.as_ref().map(|shares| shares.iter().map(Share::from).collect()),
+            created_at: book.created,
+        }
+    }
+}
+
+const ORDER: Order<BookView> = Order {
+    id: |book| *book.id.as_bytes(),
+    fields: &[
+        ("name", |book| Key::text(book.name.as_str())),
+        ("owner", |book| Key::text(&written(&book.owner))),
+        ("created_at", |book| Key::Number(book.created.as_microsecond())),
+    ],
+};
+
+/// `GET /books`
+pub async fn list(ask: &Ask) -> Outcome {
+    let asked = Asked::of(&ask.query, &ORDER)?;
+    let page = asked.piece(ask.service.library(&ask.caller).await?, &ORDER);
+    Ok(Reply::json(&page.map(|book| Book::from(&book)))?)
+}
+
+/// `POST /books`
+pub async fn create(ask: &Ask) -> Outcome {
+    let new: NewBook = ask.body()?;
+    let owner = new.owner.unwrap_or_else(|| Principal::User(ask.caller.name.clone()));
+    let group = matches!(owner, Principal::Group(_));
+    if matches!((new.kind, group), (Some(Kind::Personal), true) | (Some(Kind::Shared), false)) {
+        let text = "a personal book is a user's, a shared one is a group's (group:NAME)".to_owned();
+        return Err(Problem::wrong(vec![("/owner".to_owned(), text)]).into());
+    }
+    let wanted = Wanted { owner, name: there(new.name)?, private: new.private, shares: chosen(new.shares)? };
+    let book = ask.service.create_library_book(&ask.caller, wanted).await?;
+    let place = ask.place("books", &[&written(&book.owner), book.name.as_str()]);
+    Ok(Reply::created(&Book::from(&book), place)?)
+}
+
+/// `GET /books/{owner}/{name}`
+pub async fn show(ask: &Ask) -> Outcome {
+    Ok(Reply::resource(&Book::from(&named(ask).await?))?)
+}
+
+/// `PATCH /books/{owner}/{name}`
+pub async fn change(ask: &Ask) -> Outcome {
+    let book = named(ask).await?;
+    let shown = Reply::resource(&Book::from(&book))?;
+    ask.when(&shown)?;
+    let fields: PatchBook = read_object(ask.patched(&shown, &WRITABLE)?)?;
+    let (name, shares) = (there(fields.name)?, chosen(fields.shares)?);
+    let book = ask.service.change_library_book(&ask.caller, &book, name, fields.private, shares).await?;
+    Ok(Reply::resource(&Book::from(&book))?)
+}
+
+/// `DELETE /books/{owner}/{name}`
+pub async fn remove(ask: &Ask) -> Outcome {
+    let book = named(ask).await?;
+    ask.when(&Reply::resource(&Book::from(&book))?)?;
+    ask.service.remove_library_book(&ask.caller, &book).await?;
+    Ok(Reply::gone())
+}
+
+/// The shares of a body; nobody is named twice.
+fn chosen(shares: Vec<Share>) -> Result<Vec<sharing::Share>, Trouble> {
+    let mut chosen: Vec<sharing::Share> = Vec::with_capacity(shares.len());
+    for (at, share) in shares.into_iter().enumerate() {
+        let share = share.meant()?;
+        if chosen.iter().any(|known| known.with == share.with) {
+            let text = "there is another share of the same user or group".to_owned();
+            return Err(Problem::wrong(vec![(format!("/shares/{at}"), text)]).into());
+        }
+        chosen.push(share);
+    }
+    Ok(chosen)
+}
+
+/// The book that the path names.
+pub async fn named(ask: &Ask) -> Result<BookView, Trouble> {
+    let owner = owner(ask.param(0)).map_err(|_| Refusal::NotFound)?;
+    let name = MemberName::parse(ask.param(1)).map_err(|_| Refusal::NotFound)?;
+    Ok(ask.service.library_book(&ask.caller, &owner, &name).await?)
+}

@@ -1,0 +1,327 @@
+//! Books, as the API lists, makes and gives access to them: by their owner's name and their own,
+//! whoever's they are. What DAV does with them is `books.rs`'s.
+//!
+//! One's own books need no permission; others' need `settings`, and private ones exist for their
+//! owner alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::domain::id::{AccountId, CollectionId, MemberName, Principal};
+use crate::domain::permission::Permission;
+use crate::store::commit::{CollectionOp, Op};
+use crate::store::query::Reader;
+use crate::store::rows::{self, AccountRow, CollectionRow};
+
+use super::access::{Caller, granted};
+use super::admin::conflict;
+use super::refusal::{Refusal, Stop};
+use super::sharing::{Access, Share};
+use super::{Answer, Service};
+
+crate::hidden!(BookView, NewBook);
+
+/// A book as it is shown.
+#[derive(Clone)]
+pub struct BookView {
+    /// Its identity.
+    pub id: CollectionId,
+    /// Whose it is.
+    pub owner: Principal,
+    /// Its name in the owner's home.
+    pub name: MemberName,
+    /// It is its owner's alone.
+    pub private: bool,
+    /// It is the one that the first sign-in made.
+    pub default: bool,
+    /// What the caller may do with its contacts.
+    pub access: Access,
+    /// Who beside its owner may use it; told to those who may change that.
+    pub shares: Option<Vec<Share>>,
+    /// When it was made.
+    pub created: Timestamp,
+    home: CollectionId,
+    mine: bool,
+}
+
+/// A book that is to be made.
+#[derive(Clone)]
+pub struct NewBook {
+    /// Whose.
+    pub owner: Principal,
+    /// Its name.
+    pub name: MemberName,
+    /// It is its owner's alone.
+    pub private: bool,
+    /// Who beside its owner may use it.
+    pub shares: Vec<Share>,
+}
+
+/// A book's place in its owner's home.
+struct Shelf {
+    owner: Principal,
+    home: CollectionId,
+    name: MemberName,
+    book: CollectionId,
+}
+
+impl Service {
+    /// The books that the caller may see.
+    pub async fn library(&self, caller: &Caller) -> Answer<Vec<BookView>> {
+        let reader = self.store.read().await?;
+        let shelves = match caller.permissions.has(Permission::Settings) {
+            true => self.everybodys(&reader).await?,
+            false => self.within_reach(&reader, caller).await?,
+        };
+        let ids: Vec<_> = shelves.iter().map(|shelf| shelf.book).collect();
+        let rows = reader.found_collections(&ids).await?;
+        let mut books = Vec::with_capacity(shelves.len());
+        for (shelf, row) in shelves.into_iter().zip(rows) {
+            let Some(row) = row.readable() else { continue };
+            books.extend(self.book_view(&reader, caller, shelf, row.row).await?);
+        }
+        Ok(books)
+    }
+
+    /// One book that the caller may see.
+    pub async fn library_book(
+        &self,
+        caller: &Caller,
+        owner: &Principal,
+        name: &MemberName,
+    ) -> Answer<BookView> {
+        let reader = self.store.read().await?;
+        let account = reader.principal(owner).await?.ok_or(Refusal::NotFound)?;
+        let home = CollectionId::from_bytes(account.home);
+        let link = reader.link(home, name).await?.filter(|link| !link.mount).ok_or(Refusal::NotFound)?;
+        let row = reader.collections(&[link.book]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+        let shelf = Shelf { owner: owner.clone(), home, name: name.clone(), book: link.book };
+        let view = self.book_view(&reader, caller, shelf, row.row).await?;
+        view.ok_or_else(|| Refusal::NotFound.into())
+    }
+
+    /// Makes a book.
+    pub async fn create_library_book(&self, caller: &Caller, new: NewBook) -> Answer<BookView> {
+        let reader = self.store.read().await?;
+        let account = reader.principal(&new.owner).await?;
+        let mine = account.as_ref().is_some_and(|account| account.id == *caller.account.as_bytes());
+        may_change(caller, mine)?;
+        let account = account.ok_or_else(|| wrong("/owner", "there is no user or group of that name"))?;
+        if new.private && (!mine || !new.shares.is_empty()) {
+            return Err(wrong("/private", "only its owner's and unshared, a book is private"));
+        }
+        for (at, share) in new.shares.iter().enumerate() {
+            let with = reader.principal(&share.with).await?;
+            let text = "there is no user or group of that name beside the owner";
+            with.filter(|with| with.id != account.id).ok_or_else(|| wrong(&format!("/shares/{at}"), text))?;
+        }
+        drop(reader);
+        let id = CollectionId::new(self.fresh()?);
+        let create = CollectionOp::Create {
+            home: CollectionId::from_bytes(account.home),
+            name: new.name.clone(),
+            id,
+            owner: AccountId::from_bytes(account.id),
+            default: false,
+            properties: Vec::new(),
+            replace: false,
+        };
+        match self.commit(Some(caller), Vec::new(), vec![Op::Collection(create)]).await {
+            Err(Stop::Refused(Refusal::Mapped)) => {
+                return Err(conflict("the owner has a book of that name already".into()));
+            }
+            done => drop(done?),
+        }
+        if new.private {
+            let private = CollectionOp::Private { id, private: true };
+            self.commit(Some(caller), Vec::new(), vec![Op::Collection(private)]).await?;
+        }
+        for share in &new.shares {
+            self.share(Some(caller), id, &share.with, Some(share.access)).await?;
+        }
+        self.settle_owners(&account).await?;
+        self.library_book(caller, &new.owner, &new.name).await
+    }
+
+    /// Changes a book's name, whether it is private, and who may use it.
+    pub async fn change_library_book(
+        &self,
+        caller: &Caller,
+        book: &BookView,
+        name: MemberName,
+        private: bool,
+        shares: Vec<Share>,
+    ) -> Answer<BookView> {
+        may_change(caller, book.mine)?;
+        if private && (!book.mine || matches!(book.owner, Principal::Group(_)) || !shares.is_empty()) {
+            return Err(wrong("/private", "only its owner's and unshared, a book is private"));
+        }
+        if name != book.name {
+            let (home, from, to) = (book.home, book.name.clone(), name.clone());
+            let rename = CollectionOp::Rename { home, from, to, replace: false };
+            match self.commit(Some(caller), Vec::new(), vec![Op::Collection(rename)]).await {
+                Err(Stop::Refused(Refusal::Mapped)) => {
+                    return Err(conflict("the owner has a book of that name already".into()));
+                }
+                done => drop(done?),
+            }
+        }
+        let before = book.shares.clone().unwrap_or_default();
+        for gone in before.iter().filter(|share| !shares.iter().any(|kept| kept.with == share.with)) {
+            self.share(Some(caller), book.id, &gone.with, None).await?;
+        }
+        if private != book.private {
+            let op = CollectionOp::Private { id: book.id, private };
+            self.commit(Some(caller), Vec::new(), vec![Op::Collection(op)]).await?;
+        }
+        for (at, share) in shares.iter().enumerate().filter(|(_, share)| !before.contains(share)) {
+            let known = self.store.read().await?.principal(&share.with).await?;
+            known.ok_or_else(|| wrong(&format!("/shares/{at}"), "there is no user or group of that name"))?;
+            self.share(Some(caller), book.id, &share.with, Some(share.access)).await?;
+        }
+        self.library_book(caller, &book.owner, &name).await
+    }
+
+    /// Removes a book with all that is in it.
+    pub async fn remove_library_book(&self, caller: &Caller, book: &BookView) -> Answer<()> {
+        may_change(caller, book.mine)?;
+        if book.mine && !caller.permissions.has(Permission::Settings) {
+            caller.need_scope(Permission::ContactsDelete)?;
+        }
+        self.withdraw_all(book.id).await?;
+        let remove = CollectionOp::Remove { home: book.home, name: book.name.clone() };
+        self.commit(Some(caller), Vec::new(), vec![Op::Collection(remove)]).await?;
+        self.purge_soon();
+        let owner = self.store.read().await?.principal(&book.owner).await?;
+        match owner {
+            Some(owner) => self.settle_owners(&owner).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives access to a book, other access than before, or none; whether it was another before.
+    pub async fn share_library_book(
+        &self,
+        caller: &Caller,
+        book: &BookView,
+        with: &Principal,
+        access: Option<Access>,
+    ) -> Answer<()> {
+        may_change(caller, book.mine)?;
+        if book.private && access.is_some() {
+            return Err(conflict("the book is private; nobody else gets access".into()));
+        }
+        if self.store.read().await?.principal(with).await?.is_none() {
+            return Err(match access {
+                Some(_) => wrong("", "there is no user or group of that name"),
+                None => Refusal::NotFound.into(),
+            });
+        }
+        self.share(Some(caller), book.id, with, access).await
+    }
+
+    /// Puts the places of a group's books right in its members' homes.
+    async fn settle_owners(&self, owner: &AccountRow) -> Answer<()> {
+        match owner.group {
+            true => self.settle_members(owner, None).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Every book of every home.
+    async fn everybodys(&self, reader: &Reader) -> Answer<Vec<Shelf>> {
+        let mut shelves = Vec::new();
+        for account in reader.accounts().await? {
+            if let Some(owner) = account.principal() {
+                shelves.extend(self.shelves(reader, CollectionId::from_bytes(account.home), &owner).await?);
+            }
+        }
+        Ok(shelves)
+    }
+
+    /// The caller's own books, and those that have places in the caller's home.
+    async fn within_reach(&self, reader: &Reader, caller: &Caller) -> Answer<Vec<Shelf>> {
+        let own = Principal::User(caller.name.clone());
+        let mut shelves = self.shelves(reader, caller.home, &own).await?;
+        let links = reader.links(caller.home).await?;
+        let others: Vec<_> = links.iter().filter(|link| link.mount).map(|link| link.book).collect();
+        // Each home is read once, however many of its books are shared.
+        let mut homes = BTreeMap::new();
+        for found in reader.found_collections(&others).await? {
+            let Some(row) = found.readable().map(|found| found.row) else { continue };
+            if let (Some(home), Some(owner)) = (row.home, self.named(reader, &row.owner).await?) {
+                homes.insert(home, owner);
+            }
+        }
+        for (home, owner) in homes {
+            let theirs = self.shelves(reader, CollectionId::from_bytes(home), &owner).await?;
+            shelves.extend(theirs.into_iter().filter(|shelf| others.contains(&shelf.book)));
+        }
+        Ok(shelves)
+    }
+
+    async fn shelves(&self, reader: &Reader, home: CollectionId, owner: &Principal) -> Answer<Vec<Shelf>> {
+        let links = reader.links(home).await?.into_iter().filter(|link| !link.mount);
+        let shelf = |link: crate::store::query::Link| {
+            let name = MemberName::parse(&link.name).ok()?;
+            Some(Shelf { owner: owner.clone(), home, name, book: link.book })
+        };
+        Ok(links.filter_map(shelf).collect())
+    }
+
+    /// The book as the caller sees it; `None` where it does not exist for the caller.
+    async fn book_view(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        shelf: Shelf,
+        row: CollectionRow,
+    ) -> Answer<Option<BookView>> {
+        let (mine, read, write) = granted(caller, &row);
+        let office = caller.permissions.has(Permission::Settings) && !row.private;
+        if !read && !office {
+            return Ok(None);
+        }
+        let shares = match mine || office {
+            true => Some(self.shared_with(reader, &row).await?),
+            false => None,
+        };
+        Ok(Some(BookView {
+            id: shelf.book,
+            owner: shelf.owner,
+            name: shelf.name,
+            private: row.private,
+            default: row.default,
+            access: if write || office { Access::Write } else { Access::Read },
+            shares,
+            created: rows::time(row.created),
+            home: shelf.home,
+            mine,
+        }))
+    }
+
+    async fn shared_with(&self, reader: &Reader, row: &CollectionRow) -> Result<Vec<Share>, Stop> {
+        let mut shares = Vec::with_capacity(row.shares.len());
+        for share in &row.shares {
+            let access = if share.write { Access::Write } else { Access::Read };
+            let with = self.named(reader, &share.account.0).await?;
+            shares.extend(with.map(|with| Share { with, access }));
+        }
+        shares.sort_by(|a, b| a.with.cmp(&b.with));
+        Ok(shares)
+    }
+}
+
+/// One's own books are one's own to change, by a token only if it is for that; others' are the
+/// settings' keeper's.
+fn may_change(caller: &Caller, mine: bool) -> Result<(), Refusal> {
+    match mine && !caller.permissions.has(Permission::Settings) {
+        true => caller.need_scope(Permission::ContactsWrite),
+        false => caller.need(Permission::Settings),
+    }
+}
+
+fn wrong(pointer: &str, text: &str) -> Stop {
+    Refusal::Wrong { pointer: pointer.into(), text: text.into() }.into()
+}

@@ -1,0 +1,252 @@
+//! Users, as the API shows and changes them: who may see whom, who may change whom, and that an
+//! administrator is left. Groups are `groups.rs`'s.
+
+use jiff::Timestamp;
+
+use crate::domain::id::{AccountId, UserName};
+use crate::domain::permission::{Permission, Permissions};
+use crate::store::commit::{AccountOp, Op};
+use crate::store::rows::{self, AccountRow};
+
+use super::access::Caller;
+use super::admin::{conflict, one_line};
+use super::refusal::{Fault, Refusal, Stop};
+use super::{Answer, Service};
+
+crate::hidden!(UserView, UserFields);
+
+/// A user as it is shown.
+#[derive(Clone)]
+pub struct UserView {
+    /// The account.
+    pub id: AccountId,
+    /// The user name.
+    pub name: UserName,
+    /// What may be changed of it.
+    pub fields: UserFields,
+    /// The names of the groups that the user is in.
+    pub groups: Vec<String>,
+    /// It comes from a directory, which keeps its name, its password and how people call it.
+    pub directory: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    row: AccountRow,
+}
+
+/// What may be changed of a user.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UserFields {
+    /// How people call the user.
+    pub display_name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// May do everything.
+    pub admin: bool,
+    /// May sign in.
+    pub enabled: bool,
+    /// What the user may do beyond their own books.
+    pub permissions: Vec<Permission>,
+}
+
+/// What becomes of the books of an account that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Legacy {
+    /// There must be no contacts in them.
+    Empty,
+    /// Another user takes them over.
+    HandOver(UserName),
+    /// They go too.
+    Erase,
+}
+
+/// What an account may do beyond its own.
+pub(super) fn permissions_of(account: &AccountRow) -> Permissions {
+    match account.admin {
+        true => Permissions::ALL,
+        false => Permissions::of(account.permissions.iter().map(String::as_str)),
+    }
+}
+
+/// Refuses who lacks `users`, or may do less than the account: who changes an account could sign in
+/// as it.
+pub(super) fn outranked(caller: &Caller, account: &AccountRow) -> Result<(), Refusal> {
+    caller.need(Permission::Users)?;
+    granted(caller, permissions_of(account))
+}
+
+fn granted(caller: &Caller, permissions: Permissions) -> Result<(), Refusal> {
+    if permissions.has(Permission::Admin) {
+        caller.need(Permission::Admin)?;
+    }
+    permissions.beyond(caller.permissions).map_or(Ok(()), |missing| Err(Refusal::NeedPermission(missing)))
+}
+
+impl Service {
+    /// The users that the caller may see: all with `users`, else oneself.
+    pub async fn users(&self, caller: &Caller) -> Answer<Vec<UserView>> {
+        let accounts = self.store.read().await?.accounts().await?;
+        let all = caller.permissions.has(Permission::Users);
+        let seen =
+            |account: &&AccountRow| !account.group && (all || account.id == *caller.account.as_bytes());
+        Ok(accounts.iter().filter(seen).filter_map(|account| view(account, &accounts)).collect())
+    }
+
+    /// One user that the caller may see.
+    pub async fn user(&self, caller: &Caller, name: &UserName) -> Answer<UserView> {
+        let found = self.users(caller).await?.into_iter().find(|user| user.name == *name);
+        found.ok_or_else(|| Refusal::NotFound.into())
+    }
+
+    /// Makes a user; without a password only app passwords and tokens sign in.
+    pub async fn create_user(
+        &self,
+        caller: &Caller,
+        name: &UserName,
+        fields: UserFields,
+        password: Option<String>,
+    ) -> Answer<UserView> {
+        caller.need(Permission::Users)?;
+        checked(&fields)?;
+        let password = match password {
+            Some(password) => Some(self.hashed(password).await?),
+            None => None,
+        };
+        let mut row = AccountRow {
+            id: *self.fresh()?.as_bytes(),
+            name: name.as_str().to_owned(),
+            password,
+            created: rows::micros(self.clock.now()),
+            home: *self.fresh()?.as_bytes(),
+            ..AccountRow::default()
+        };
+        write(&mut row, fields);
+        granted(caller, permissions_of(&row))?;
+        let create = Op::Account(AccountOp::Create(row.clone()));
+        match self.commit(Some(caller), Vec::new(), vec![create]).await {
+            Err(Stop::Refused(Refusal::Mapped)) => {
+                return Err(conflict(format!("there is a user '{name}' already")));
+            }
+            done => drop(done?),
+        }
+        Ok(view(&row, &[]).ok_or(Fault("an account has no valid name".into()))?)
+    }
+
+    /// Changes a user; false where it is no longer as `user` shows it.
+    pub async fn change_user(&self, caller: &Caller, user: &UserView, fields: UserFields) -> Answer<bool> {
+        outranked(caller, &user.row)?;
+        checked(&fields)?;
+        let mut after = user.row.clone();
+        write(&mut after, fields);
+        granted(caller, permissions_of(&after))?;
+        let (before, called) = (&user.row, |row: &AccountRow| (row.display_name.clone(), row.email.clone()));
+        if user.directory && called(before) != called(&after) {
+            return Err(conflict("the user comes from the directory; change it there".into()));
+        }
+        let _turn = self.people.lock().await;
+        let goes = !after.enabled || !after.admin;
+        if user.id == caller.account && (!after.enabled || (before.admin && !after.admin)) {
+            let text = "nobody disables themselves or takes their own administration away";
+            return Err(conflict(text.into()));
+        }
+        if goes {
+            self.leaves_an_admin(before).await?;
+        }
+        if after == *before {
+            return Ok(true);
+        }
+        if after.enabled != before.enabled {
+            // Verdicts on passwords of an account that could sign in end here.
+            after.epoch += 1;
+        }
+        let op = Op::Account(AccountOp::Update { before: before.clone(), after });
+        match self.commit(Some(caller), Vec::new(), vec![op]).await {
+            Err(Stop::Refused(Refusal::NotFound)) => Ok(false),
+            done => done.map(|_| true),
+        }
+    }
+
+    /// Removes a user, with tokens, shares and, as `legacy` says, books.
+    pub async fn remove_person(&self, caller: &Caller, user: UserView, legacy: Legacy) -> Answer<()> {
+        outranked(caller, &user.row)?;
+        let _turn = self.people.lock().await;
+        if user.id == caller.account {
+            return Err(conflict("nobody removes themselves".into()));
+        }
+        self.leaves_an_admin(&user.row).await?;
+        match &legacy {
+            Legacy::Empty if self.holds_contacts(&user.row).await? => {
+                let text = "the user's books hold contacts; say hand_over=USER, or erase=true";
+                return Err(conflict(text.into()));
+            }
+            Legacy::HandOver(to) if *to == user.name => {
+                return Err(conflict("the user cannot take over their own books".into()));
+            }
+            Legacy::HandOver(to) => self.hand_over(&user.name, to).await?,
+            Legacy::Empty | Legacy::Erase => {}
+        }
+        self.withdraw_account(&user.row).await?;
+        self.remove_user(user.name.as_str()).await
+    }
+
+    /// Refuses to do without the last account that may do everything.
+    async fn leaves_an_admin(&self, but: &AccountRow) -> Answer<()> {
+        let reigns = |account: &AccountRow| {
+            let gone = account.origin.as_ref().is_some_and(|origin| origin.gone);
+            !account.group && account.enabled && !gone && permissions_of(account).has(Permission::Admin)
+        };
+        if !reigns(but) {
+            return Ok(());
+        }
+        let accounts = self.store.read().await?.accounts().await?;
+        match accounts.iter().any(|account| account.id != but.id && reigns(account)) {
+            true => Ok(()),
+            false => Err(conflict("the user is the last administrator; name another one first".into())),
+        }
+    }
+
+    /// Whether there is a contact in any of an account's own books.
+    pub(super) async fn holds_contacts(&self, account: &AccountRow) -> Answer<bool> {
+        Ok(self.holdings(account).await?.1 > 0)
+    }
+}
+
+/// What people are shown is one line.
+fn checked(fields: &UserFields) -> Answer<()> {
+    one_line("display name", fields.display_name.as_deref())?;
+    one_line("e-mail address", fields.email.as_deref())
+}
+
+fn write(row: &mut AccountRow, fields: UserFields) {
+    let UserFields { display_name, email, admin, enabled, permissions } = fields;
+    row.display_name = display_name;
+    row.email = email;
+    row.admin = admin || permissions.contains(&Permission::Admin);
+    row.enabled = enabled;
+    let mut permissions = permissions;
+    permissions.retain(|permission| *permission != Permission::Admin);
+    permissions.sort_unstable();
+    permissions.dedup();
+    row.permissions = permissions.iter().map(|permission| permission.word().to_owned()).collect();
+}
+
+fn view(row: &AccountRow, accounts: &[AccountRow]) -> Option<UserView> {
+    let called = |id: &rows::Id| accounts.iter().find(|account| account.id == id.0);
+    let mut groups: Vec<_> = row.groups.iter().filter_map(called).map(|group| group.name.clone()).collect();
+    groups.sort();
+    let permissions = row.permissions.iter().filter_map(|word| Permission::parse(word));
+    Some(UserView {
+        id: AccountId::from_bytes(row.id),
+        name: UserName::parse(&row.name).ok()?,
+        fields: UserFields {
+            display_name: row.display_name.clone(),
+            email: row.email.clone(),
+            admin: row.admin,
+            enabled: row.enabled,
+            permissions: permissions.collect(),
+        },
+        groups,
+        directory: row.origin.is_some(),
+        created: rows::time(row.created),
+        row: row.clone(),
+    })
+}

@@ -1,0 +1,71 @@
+//! API tokens: as random as app passwords, told without a name. Who guesses at them is braked by
+//! address alone; one that is right never waits.
+
+use crate::domain::event::EventKind;
+use crate::domain::id::AccountId;
+use crate::domain::permission::{Permission, Permissions};
+use crate::service::Service;
+use crate::service::access::{Caller, Reach};
+use crate::service::audit::Origin;
+use crate::store::keys::Hash;
+use crate::store::rows::{self, AppPasswordRow};
+
+use super::guesses::Pace;
+use super::{Narrowed, NotSignedIn, failed, secret};
+
+/// The name under which guesses at tokens are counted; no account's name hashes to it.
+const TOKENS: Hash = [0; 16];
+
+impl Service {
+    /// Signs a client in by an API token.
+    pub async fn sign_in_by_token(&self, token: &str, from: Origin<'_>) -> Result<Caller, NotSignedIn> {
+        let now = self.clock.now();
+        let ended = |row: &AppPasswordRow| row.expires.is_some_and(|end| rows::time(end) <= now);
+        let reader = self.store.read().await.map_err(failed)?;
+        let row = reader.token(&secret::normal(token)).await.map_err(failed)?;
+        let row = row.filter(|row| row.api);
+        if let Some(row) = row.as_ref().filter(|row| ended(row)) {
+            self.audit.expired(row, from, now);
+        }
+        let row = row.filter(|row| !ended(row));
+        let account = match &row {
+            Some(row) => reader.account_at(&row.account_name).await.map_err(failed)?,
+            None => None,
+        };
+        drop(reader);
+        if let (Some(row), Some(account)) = (&row, account)
+            && row.account == account.id
+            && account.enabled
+            && !account.group
+        {
+            let scopes = match row.scopes.is_empty() {
+                true => Permissions::ALL,
+                false => Permissions::of(row.scopes.iter().map(String::as_str)),
+            };
+            self.audit.signed_in(AccountId::from_bytes(account.id), Some(row), from, now);
+            return self.admitted(&account, reach(scopes), Narrowed::To(scopes)).await;
+        }
+        let guess = self.sign_in.guesses.of(TOKENS, from.address);
+        match guess.turn().await {
+            Pace::Free => {
+                guess.count();
+                self.turned_away(EventKind::SignInFailed, None, from);
+                Err(NotSignedIn::Wrong)
+            }
+            Pace::Slow { retry_after, .. } | Pace::Full { retry_after } => {
+                guess.count();
+                self.turned_away(EventKind::SignInSlowed, None, from);
+                Err(NotSignedIn::Slowed { retry_after })
+            }
+        }
+    }
+}
+
+/// What a token's scopes allow with contacts.
+fn reach(scopes: Permissions) -> Reach {
+    match (scopes.has(Permission::ContactsWrite), scopes.has(Permission::ContactsRead)) {
+        (true, _) => Reach::Write,
+        (false, true) => Reach::Read,
+        (false, false) => Reach::None,
+    }
+}
