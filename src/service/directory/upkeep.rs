@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
+use crate::domain::event::EventKind;
 use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
 
@@ -76,9 +77,19 @@ impl Service {
         })?;
         let _running = self.followed.running.lock().await;
         let followed = self.follow(&settings, mode).await;
+        if let Some(kind) = self.note_sync(&followed, mode) {
+            self.tell_done(kind).await;
+        }
+        followed
+    }
+
+    /// Keeps what became of a sync; answers what is told of it: one that finds nobody new is no
+    /// event, and one that goes on failing is told once.
+    fn note_sync(&self, followed: &Answer<SyncReport>, mode: Mode) -> Option<EventKind> {
         let now = self.clock.now();
         let mut status = self.followed.status();
-        match &followed {
+        let failed_before = status.failure.is_some();
+        match followed {
             Ok(report) if !mode.dry_run => {
                 status.pending_leavers = report.pending_leavers;
                 status.refused = report.refused.len();
@@ -99,8 +110,16 @@ impl Service {
             Ok(_) => {}
             Err(stop) => fail(&mut status, now, stop.to_string()),
         }
-        drop(status);
-        followed
+        let fails = status.failure.is_some();
+        let people = |report: &SyncReport| {
+            report.came.len() + report.back.len() + report.went.len() + report.renamed.len()
+        };
+        match followed {
+            _ if mode.dry_run => None,
+            _ if fails && !failed_before => Some(EventKind::DirectoryFailed),
+            Ok(report) if !fails && people(report) > 0 => Some(EventKind::DirectoryRead),
+            _ => None,
+        }
     }
 
     /// Follows the directory from time to time; runs until dropped.
