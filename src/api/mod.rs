@@ -349,6 +349,9 @@ impl Route {
 }
 
 #[cfg(test)]
+mod followed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
