@@ -22,11 +22,11 @@ pub struct Book {
     /// The book's id, which stays when its name does not.
     #[schema(format = Uuid)]
     id: String,
-    /// `personal` (a user's) or `shared` (a group's).
+    /// `personal` (a user's), `shared` (a group's) or `directory` (the staff's, which nobody changes here).
     kind: &'static str,
     /// Its name in its owner's home.
     name: String,
-    /// Whose it is: a user's name, or `group:` and a group's.
+    /// Whose it is: a user's name, or `group:` and a group's; `*`, the server's, of the staff's book.
     owner: String,
     /// It is its owner's alone.
     private: bool,
@@ -87,6 +87,9 @@ pub enum Kind {
 
 const WRITABLE: [&str; 3] = ["name", "private", "shares"];
 
+/// The server itself, which owns the staff's book; no user can have that name.
+const SERVER: &str = "*";
+
 /// `alice`, or `group:sales`.
 pub fn owner(text: &str) -> Result<Principal, String> {
     let parsed = match text.strip_prefix("group:") {
@@ -100,6 +103,7 @@ pub fn owner(text: &str) -> Result<Principal, String> {
 pub fn written(owner: &Principal) -> String {
     match owner {
         Principal::User(name) => name.to_string(),
+        Principal::Group(name) if name.is_own() => SERVER.to_owned(),
         Principal::Group(name) => format!("group:{name}"),
     }
 }
@@ -140,8 +144,9 @@ impl From<&BookView> for Book {
     fn from(book: &BookView) -> Self {
         Self {
             id: book.id.to_string(),
-            kind: match book.owner {
+            kind: match &book.owner {
                 Principal::User(_) => "personal",
+                Principal::Group(name) if name.is_own() => "directory",
                 Principal::Group(_) => "shared",
             },
             name: book.name.as_str().to_owned(),
@@ -226,7 +231,10 @@ fn chosen(shares: Vec<Share>) -> Result<Vec<sharing::Share>, Trouble> {
 
 /// The book that the path names.
 pub async fn named(ask: &Ask) -> Result<BookView, Trouble> {
-    let owner = owner(ask.param(0)).map_err(|_| Refusal::NotFound)?;
+    let owner = match ask.param(0) {
+        SERVER => Principal::Group(GroupName::own()),
+        text => owner(text).map_err(|_| Refusal::NotFound)?,
+    };
     let name = MemberName::parse(ask.param(1)).map_err(|_| Refusal::NotFound)?;
     Ok(ask.service.library_book(&ask.caller, &owner, &name).await?)
 }

@@ -163,6 +163,9 @@ fn answer(answer: Told) -> (&'static str, Value) {
                 "content": json(reference(&(shape.name)())),
             }),
         ),
+        Told::Done(shape) => {
+            ("200", json!({ "description": "What was done", "content": json(reference(&(shape.name)())) }))
+        }
         Told::Created(shape) => (
             "201",
             json!({
@@ -193,7 +196,7 @@ fn answer(answer: Told) -> (&'static str, Value) {
 fn schemas() -> BTreeMap<String, RefOr<Schema>> {
     let mut schemas = BTreeMap::new();
     let told = |route: &Route| match route.answer {
-        Told::One(shape) | Told::List(shape, _) | Told::Created(shape) => Some(shape),
+        Told::One(shape) | Told::List(shape, _) | Told::Created(shape) | Told::Done(shape) => Some(shape),
         Told::Nothing => None,
     };
     let shapes = ROUTES.iter().flat_map(|route| route.body.into_iter().chain(told(route)));
@@ -214,7 +217,7 @@ mod tests {
 
     use super::*;
     use crate::api::body::{Read, read};
-    use crate::api::{books, groups, people, shares, tokens};
+    use crate::api::{books, groups, ldap, people, shares, tokens};
 
     fn references(value: &Value, found: &mut BTreeSet<String>) {
         match value {
@@ -274,6 +277,7 @@ mod tests {
         reads_what_it_says::<books::NewBook>();
         reads_what_it_says::<books::PatchBook>();
         reads_what_it_says::<shares::Share>();
+        reads_what_it_says::<ldap::Sync>();
         reads_what_it_says::<tokens::NewToken>();
         reads_what_it_says::<tokens::PatchToken>();
     }

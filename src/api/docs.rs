@@ -71,6 +71,7 @@ fn told(route: &Route) -> String {
             format!("Answers 200 with a list of {}, sorted by {}.", (shape.name)(), sort.join(", "))
         }
         Told::Created(shape) => format!("Answers 201 with {}.", (shape.name)()),
+        Told::Done(shape) => format!("Answers 200 with {}, what was done.", (shape.name)()),
         Told::Nothing => "Answers 204.".to_owned(),
     };
     reads + &answers

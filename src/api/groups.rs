@@ -11,6 +11,7 @@ use crate::service::refusal::Refusal;
 
 use super::body::{Fields, Read, read_object};
 use super::page::{Asked, Key, Order};
+use super::problem::{Kind, Problem};
 use super::reply::Reply;
 use super::{Ask, Outcome, ROUNDS, Trouble, email, moved, there};
 
@@ -131,7 +132,14 @@ pub async fn change(ask: &Ask) -> Outcome {
         let group = named(ask).await?;
         let shown = Reply::resource(&Group::from(&group))?;
         ask.when(&shown)?;
-        let fields: PatchGroup = read_object(ask.patched(&shown, &WRITABLE)?)?;
+        let patched = match ask.patched(&shown, &WRITABLE) {
+            Err(_) if group.directory && ask.touches(&["name"]) => {
+                let text = "the group comes from the directory, which keeps its name";
+                return Err(Problem::new(Kind::Conflict, text).into());
+            }
+            patched => patched?,
+        };
+        let fields: PatchGroup = read_object(patched)?;
         if ask.service.change_group(&ask.caller, &group, fields.into()).await? {
             return show(ask).await;
         }

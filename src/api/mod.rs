@@ -7,6 +7,7 @@ mod books;
 mod describe;
 mod docs;
 mod groups;
+mod ldap;
 mod page;
 mod people;
 mod problem;
@@ -103,6 +104,12 @@ impl Ask {
         let shown: Value = serde_json::from_slice(&shown.body)
             .map_err(|_| Fault("what is shown of a resource is not JSON".into()))?;
         Ok(body::patched(&shown, patch, writable)?)
+    }
+
+    /// Whether the merge patch has any of these fields.
+    fn touches(&self, names: &[&str]) -> bool {
+        let patch = body::patch(&self.headers, &self.body).unwrap_or_default();
+        names.iter().any(|name| patch.contains_key(*name))
     }
 
     /// Refuses where `If-Match` names another state of the resource than this one (RFC 9110
@@ -340,6 +347,9 @@ impl Route {
         given.next().is_none().then_some(params)
     }
 }
+
+#[cfg(test)]
+mod followed;
 
 #[cfg(test)]
 mod tests {

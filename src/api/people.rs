@@ -164,7 +164,7 @@ pub async fn change(ask: &Ask) -> Outcome {
         let shown = Reply::resource(&User::from(&user))?;
         ask.when(&shown)?;
         let patched = match ask.patched(&shown, &WRITABLE) {
-            Err(_) if user.directory && touches(ask, &["name", "password"]) => {
+            Err(_) if user.directory && ask.touches(&["name", "password"]) => {
                 let text = "the user comes from the directory, which keeps name and password";
                 return Err(Problem::new(Kind::Conflict, text).into());
             }
@@ -176,12 +176,6 @@ pub async fn change(ask: &Ask) -> Outcome {
         }
     }
     Err(moved())
-}
-
-/// Whether the body has any of these fields.
-fn touches(ask: &Ask, names: &[&str]) -> bool {
-    let patch = super::body::patch(&ask.headers, &ask.body).unwrap_or_default();
-    names.iter().any(|name| patch.contains_key(*name))
 }
 
 /// `DELETE /users/{name}`

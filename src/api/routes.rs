@@ -9,10 +9,11 @@ use crate::domain::permission::Permission;
 
 use super::books::{Book, NewBook, PatchBook};
 use super::groups::{Group, NewGroup, PatchGroup};
+use super::ldap::{Directory, Sync, Synced};
 use super::people::{NewUser, PatchUser, User};
 use super::shares::Share;
 use super::tokens::{MadeToken, NewToken, PatchToken, Token};
-use super::{Ask, Work, books, groups, people, shares, tokens};
+use super::{Ask, Work, books, groups, ldap, people, shares, tokens};
 
 /// A route.
 pub struct Route {
@@ -54,6 +55,8 @@ pub enum Told {
     List(Shape, &'static [&'static str]),
     /// 201 with a resource.
     Created(Shape),
+    /// 200 with what was done.
+    Done(Shape),
     /// 204.
     Nothing,
 }
@@ -120,6 +123,11 @@ const fn made<T: ToSchema>() -> Told {
     Told::Created(Shape::of::<T>())
 }
 
+const fn done<T: ToSchema>() -> Told {
+    Told::Done(Shape::of::<T>())
+}
+
+const SETTINGS: Need = Need::Permission(Permission::Settings);
 const USERS: Need = Need::Permission(Permission::Users);
 const OWN_TOKENS: Need = Need::Scope(Permission::Users, &[]);
 const READ_BOOKS: Need =
@@ -287,4 +295,21 @@ pub static ROUTES: &[Route] = &[
     Route::new("DELETE", "/api/v1/tokens/{id}", OWN_TOKENS, "Makes a token useless", Told::Nothing, |ask| {
         Box::pin(tokens::remove(ask))
     }),
+    Route::new(
+        "GET",
+        "/api/v1/ldap/status",
+        SETTINGS,
+        "Tells how the directory of users is followed",
+        one::<Directory>(),
+        |ask| Box::pin(ldap::status(ask)),
+    ),
+    Route::new(
+        "POST",
+        "/api/v1/ldap/sync",
+        SETTINGS,
+        "Has users, groups and the staff's book follow the directory now, and answers when they have",
+        done::<Synced>(),
+        |ask| Box::pin(ldap::sync(ask)),
+    )
+    .reads::<Sync>(),
 ];

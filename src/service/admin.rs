@@ -10,7 +10,9 @@ use crate::store::commit::{AccountOp, Op};
 use crate::store::keyslots::MasterKey;
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
+use super::access::Caller;
 use super::directory::{DirectoryStatus, Mode, SyncReport};
+use super::people::{Legacy, may_be_enabled};
 use super::refusal::{Refusal, Stop};
 use super::sharing::Access;
 use super::tokens::{NewToken, TokenKind};
@@ -257,10 +259,22 @@ impl Service {
                 self.change(&name, move |row| row.password.clone_from(&hash)).await?;
             }
             AdminRequest::UserEnable { name, enabled } => {
+                if enabled {
+                    may_be_enabled(&self.account(&name).await?)?;
+                }
                 self.change(&name, move |row| row.enabled = enabled).await?;
             }
             AdminRequest::UserRemove { name, hand_over, erase } => {
-                return self.remove_asked(&name, hand_over.as_deref(), erase).await;
+                let legacy = match hand_over {
+                    Some(to) => Legacy::HandOver(user_name(&to)?),
+                    None if erase => Legacy::Erase,
+                    None => Legacy::Empty,
+                };
+                let account = self.account(&name).await?;
+                let _turn = self.people.lock().await;
+                if let Some((books, contacts)) = self.part_with(None, &account, &legacy).await? {
+                    return Ok(AdminAnswer::Undecided { books, contacts });
+                }
             }
             AdminRequest::Share { book, with, access } => self.share_asked(&book, &with, access).await?,
             AdminRequest::Private { book, private } => self.private_asked(&book, private).await?,
@@ -372,14 +386,17 @@ impl Service {
         Err(Refusal::Busy { retry_after: RETRY }.into())
     }
 
-    pub(super) async fn remove_user(&self, name: &str) -> Answer<()> {
+    /// Removes that account, even if it has moved meanwhile, and no other that has its name by now.
+    pub(super) async fn remove_user(&self, caller: Option<&Caller>, account: &AccountRow) -> Answer<()> {
+        let id = account.id;
         for _ in 0..ROUNDS {
-            let account = self.account(name).await?;
-            let id = account.id;
+            let reader = self.store.read().await?;
+            let account = self.account_of(&reader, &id).await?.ok_or(Refusal::NotFound)?;
+            drop(reader);
             let tokens = self.store.read().await?.app_passwords(Some(&id)).await?;
             let mut ops = vec![Op::Account(AccountOp::Remove(account))];
             ops.extend(tokens.into_iter().map(removal));
-            match self.commit(None, Vec::new(), ops).await {
+            match self.commit(caller, Vec::new(), ops).await {
                 Err(Stop::Refused(Refusal::NotFound)) => continue,
                 done => drop(done?),
             }

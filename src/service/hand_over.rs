@@ -7,7 +7,9 @@ use crate::domain::id::{AccountId, CollectionId, Principal, UserName};
 use crate::store::commit::{CollectionOp, Op};
 use crate::store::rows::AccountRow;
 
-use super::admin::{AdminAnswer, user_name};
+use super::access::Caller;
+use super::admin::user_name;
+use super::people::Legacy;
 use super::refusal::{Refusal, Stop};
 use super::sharing::{ROUNDS, busy, free_name, member, principal, unknown};
 use super::{Answer, Service};
@@ -15,7 +17,12 @@ use super::{Answer, Service};
 impl Service {
     /// Gives every book of a user to another, under its name, or `NAME-OWNER` where the other has one
     /// of that name. Who else had a share of a book keeps it.
-    pub(super) async fn hand_over(&self, from: &UserName, to: &UserName) -> Answer<()> {
+    pub(super) async fn hand_over(
+        &self,
+        caller: Option<&Caller>,
+        from: &UserName,
+        to: &UserName,
+    ) -> Answer<()> {
         if from == to {
             return Err(Refusal::Conflict(format!("'{to}' is the user who goes; name another")).into());
         }
@@ -44,38 +51,37 @@ impl Service {
             if ops.is_empty() {
                 return Ok(());
             }
-            match self.commit(None, Vec::new(), ops).await {
+            match self.commit(caller, Vec::new(), ops).await {
                 Err(Stop::Refused(_)) => continue,
                 done => drop(done?),
             }
             for link in links.iter().filter(|link| !link.mount) {
-                self.share(None, link.book, &to, None).await?;
+                self.share(caller, link.book, &to, None).await?;
             }
             return Ok(());
         }
         Err(busy())
     }
 
-    /// Removes an account as a command asks it: its books go to another, or with it; where nothing was
-    /// said and there is something in them, nothing is done.
-    pub(super) async fn remove_asked(
+    /// Removes a user with tokens and shares; the books go where `legacy` says. Where it says nothing
+    /// and there are contacts in them, nothing is done: how many books and contacts is told instead.
+    pub(super) async fn part_with(
         &self,
-        name: &str,
-        to: Option<&str>,
-        erase: bool,
-    ) -> Answer<AdminAnswer> {
-        let account = self.account(name).await?;
-        match to {
-            Some(to) => self.hand_over(&user_name(name)?, &user_name(to)?).await?,
-            None if erase => {}
-            None => match self.holdings(&account).await? {
+        caller: Option<&Caller>,
+        account: &AccountRow,
+        legacy: &Legacy,
+    ) -> Answer<Option<(usize, usize)>> {
+        match legacy {
+            Legacy::HandOver(to) => self.hand_over(caller, &user_name(&account.name)?, to).await?,
+            Legacy::Erase => {}
+            Legacy::Empty => match self.holdings(account).await? {
                 (_, 0) => {}
-                (books, contacts) => return Ok(AdminAnswer::Undecided { books, contacts }),
+                held => return Ok(Some(held)),
             },
         }
-        self.withdraw_account(&account).await?;
-        self.remove_user(name).await?;
-        Ok(AdminAnswer::Done)
+        self.withdraw_account(account).await?;
+        self.remove_user(caller, account).await?;
+        Ok(None)
     }
 
     /// How many books an account has of its own, and how many contacts in them.

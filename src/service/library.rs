@@ -134,8 +134,7 @@ impl Service {
             done => drop(done?),
         }
         if new.private {
-            let private = CollectionOp::Private { id, private: true };
-            self.commit(Some(caller), Vec::new(), vec![Op::Collection(private)]).await?;
+            self.set_private(Some(caller), id, true).await?;
         }
         for share in &new.shares {
             self.share(Some(caller), id, &share.with, Some(share.access)).await?;
@@ -153,7 +152,7 @@ impl Service {
         private: bool,
         shares: Vec<Share>,
     ) -> Answer<BookView> {
-        may_change(caller, book.mine)?;
+        changeable(caller, book)?;
         if private && (!book.mine || matches!(book.owner, Principal::Group(_)) || !shares.is_empty()) {
             return Err(wrong("/private", "only its owner's and unshared, a book is private"));
         }
@@ -171,10 +170,7 @@ impl Service {
         for gone in before.iter().filter(|share| !shares.iter().any(|kept| kept.with == share.with)) {
             self.share(Some(caller), book.id, &gone.with, None).await?;
         }
-        if private != book.private {
-            let op = CollectionOp::Private { id: book.id, private };
-            self.commit(Some(caller), Vec::new(), vec![Op::Collection(op)]).await?;
-        }
+        self.set_private(Some(caller), book.id, private).await?;
         for (at, share) in shares.iter().enumerate().filter(|(_, share)| !before.contains(share)) {
             let known = self.store.read().await?.principal(&share.with).await?;
             known.ok_or_else(|| wrong(&format!("/shares/{at}"), "there is no user or group of that name"))?;
@@ -185,7 +181,7 @@ impl Service {
 
     /// Removes a book with all that is in it.
     pub async fn remove_library_book(&self, caller: &Caller, book: &BookView) -> Answer<()> {
-        may_change(caller, book.mine)?;
+        changeable(caller, book)?;
         if book.mine && !caller.permissions.has(Permission::Settings) {
             caller.need_scope(Permission::ContactsDelete)?;
         }
@@ -208,7 +204,7 @@ impl Service {
         with: &Principal,
         access: Option<Access>,
     ) -> Answer<()> {
-        may_change(caller, book.mine)?;
+        changeable(caller, book)?;
         if book.private && access.is_some() {
             return Err(conflict("the book is private; nobody else gets access".into()));
         }
@@ -245,12 +241,15 @@ impl Service {
         let own = Principal::User(caller.name.clone());
         let mut shelves = self.shelves(reader, caller.home, &own).await?;
         let links = reader.links(caller.home).await?;
-        let others: Vec<_> = links.iter().filter(|link| link.mount).map(|link| link.book).collect();
+        let mut others: Vec<_> = links.iter().filter(|link| link.mount).map(|link| link.book).collect();
+        // A large staff has no place in homes.
+        others.extend(self.searched_staff_book(reader).await?);
         // Each home is read once, however many of its books are shared.
         let mut homes = BTreeMap::new();
         for found in reader.found_collections(&others).await? {
             let Some(row) = found.readable().map(|found| found.row) else { continue };
-            if let (Some(home), Some(owner)) = (row.home, self.named(reader, &row.owner).await?) {
+            let owner = self.account_of(reader, &row.owner).await?.and_then(|owner| owner.principal());
+            if let (Some(home), Some(owner)) = (row.home, owner) {
                 homes.insert(home, owner);
             }
         }
@@ -283,6 +282,7 @@ impl Service {
         if !read && !office {
             return Ok(None);
         }
+        let staff = is_staff(&shelf.owner);
         let shares = match mine || office {
             true => Some(self.shared_with(reader, &row).await?),
             false => None,
@@ -293,7 +293,7 @@ impl Service {
             name: shelf.name,
             private: row.private,
             default: row.default,
-            access: if write || office { Access::Write } else { Access::Read },
+            access: if write || (office && !staff) { Access::Write } else { Access::Read },
             shares,
             created: rows::time(row.created),
             home: shelf.home,
@@ -320,6 +320,20 @@ fn may_change(caller: &Caller, mine: bool) -> Result<(), Refusal> {
         true => caller.need_scope(Permission::ContactsWrite),
         false => caller.need(Permission::Settings),
     }
+}
+
+/// Refuses who may not change a book, and everybody with the staff's, which the directory keeps.
+fn changeable(caller: &Caller, book: &BookView) -> Answer<()> {
+    may_change(caller, book.mine)?;
+    match is_staff(&book.owner) {
+        true => Err(conflict("the staff's book follows the directory; change it there".into())),
+        false => Ok(()),
+    }
+}
+
+/// Whether whose books these are is the server itself, which has the staff's alone.
+fn is_staff(owner: &Principal) -> bool {
+    matches!(owner, Principal::Group(name) if name.is_own())
 }
 
 fn wrong(pointer: &str, text: &str) -> Stop {

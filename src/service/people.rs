@@ -74,6 +74,17 @@ pub(super) fn outranked(caller: &Caller, account: &AccountRow) -> Result<(), Ref
     granted(caller, permissions_of(account))
 }
 
+/// Who is gone from the directory comes back with it alone: enabled by hand, the account's app
+/// passwords would open it again.
+pub(super) fn may_be_enabled(account: &AccountRow) -> Answer<()> {
+    match account.origin.as_ref().is_some_and(|origin| origin.gone) {
+        true => {
+            Err(conflict("the user is gone from the directory; it can sign in when it is back there".into()))
+        }
+        false => Ok(()),
+    }
+}
+
 fn granted(caller: &Caller, permissions: Permissions) -> Result<(), Refusal> {
     if permissions.has(Permission::Admin) {
         caller.need(Permission::Admin)?;
@@ -128,6 +139,8 @@ impl Service {
             }
             done => drop(done?),
         }
+        // What everybody has, the new one has.
+        self.settle(vec![row.clone()], None).await?;
         Ok(view(&row, &[]).ok_or(Fault("an account has no valid name".into()))?)
     }
 
@@ -141,6 +154,13 @@ impl Service {
         let (before, called) = (&user.row, |row: &AccountRow| (row.display_name.clone(), row.email.clone()));
         if user.directory && called(before) != called(&after) {
             return Err(conflict("the user comes from the directory; change it there".into()));
+        }
+        if user.directory && before.admin != after.admin && self.directory_names_admins() {
+            let text = "the directory says who may administer (ldap.admin_group); change it there";
+            return Err(conflict(text.into()));
+        }
+        if after.enabled && !before.enabled {
+            may_be_enabled(before)?;
         }
         let _turn = self.people.lock().await;
         let goes = !after.enabled || !after.admin;
@@ -173,19 +193,18 @@ impl Service {
             return Err(conflict("nobody removes themselves".into()));
         }
         self.leaves_an_admin(&user.row).await?;
-        match &legacy {
-            Legacy::Empty if self.holds_contacts(&user.row).await? => {
+        match self.part_with(Some(caller), &user.row, &legacy).await? {
+            None => Ok(()),
+            Some(_) => {
                 let text = "the user's books hold contacts; say hand_over=USER, or erase=true";
-                return Err(conflict(text.into()));
+                Err(conflict(text.into()))
             }
-            Legacy::HandOver(to) if *to == user.name => {
-                return Err(conflict("the user cannot take over their own books".into()));
-            }
-            Legacy::HandOver(to) => self.hand_over(&user.name, to).await?,
-            Legacy::Empty | Legacy::Erase => {}
         }
-        self.withdraw_account(&user.row).await?;
-        self.remove_user(user.name.as_str()).await
+    }
+
+    /// Whether the directory says who may administer.
+    fn directory_names_admins(&self) -> bool {
+        self.settings.directory.as_ref().is_some_and(|directory| directory.admin_group.is_some())
     }
 
     /// Refuses to do without the last account that may do everything.
@@ -202,11 +221,6 @@ impl Service {
             true => Ok(()),
             false => Err(conflict("the user is the last administrator; name another one first".into())),
         }
-    }
-
-    /// Whether there is a contact in any of an account's own books.
-    pub(super) async fn holds_contacts(&self, account: &AccountRow) -> Answer<bool> {
-        Ok(self.holdings(account).await?.1 > 0)
     }
 }
 

@@ -76,6 +76,12 @@ pub struct UsedView {
 impl Service {
     /// The caller's tokens; everybody's with `users`.
     pub async fn tokens(&self, caller: &Caller) -> Answer<Vec<TokenView>> {
+        // So that the list tells of the latest uses; without them it is a list all the same.
+        let _ = self.flush_events().await;
+        self.tokens_on_record(caller).await
+    }
+
+    async fn tokens_on_record(&self, caller: &Caller) -> Answer<Vec<TokenView>> {
         let all = caller.permissions.has(Permission::Users);
         let reader = self.store.read().await?;
         let of = (!all).then(|| caller.account.as_bytes());
@@ -87,7 +93,7 @@ impl Service {
 
     /// One token that the caller may see.
     pub async fn token(&self, caller: &Caller, id: Uuid) -> Answer<TokenView> {
-        let found = self.tokens(caller).await?.into_iter().find(|token| token.id == id);
+        let found = self.tokens_on_record(caller).await?.into_iter().find(|token| token.id == id);
         found.ok_or_else(|| Refusal::NotFound.into())
     }
 

@@ -2,8 +2,9 @@
 
 use crate::domain::id::{CollectionId, GroupName, MemberName, Principal, UserName};
 use crate::store::commit::{AccountOp, Op};
-use crate::store::rows::{self, AccountRow, Id};
+use crate::store::rows::Id;
 
+use super::super::groups::GroupFields;
 use super::super::refusal::{Refusal, Stop};
 use super::super::{Answer, Service};
 use super::{Access, ROUNDS, busy, mark, unknown};
@@ -30,21 +31,7 @@ impl Service {
     pub(in crate::service) async fn group_asked(&self, name: &str) -> Answer<()> {
         let name = GroupName::parse(name);
         let name = name.map_err(|bad| conflict(format!("that is not a group's name: {bad}")))?;
-        let row = AccountRow {
-            id: *self.fresh()?.as_bytes(),
-            name: name.as_str().to_owned(),
-            enabled: true,
-            created: rows::micros(self.clock.now()),
-            home: *self.fresh()?.as_bytes(),
-            group: true,
-            ..AccountRow::default()
-        };
-        match self.commit(None, Vec::new(), vec![Op::Account(AccountOp::Create(row))]).await {
-            Err(Stop::Refused(Refusal::Mapped)) => {
-                Err(conflict(format!("group '{name}' exists already; choose another name")))
-            }
-            done => done.map(drop),
-        }
+        self.add_group(None, &name, GroupFields::default()).await.map(drop)
     }
 
     /// Takes a user into a group, or out of it.
@@ -55,6 +42,9 @@ impl Service {
             let group = reader.principal(&group).await?.ok_or_else(|| unknown(&group))?;
             let before = reader.principal(&user).await?.ok_or_else(|| unknown(&user))?;
             drop(reader);
+            if group.origin.is_some() {
+                return Err(conflict("the group comes from the directory; change it there".into()));
+            }
             let mut after = before.clone();
             mark(&mut after.groups, Id(group.id), member);
             let op = Op::Account(AccountOp::Update { before, after: after.clone() });

@@ -773,7 +773,7 @@ async fn a_group_can_hold_what_a_leaver_takes_over_only_once() {
     world.group("sales", &["bob"]).await;
     world.share("alice/team", "group:sales", WRITE).await;
     let (alice, bob) = (UserName::parse("alice").unwrap(), UserName::parse("bob").unwrap());
-    service.hand_over(&alice, &bob).await.unwrap();
+    service.hand_over(None, &alice, &bob).await.unwrap();
     let home = world.home("bob").await;
     assert_eq!(home.iter().filter(|book| book.starts_with("team")).count(), 1, "{home:?}");
     assert!(home.iter().all(|book| !book.contains('<')), "{home:?}");
