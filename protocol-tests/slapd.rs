@@ -283,6 +283,11 @@ impl Slapd {
         self.gone();
     }
 
+    /// Waits until it is gone that somebody else killed.
+    pub fn stop_dead(&mut self) {
+        self.gone();
+    }
+
     /// What a killer needs that has no hands on this.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().unwrap().pid
