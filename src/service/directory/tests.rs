@@ -17,13 +17,14 @@ use crate::service::admin::{AdminAnswer, AdminRequest};
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::sharing::Access;
 use crate::service::sign_in::NotSignedIn;
-use crate::service::tests::{Counting, Ticking, alice, card, key_file, name, quick, service_with, sign_in};
+use crate::service::tests::{Counting, Ticking, alice, card, name, quick, service_with, sign_in};
 use crate::service::view::{Carry, Detail, Members};
 use crate::service::{Answer, Service, Settings};
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::{Batch, Engine, EngineError, Outcome, Pending, Snapshot};
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::rows::AccountRow;
+use crate::store::tests::key_file;
 
 /// How the directory is today.
 const UP: u8 = 0;
