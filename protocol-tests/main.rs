@@ -29,6 +29,7 @@ mod leavers;
 mod limits;
 mod malformed;
 mod model;
+mod people;
 mod power;
 mod privacy;
 mod race;

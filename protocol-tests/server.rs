@@ -59,17 +59,27 @@ impl Server {
     pub fn fresh(environment: &[(&str, &str)]) -> Self {
         let room = room();
         let data = room.path().join("data");
-        let mut server = Self::begin(&data, environment, &room.path().to_string_lossy());
+        let mut server = Self::begin(&data, environment, &room.path().to_string_lossy(), None);
+        server.room = Some(room);
+        server
+    }
+
+    /// Starts a server on a fresh data directory, with this configuration file.
+    pub fn configured(text: &str) -> Self {
+        let room = room();
+        let (data, file) = (room.path().join("data"), room.path().join("cardkeep.toml"));
+        std::fs::write(&file, text).unwrap();
+        let mut server = Self::begin(&data, &[], &room.path().to_string_lossy(), Some(&file));
         server.room = Some(room);
         server
     }
 
     /// Starts a server on this data directory and waits for the line with its URL.
     pub fn on(data: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::begin(data, environment, "")
+        Self::begin(data, environment, "", None)
     }
 
-    fn begin(data: &Path, environment: &[(&str, &str)], remove: &str) -> Self {
+    fn begin(data: &Path, environment: &[(&str, &str)], remove: &str, config: Option<&Path>) -> Self {
         std::fs::create_dir_all(data).unwrap();
         let log = data.with_extension("log");
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
@@ -82,6 +92,7 @@ impl Server {
             .args(["-c", script, remove, PROGRAM, "serve", "--data"])
             .arg(data)
             .args(["--listen", "127.0.0.1:0"])
+            .args(config.iter().flat_map(|file| [Path::new("--config"), *file]))
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

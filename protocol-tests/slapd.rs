@@ -213,7 +213,8 @@ impl Slapd {
         if self.setup.sync {
             conf.push_str("overlay syncprov\n");
             if self.setup.session_log {
-                conf.push_str("syncprov-sessionlog 1000\n");
+                // Without the checkpoint it forgets deletions when it is killed.
+                conf.push_str("syncprov-sessionlog 1000\nsyncprov-checkpoint 1 1\n");
             }
         }
         std::fs::write(self.path("slapd.conf"), conf).unwrap();
@@ -280,6 +281,11 @@ impl Slapd {
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         self.signal("-KILL");
+        self.gone();
+    }
+
+    /// Waits until it is gone that somebody else killed.
+    pub fn stop_dead(&mut self) {
         self.gone();
     }
 

@@ -58,7 +58,7 @@ pub(super) fn card(person: &Person, called: &str, manager: Option<&Manager>, pho
         false => card.line("N", &format!("{};{};;;", escape(&family), escape(&given))),
     }
     card.several("EMAIL", person.emails.iter().map(|email| ("work", email.as_str())));
-    card.several("TEL", person.phones.iter().map(|(kind, phone)| (kind.as_str(), phone.as_str())));
+    card.several("TEL", person.phones.iter().map(|(phone, kind)| (kind.as_str(), phone.as_str())));
     card.text("TITLE", &person.title);
     let (organization, department) = (clean(&person.organization), clean(&person.department));
     match (organization.is_empty(), department.is_empty()) {
@@ -158,7 +158,7 @@ mod tests {
             given: "Jane".into(),
             family: "Doe".into(),
             emails: vec!["jane@example.org".into(), "j@example.org".into(), "jane@example.org".into()],
-            phones: vec![("cell".into(), "+49 170 1".into()), ("odd".into(), "1".into())],
+            phones: vec![("+49 170 1".into(), "cell".into()), ("1".into(), "odd".into())],
             title: "Head\nof things".into(),
             organization: "Example".into(),
             department: "IT".into(),

@@ -20,11 +20,13 @@ const NAMESPACE: &str = "urn:cardkeep:directory";
 const MEMBERS: &str = "members";
 const NEXT: &str = "next";
 
-/// Where the next reading goes on, and whether the staff's book was kept at the last one.
+/// Where the next reading goes on, whether the staff's book was kept at the last one, and when, in
+/// microseconds since 1970, everything was read.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Cookie {
     pub(super) next: Vec<u8>,
     pub(super) book: bool,
+    pub(super) whole: i64,
 }
 
 fn property(local: &str, text: String) -> StoredProperty {
@@ -93,8 +95,9 @@ impl Service {
     pub(super) async fn cookie(&self, home: [u8; 16]) -> Answer<Option<Cookie>> {
         let kept = self.store.read().await?.properties(&home).await?;
         Ok(text(&kept, NEXT).and_then(|text| {
-            let (book, next) = text.split_once(' ')?;
-            Some(Cookie { next: STANDARD.decode(next).ok()?, book: book == "book" })
+            let mut words = text.split(' ');
+            let (book, whole, next) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+            Some(Cookie { next: STANDARD.decode(next).ok()?, book: book == "book", whole })
         }))
     }
 
@@ -105,7 +108,7 @@ impl Service {
         }
         let text = |cookie: &Cookie| {
             let book = if cookie.book { "book" } else { "none" };
-            format!("{book} {}", STANDARD.encode(&cookie.next))
+            format!("{book} {} {}", cookie.whole, STANDARD.encode(&cookie.next))
         };
         let kept = cookie.map(|cookie| property(NEXT, text(cookie)));
         let op = self.keep(&self.store.read().await?, home, kept).await?;

@@ -119,7 +119,7 @@ pub struct Person {
     pub family: String,
     /// E-mail addresses, the main one first.
     pub emails: Vec<String>,
-    /// Phone numbers and what they are: `work`, `cell`, `fax`, `home`.
+    /// Phone numbers, each with what it is: `work`, `cell`, `fax`, `home`.
     pub phones: Vec<(String, String)>,
     /// Job title.
     pub title: String,

@@ -2,7 +2,7 @@
 //! whose books are whose, what phones are told, and what is left when the server dies in between.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -17,12 +17,14 @@ use crate::service::admin::{AdminAnswer, AdminRequest};
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::sharing::Access;
 use crate::service::sign_in::NotSignedIn;
-use crate::service::tests::{alice, card, name, quick, service_with, sign_in};
+use crate::service::tests::{Counting, Ticking, alice, card, name, quick, service_with, sign_in};
 use crate::service::view::{Carry, Detail, Members};
 use crate::service::{Answer, Service, Settings};
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::{Batch, Engine, EngineError, Outcome, Pending, Snapshot};
+use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::rows::AccountRow;
+use crate::store::tests::key_file;
 
 /// How the directory is today.
 const UP: u8 = 0;
@@ -406,6 +408,34 @@ async fn what_changes_in_the_directory_is_what_phones_sync() {
     let view = service.book(&bob, &bob.name, &book, Members::None, Detail::default()).await.unwrap();
     assert_eq!(view.book.sharer, crate::service::view::Sharer::Unknown);
     service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn whom_the_directory_forgot_to_tell_of_is_found_within_a_day() {
+    let fake = Arc::new(Fake { tells_changes: true, ..Fake::default() });
+    (0..10).for_each(|n| fake.put(&format!("{n}"), &format!("user{n}")));
+    let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
+    let settings = with(DirectorySettings::new(DirectoryPort(fake.clone())));
+    let (keys, entropy) = (key_file(&MemoryMedium::new()), Arc::new(Counting(AtomicU64::new(0))));
+    let engine = Arc::new(MemoryEngine::new());
+    let service = Service::open(engine, keys, clock.clone(), entropy, settings).await.unwrap();
+    sync(&service).await;
+    fake.remove("3");
+    // It was killed, and believes that it always was as it is.
+    let now = fake.now.lock().unwrap().clone();
+    fake.past.lock().unwrap().iter_mut().for_each(|past| *past = now.clone());
+    for hours in [0, 12, 11] {
+        clock.0.fetch_add(hours * 3_600_000, Ordering::Relaxed);
+        assert!(sync(&service).await.went.is_empty());
+    }
+    clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+    assert_eq!(sync(&service).await.went, ["user3"]);
+    assert_eq!(fake.partial.load(Ordering::Relaxed), 3);
+    sync(&service).await;
+    assert_eq!(fake.partial.load(Ordering::Relaxed), 4, "and goes on from there");
+    clock.0.fetch_add(-1000 * 3_600_000, Ordering::Relaxed);
+    sync(&service).await;
+    assert_eq!(fake.partial.load(Ordering::Relaxed), 4, "nor is a clock believed that went back");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::domain::event::EventKind;
 use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
+use crate::store::rows;
 
 use super::kept::Cookie;
 use super::plan::Plan;
@@ -23,6 +24,9 @@ use super::{DirectoryError, Reading, book};
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// When a directory that did not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How old a reading of everything may be before there is another one. A directory that was killed may
+/// forget whom it removed and tell nobody: OpenLDAP's does without `syncprov-checkpoint`.
+const WHOLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many people there are is not known yet.
 pub(super) const UNKNOWN: usize = usize::MAX;
 
@@ -155,7 +159,14 @@ impl Service {
     async fn follow(&self, settings: &DirectorySettings, mode: Mode) -> Answer<SyncReport> {
         let home = book::own_home();
         // Switching the book on needs everybody's card, which changes alone do not tell.
-        let since = self.cookie(home).await?.filter(|cookie| cookie.book == settings.staff_book);
+        let now = rows::micros(self.clock.now());
+        let recent = |cookie: &Cookie| {
+            let age = u64::try_from(now.saturating_sub(cookie.whole));
+            age.is_ok_and(|age| Duration::from_micros(age) < WHOLE)
+        };
+        let since = self.cookie(home).await?;
+        let since = since.filter(|cookie| cookie.book == settings.staff_book && recent(cookie));
+        let whole = since.as_ref().map_or(now, |cookie| cookie.whole);
         let reading = self.reading(settings, since.map(|cookie| cookie.next)).await?;
         let plan: Plan = self.planned(settings, &reading, mode.accept_leavers).await?;
         if mode.dry_run || plan.report.pending_leavers.is_some() {
@@ -168,7 +179,7 @@ impl Service {
         let mut done = self.carry_out(settings, &reading, plan).await?;
         self.write_staff(settings, &reading, &mut done).await?;
         let next = reading.next.filter(|_| !done.contested);
-        let cookie = next.map(|next| Cookie { next, book: settings.staff_book });
+        let cookie = next.map(|next| Cookie { next, book: settings.staff_book, whole });
         self.keep_cookie(home, cookie.as_ref()).await?;
         self.count().await?;
         Ok(done.report)
