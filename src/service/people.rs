@@ -128,6 +128,8 @@ impl Service {
             }
             done => drop(done?),
         }
+        // What everybody has, the new one has.
+        self.settle(vec![row.clone()], None).await?;
         Ok(view(&row, &[]).ok_or(Fault("an account has no valid name".into()))?)
     }
 
