@@ -21,9 +21,11 @@ use crate::store::events::EventsPage;
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::tests::key_file;
 
+type People = Vec<&'static str>;
+
 /// A directory of these people, and of groups with them in it. Everybody's password is `right`.
 #[derive(Default)]
-struct Fake(Mutex<(Vec<&'static str>, Vec<(&'static str, Vec<&'static str>)>)>);
+struct Fake(Mutex<(People, Vec<(&'static str, People)>)>);
 
 impl Directory for Fake {
     fn read<'a>(&'a self, _: Option<&'a [u8]>) -> Asked<'a, Reading> {
