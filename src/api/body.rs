@@ -146,9 +146,11 @@ pub fn read_object<T: Read>(map: Map<String, Value>) -> Result<T, Problem> {
     }
 }
 
-/// Reads an object within a body. No more is told of than a person would want to read.
+/// How much is told of what is wrong: no more than a person would want to read.
+const MOST: usize = 100;
+
+/// Reads an object within a body.
 fn part<T: Read>(base: String, map: Map<String, Value>, errors: &mut Vec<(String, String)>) -> T {
-    const MOST: usize = 100;
     let mut fields = Fields { base, map, errors: std::mem::take(errors) };
     let read = T::read(&mut fields);
     let names: Vec<_> = fields.map.keys().take(MOST).cloned().collect();
@@ -156,7 +158,6 @@ fn part<T: Read>(base: String, map: Map<String, Value>, errors: &mut Vec<(String
         fields.wrong(&name, "there is no such field");
     }
     *errors = fields.errors;
-    errors.truncate(MOST);
     read
 }
 
@@ -170,7 +171,9 @@ pub struct Fields {
 impl Fields {
     /// Notes what is wrong with a field.
     pub fn wrong(&mut self, name: &str, text: impl Into<String>) {
-        self.errors.push((pointer(&self.base, name), text.into()));
+        if self.errors.len() < MOST {
+            self.errors.push((pointer(&self.base, name), text.into()));
+        }
     }
 
     /// A field's value; null is as good as none.
@@ -291,7 +294,9 @@ impl Fields {
     }
 
     fn wrong_at(&mut self, name: &str, at: usize, text: String) {
-        self.errors.push((format!("{}/{at}", pointer(&self.base, name)), text));
+        if self.errors.len() < MOST {
+            self.errors.push((format!("{}/{at}", pointer(&self.base, name)), text));
+        }
     }
 }
 
@@ -376,6 +381,16 @@ mod tests {
         let wrong = json!({"name": "abcde", "tags": [1, "ok"], "parts": [{}, 3, {"on": 1, "off": 2}]});
         assert_eq!(pointers(wrong), ["/name", "/tags/0", "/parts/1", "/parts/2/on", "/parts/2/off"]);
         assert_eq!(pointers(json!([])), [""]);
+    }
+
+    #[test]
+    fn of_many_faults_no_more_are_kept_than_are_told() {
+        let map = json!({"tags": vec![0; 100_000], "parts": vec![0; 100_000]});
+        let Value::Object(map) = map else { panic!() };
+        let mut fields = Fields { base: String::new(), map, errors: Vec::new() };
+        assert!(fields.list("tags", |text| Ok(text.to_owned())).is_empty());
+        assert!(fields.objects::<Part>("parts").is_empty());
+        assert_eq!(fields.errors.len(), MOST);
     }
 
     #[test]

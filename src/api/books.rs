@@ -218,9 +218,10 @@ pub async fn remove(ask: &Ask) -> Outcome {
 /// The shares of a body; nobody is named twice.
 fn chosen(shares: Vec<Share>) -> Result<Vec<sharing::Share>, Trouble> {
     let mut chosen: Vec<sharing::Share> = Vec::with_capacity(shares.len());
+    let mut named = std::collections::BTreeSet::new();
     for (at, share) in shares.into_iter().enumerate() {
         let share = share.meant()?;
-        if chosen.iter().any(|known| known.with == share.with) {
+        if !named.insert(share.with.clone()) {
             let text = "there is another share of the same user or group".to_owned();
             return Err(Problem::wrong(vec![(format!("/shares/{at}"), text)]).into());
         }

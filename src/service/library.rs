@@ -170,6 +170,7 @@ impl Service {
         for gone in before.iter().filter(|share| !shares.iter().any(|kept| kept.with == share.with)) {
             self.share(Some(caller), book.id, &gone.with, None).await?;
         }
+        // With the places of those whose shares count again.
         self.set_private(Some(caller), book.id, private).await?;
         for (at, share) in shares.iter().enumerate().filter(|(_, share)| !before.contains(share)) {
             let known = self.store.read().await?.principal(&share.with).await?;
@@ -228,7 +229,8 @@ impl Service {
     /// Every book of every home.
     async fn everybodys(&self, reader: &Reader) -> Answer<Vec<Shelf>> {
         let mut shelves = Vec::new();
-        for account in reader.accounts().await? {
+        // The staff's book is nobody's to change.
+        for account in reader.accounts().await?.into_iter().filter(|account| !account.is_own()) {
             if let Some(owner) = account.principal() {
                 shelves.extend(self.shelves(reader, CollectionId::from_bytes(account.home), &owner).await?);
             }
@@ -339,3 +341,6 @@ fn is_staff(owner: &Principal) -> bool {
 fn wrong(pointer: &str, text: &str) -> Stop {
     Refusal::Wrong { pointer: pointer.into(), text: text.into() }.into()
 }
+
+#[cfg(test)]
+mod tests;

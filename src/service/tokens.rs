@@ -115,15 +115,9 @@ impl Service {
             text: "there is no user of that name".into(),
         })?;
         may_change(caller, &account)?;
-        if new.kind == TokenKind::Api {
-            let asked = match new.scopes.is_empty() {
-                true => Permissions::ALL,
-                false => Permissions::of(new.scopes.iter().map(String::as_str)),
-            };
-            // A token makes none that is for more than itself.
-            if let Some(missing) = asked.beyond(caller.scopes) {
-                return Err(Refusal::NeedPermission(missing).into());
-            }
+        // A token makes none that is for more than itself.
+        if let Some(missing) = opened(new.kind, &new.scopes).beyond(caller.scopes) {
+            return Err(Refusal::NeedPermission(missing).into());
         }
         let (row, secret) = self.make_token(Some(caller), &account, new).await?;
         let view = view(account, row).ok_or(Fault("an account has no valid name".into()))?;
@@ -211,6 +205,29 @@ impl Service {
     }
 }
 
+/// What a token of these scopes lets its holder do, in the words of permissions: with an app password
+/// contacts are read, changed and deleted.
+fn opened(kind: TokenKind, scopes: &[String]) -> Permissions {
+    let words = || scopes.iter().map(String::as_str);
+    match kind {
+        TokenKind::Api if scopes.is_empty() => Permissions::ALL,
+        TokenKind::Api => Permissions::of(words()),
+        TokenKind::App => {
+            let whole = scopes.is_empty() || words().any(|word| word == "dav:contacts");
+            let reads = words().any(|word| word == "dav:contacts:read");
+            Permissions::of(
+                match (whole, reads) {
+                    (true, _) => &["contacts:read", "contacts:write", "contacts:delete"][..],
+                    (false, true) => &["contacts:read"],
+                    (false, false) => &[],
+                }
+                .iter()
+                .copied(),
+            )
+        }
+    }
+}
+
 /// One's own tokens, or those of whoever may do no more than oneself.
 fn may_change(caller: &Caller, owner: &AccountRow) -> Result<(), Refusal> {
     match caller.account == AccountId::from_bytes(owner.id) {
@@ -238,3 +255,6 @@ fn view(owner: AccountRow, row: AppPasswordRow) -> Option<TokenView> {
         owner,
     })
 }
+
+#[cfg(test)]
+mod tests;

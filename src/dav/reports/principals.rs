@@ -56,8 +56,10 @@ static SEARCHABLE: &[Searchable] = &[
 ];
 
 /// Handles `principal-property-search`.
-pub async fn search(exchange: &Exchange<'_>, asked: PrincipalSearch) -> Outcome {
+pub async fn search(exchange: &Exchange<'_>, mut asked: PrincipalSearch) -> Outcome {
     zero(exchange)?;
+    // Once, and not for each principal: the text may be long.
+    asked.searches.iter_mut().for_each(|search| search.text = search.text.to_lowercase());
     let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
     if asked.limit == Some(0) {
         return Err(Refusal::BadLimit.into());
@@ -92,9 +94,9 @@ pub async fn search(exchange: &Exchange<'_>, asked: PrincipalSearch) -> Outcome 
     Ok(multistatus(full(out.take()), exchange.prefer.without_root_said()))
 }
 
-/// Every property of a search must have the text, folded by case (ACL-19).
+/// Every property of a search must have the text, which is folded by case already (ACL-19).
 fn is_found(view: &PrincipalView, search: &PropertySearch) -> bool {
-    let wanted = search.text.to_lowercase();
+    let wanted = search.text.as_str();
     !search.names.is_empty()
         && search.names.iter().all(|name| {
             let searchable =
@@ -103,9 +105,9 @@ fn is_found(view: &PrincipalView, search: &PropertySearch) -> bool {
                 (searchable.texts)(view).iter().map(|text| text.to_lowercase()).any(|text| {
                     match search.kind {
                         MatchKind::Equals => text == wanted,
-                        MatchKind::Contains => text.contains(&wanted),
-                        MatchKind::StartsWith => text.starts_with(&wanted),
-                        MatchKind::EndsWith => text.ends_with(&wanted),
+                        MatchKind::Contains => text.contains(wanted),
+                        MatchKind::StartsWith => text.starts_with(wanted),
+                        MatchKind::EndsWith => text.ends_with(wanted),
                     }
                 })
             })

@@ -529,6 +529,25 @@ async fn a_server_that_dies_in_between_goes_on_where_it_was() {
     assert_eq!(ends.len(), 1);
 }
 
+#[tokio::test]
+async fn whoever_the_api_makes_has_the_staffs_book_which_is_no_book_of_the_api() {
+    let fake = Arc::new(Fake::default());
+    fake.put("1", "bob");
+    let service = following(&fake).await;
+    sync(&service).await;
+    let profile = crate::service::admin::Profile { email: None, display_name: None, admin: true };
+    let root = UserName::parse("root").unwrap();
+    service.add_user(&root, profile, Some("secret".into())).await.unwrap();
+    let root = sign_in(&service, "root", "secret").await.unwrap();
+    let dora = UserName::parse("dora").unwrap();
+    let fields = crate::service::people::UserFields { enabled: true, ..Default::default() };
+    service.create_user(&root, &dora, fields, Some("secret".into())).await.unwrap();
+    let dora = sign_in(&service, "dora", "secret").await.unwrap();
+    assert_eq!(books(&service, &dora).await, ["contacts", "directory"]);
+    let told = service.library(&root).await.unwrap();
+    assert!(told.iter().all(|book| book.name.as_str() != "directory"), "nobody could address it");
+}
+
 #[test]
 fn changes_and_everything_come_to_the_same_cards_and_books() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

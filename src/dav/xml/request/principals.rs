@@ -8,6 +8,11 @@ use super::super::name::{Ns, property_name};
 use super::super::read::{BadXml, Element};
 use super::{Asked, asked, limit, names};
 
+/// How many searches one report makes, and in how many properties all of them together look: each is
+/// compared with every principal that the asker may know of.
+const MAX_SEARCHES: usize = 50;
+const MAX_SEARCHED: usize = 200;
+
 /// `DAV:principal-property-search`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrincipalSearch {
@@ -61,7 +66,8 @@ pub fn principal_search(root: &Element) -> Result<PrincipalSearch, BadXml> {
             },
         });
     }
-    match searches.is_empty() {
+    let searched: usize = searches.iter().map(|search| search.names.len()).sum();
+    match searches.is_empty() || searches.len() > MAX_SEARCHES || searched > MAX_SEARCHED {
         true => Err(BadXml::Unexpected),
         false => Ok(PrincipalSearch {
             asked: asked(root)?,

@@ -99,3 +99,18 @@ fn address_data_is_read_with_its_parts() {
     assert_eq!(data.version.as_deref(), Some("4.0"));
     assert_eq!(data.properties, [("FN".to_owned(), false), ("NOTE".to_owned(), true)]);
 }
+
+#[test]
+fn searches_for_principals_are_bounded() {
+    let asked = |searches: usize, names: usize| {
+        let names: String = (0..names).map(|at| format!("<p{at}/>")).collect();
+        let one = format!("<property-search><prop>{names}</prop><match>a</match></property-search>");
+        let (all, root) = (one.repeat(searches), "principal-property-search");
+        let body = format!("<{root} xmlns='DAV:' test='anyof'>{all}<allprop/></{root}>");
+        principal_search(&parse(body.as_bytes()).unwrap()).map(|search| search.searches.len())
+    };
+    assert_eq!(asked(50, 4), Ok(50));
+    for (searches, names) in [(51, 1), (1, 201), (3, 100)] {
+        assert_eq!(asked(searches, names), Err(BadXml::Unexpected), "{searches} {names}");
+    }
+}
