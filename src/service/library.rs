@@ -344,3 +344,6 @@ fn wrong(pointer: &str, text: &str) -> Stop {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tests;
