@@ -78,7 +78,7 @@ fn read(settings: Settings, since: Option<&[u8]>) -> Result<Reading, DirectoryEr
 
 fn bind(settings: Settings) -> Result<bool, DirectoryError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let done = runtime.block_on(Ldap::new(settings).unwrap().bind("uid=a", "secret"));
+    let done = runtime.block_on(Ldap::new(settings).unwrap().bind("uid=alice", ALICE, "secret"));
     runtime.shutdown_background();
     done
 }
@@ -140,9 +140,10 @@ fn after_prelude(supported: &str, answer: Vec<u8>) -> Vec<Vec<u8>> {
     answers
 }
 
+const ALICE: &str = "00010203-0405-0607-0809-0a0b0c0d0e0f";
+
 fn alice() -> Vec<u8> {
-    let id = b"00010203-0405-0607-0809-0a0b0c0d0e0f";
-    entry("uid=alice", &[attribute("entryUUID", &[id]), attribute("uid", &[b"alice"])])
+    entry("uid=alice", &[attribute("entryUUID", &[ALICE.as_bytes()]), attribute("uid", &[b"alice"])])
 }
 
 fn state() -> Vec<u8> {
@@ -163,8 +164,11 @@ fn the_answers_that_the_others_are_made_of_are_read() {
         let reading = read(settings(port, Cover::Clear), None).unwrap();
         assert_eq!(reading.people[0].name, "alice");
         assert_eq!(reading.gone, Gone::AllBut([reading.people[0].id.clone()].into()));
-        assert_eq!(bind(settings(port, Cover::Clear)), Ok(true));
     }
+    let yes = |id| message(id, &[result(0x61, 0)]);
+    let found = [message(2, &[alice()]), message(2, &[result(0x65, 0)])].concat();
+    let port = play(Script { answers: vec![yes(1), found, yes(3)], hangs_up: false });
+    assert_eq!(bind(settings(port, Cover::Clear)), Ok(true));
 }
 
 /// What is wrong, and every answer until then.

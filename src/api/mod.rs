@@ -349,7 +349,7 @@ impl Route {
 }
 
 #[cfg(test)]
-mod followed;
+mod followed_tests;
 
 #[cfg(test)]
 mod tests {

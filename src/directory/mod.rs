@@ -141,9 +141,10 @@ impl Directory for Ldap {
         Box::pin(apart(async move { follow::read(&place, since.as_deref()).await }))
     }
 
-    fn bind<'a>(&'a self, dn: &'a str, password: &'a str) -> Asked<'a, bool> {
-        let (place, dn, password) = (self.place.clone(), dn.to_owned(), password.to_owned());
-        Box::pin(apart(async move { bind::is_password(&place, &dn, &password).await }))
+    fn bind<'a>(&'a self, dn: &'a str, id: &'a str, password: &'a str) -> Asked<'a, bool> {
+        let (place, password) = (self.place.clone(), password.to_owned());
+        let (dn, id) = (dn.to_owned(), id.to_owned());
+        Box::pin(apart(async move { bind::is_password(&place, (&dn, &id), &password).await }))
     }
 
     fn place(&self) -> String {

@@ -41,7 +41,9 @@ pub trait Directory: Send + Sync {
 
     /// Whether that is the password of the entry with that distinguished name. An empty password is
     /// never asked for (RFC 4513 §5.1.2).
-    fn bind<'a>(&'a self, dn: &'a str, password: &'a str) -> Asked<'a, bool>;
+    /// Nor is it that of an entry which has the name by now and another id: whoever gets a leaver's name
+    /// does not get the leaver's account.
+    fn bind<'a>(&'a self, dn: &'a str, id: &'a str, password: &'a str) -> Asked<'a, bool>;
 
     /// Where the directory is, for status and error texts: scheme, host and port only.
     fn place(&self) -> String;

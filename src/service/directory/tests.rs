@@ -91,9 +91,9 @@ impl Directory for Fake {
         })
     }
 
-    fn bind<'a>(&'a self, dn: &'a str, password: &'a str) -> Asked<'a, bool> {
+    fn bind<'a>(&'a self, dn: &'a str, id: &'a str, password: &'a str) -> Asked<'a, bool> {
         Box::pin(async move {
-            assert!(!dn.is_empty() && !password.is_empty());
+            assert!(!dn.is_empty() && !id.is_empty() && !password.is_empty());
             self.binds.fetch_add(1, Ordering::Relaxed);
             self.mood()?;
             Ok(password == "right")

@@ -64,14 +64,21 @@ impl Binds {
     }
 }
 
+/// An entry of the directory. Has no `Debug`.
+pub(super) struct Entry {
+    dn: String,
+    id: String,
+}
+
 impl Service {
-    /// The directory, and the distinguished name by which it knows the account, where it is to say
+    /// The directory, and the entry by which it knows the account, where it is to say
     /// whether a password is right. A password set here goes before; who went is not asked for.
-    pub(super) fn binding(&self, account: Option<&AccountRow>) -> Option<(DirectoryPort, String)> {
+    pub(super) fn binding(&self, account: Option<&AccountRow>) -> Option<(DirectoryPort, Entry)> {
         let settings = self.settings.directory.as_ref()?;
         let account = account.filter(|account| account.enabled && account.password.is_none())?;
         let origin = account.origin.as_ref().filter(|origin| !origin.gone && !origin.dn.is_empty())?;
-        Some((settings.port.clone(), origin.dn.clone()))
+        let entry = Entry { dn: origin.dn.clone(), id: origin.id.clone() };
+        Some((settings.port.clone(), entry))
     }
 
     /// What the directory said of a password within the last minute, if that was yes.
@@ -89,8 +96,8 @@ impl Service {
     ) -> Result<bool, NotSignedIn> {
         match (self.binding(account), account) {
             // Without a password a directory signs in nobody, and says yes (RFC 4513 §5.1.2).
-            (Some((port, dn)), Some(account)) if !password.is_empty() => {
-                self.ask(port, dn, credential, account, password).await
+            (Some((port, entry)), Some(account)) if !password.is_empty() => {
+                self.ask(port, entry, credential, account, password).await
             }
             _ => self.sign_in.check(credential, account, password).await,
         }
@@ -99,7 +106,7 @@ impl Service {
     async fn ask(
         &self,
         port: DirectoryPort,
-        dn: String,
+        entry: Entry,
         credential: Credential,
         account: &AccountRow,
         password: String,
@@ -119,7 +126,7 @@ impl Service {
             let mut tasks = JoinSet::new();
             tasks.spawn(async move {
                 let _turn = turn;
-                port.0.bind(&dn, &password).await
+                port.0.bind(&entry.dn, &entry.id, &password).await
             });
             match tasks.join_next().await {
                 Some(Ok(answer)) => answer.map_err(|error| error.to_string()),

@@ -53,7 +53,7 @@ impl Directory for Fake {
         Box::pin(async move { Ok(reading) })
     }
 
-    fn bind<'a>(&'a self, _: &'a str, password: &'a str) -> Asked<'a, bool> {
+    fn bind<'a>(&'a self, _: &'a str, _: &'a str, password: &'a str) -> Asked<'a, bool> {
         Box::pin(async move { Ok(password == "right") })
     }
 
