@@ -194,24 +194,29 @@ async fn dav(
     let Some(target) = target(&came.path, &head.uri) else {
         return respond::plain(StatusCode::BAD_REQUEST, "the request's target is not a path");
     };
-    let whole = match body.as_mut() {
-        None => Ok(None),
-        Some(body) => {
-            let limit = dav::body_limit(&head.method, &came.path, &shared.service);
-            let pause = shared.config.limits.body_timeout;
-            body::read(body, limit, &shared.bodies, pause).await.map(Some)
-        }
-    };
-    let whole = match whole {
+    let limit = dav::body_limit(&head.method, &came.path, &shared.service);
+    let whole = match received(shared, body, limit).await {
         Ok(whole) => whole,
         Err(why) => return respond::unread(&why),
     };
-    *body = None;
     let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
     let request = brought(head, target, bytes, line);
     let answer = handle(shared, Room::Dav(came.front), caller, request, line).await;
     drop(whole);
     answer
+}
+
+/// Reads a request's body. One that cannot be read stays where it is, to be thrown away.
+async fn received(
+    shared: &Shared,
+    body: &mut Option<Incoming>,
+    limit: usize,
+) -> Result<Option<body::Whole>, body::Unread> {
+    let Some(incoming) = body.as_mut() else { return Ok(None) };
+    let pause = shared.config.limits.body_timeout;
+    let whole = body::read(incoming, limit, &shared.bodies, pause).await?;
+    *body = None;
+    Ok(Some(whole))
 }
 
 /// The same for the API, whose description alone is everybody's.
@@ -238,18 +243,10 @@ async fn api(
     let Some(target) = target(&came.path, &head.uri) else {
         return respond::plain(StatusCode::BAD_REQUEST, "the request's target is not a path");
     };
-    let whole = match body.as_mut() {
-        None => Ok(None),
-        Some(body) => {
-            let pause = shared.config.limits.body_timeout;
-            body::read(body, api::BODY_LIMIT, &shared.bodies, pause).await.map(Some)
-        }
-    };
-    let whole = match whole {
+    let whole = match received(shared, body, api::BODY_LIMIT).await {
         Ok(whole) => whole,
         Err(why) => return respond::unread_at_api(&why),
     };
-    *body = None;
     let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
     let request = brought(head, target, bytes, line);
     let answer = handle(shared, Room::Api(came.front.prefix), caller, request, line).await;

@@ -208,6 +208,15 @@ fn refusal<T>(answer: Answer<T>) -> Refusal {
     }
 }
 
+async fn app_password(service: &Service, user: &str) -> String {
+    let user = user.into();
+    let create = AdminRequest::TokenCreate { user, api: false, scopes: vec![], expires: None, label: None };
+    match service.admin(create).await {
+        AdminAnswer::Secret { secret, .. } => secret,
+        _ => panic!("no password"),
+    }
+}
+
 #[tokio::test]
 async fn people_come_go_and_come_back_and_a_returned_name_is_another_account() {
     let fake = Arc::new(Fake::default());
@@ -221,18 +230,7 @@ async fn people_come_go_and_come_back_and_a_returned_name_is_another_account() {
     assert_eq!((report.came.len(), report.refused.len()), (2, 2), "a local name, and none");
     let bob = sign_in(&service, "bob", "right").await.unwrap();
     service.store_card(&bob, "contacts", "a.vcf", card("u", "Secret")).await.unwrap();
-    let AdminAnswer::Secret { secret, .. } = service
-        .admin(AdminRequest::TokenCreate {
-            user: "bob".into(),
-            api: false,
-            scopes: vec![],
-            expires: None,
-            label: None,
-        })
-        .await
-    else {
-        panic!("no password")
-    };
+    let secret = app_password(&service, "bob").await;
     assert!(sign_in(&service, "bob", &secret).await.is_ok());
     // He goes; whoever gets the name gets nothing of his.
     fake.remove("1");
@@ -269,18 +267,7 @@ async fn a_directory_that_is_down_or_panics_changes_nothing_and_calls_no_passwor
     fake.put("1", "bob");
     let service = following(&fake).await;
     sync(&service).await;
-    let AdminAnswer::Secret { secret, .. } = service
-        .admin(AdminRequest::TokenCreate {
-            user: "bob".into(),
-            api: false,
-            scopes: vec![],
-            expires: None,
-            label: None,
-        })
-        .await
-    else {
-        panic!("no password")
-    };
+    let secret = app_password(&service, "bob").await;
     sign_in(&service, "bob", &secret).await.unwrap();
     let before = told(&service).await;
     for mood in [DOWN, PANICS] {
