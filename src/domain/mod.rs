@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod collation;
+pub mod contact;
 pub mod convert;
 pub mod event;
 pub mod filter;
