@@ -167,7 +167,7 @@ impl Service {
             body: admitted.bytes.clone(),
         };
         let fresh = ContactId::new(self.fresh()?);
-        let op = Op::Card(CardOp::Put { book: id, name: name.clone(), card, fresh });
+        let op = Op::Card(CardOp::Put { book: id, name: name.clone(), card, fresh, record: None });
         let committed = match self.commit(Some(caller), expect, vec![op]).await {
             // The book went while we were at it.
             Err(Stop::Refused(Refusal::NotFound)) => return Err(Refusal::NoParent.into()),
@@ -209,9 +209,7 @@ impl Service {
             return Err(if unmet { Refusal::Unmet } else { Refusal::NotFound }.into());
         };
         drop(reader);
-        let op = Op::Card(CardOp::Remove { book: id, name: name.clone() });
-        self.commit(Some(caller), expect, vec![op]).await?;
-        Ok(())
+        self.discard(Some(caller), (id, name), expect).await
     }
 
     /// Whether preconditions hold now, for requests that only read.

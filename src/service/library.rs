@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::domain::id::{AccountId, CollectionId, MemberName, Principal};
 use crate::domain::permission::Permission;
 use crate::store::commit::{CollectionOp, Op};
+use crate::store::keys::TRASH;
 use crate::store::query::Reader;
 use crate::store::rows::{self, AccountRow, CollectionRow};
 
@@ -94,7 +95,8 @@ impl Service {
         let reader = self.store.read().await?;
         let account = reader.principal(owner).await?.ok_or(Refusal::NotFound)?;
         let home = CollectionId::from_bytes(account.home);
-        let link = reader.link(home, name).await?.filter(|link| !link.mount).ok_or(Refusal::NotFound)?;
+        let link = reader.link(home, name).await?.filter(|link| !link.mount && link.book != TRASH);
+        let link = link.ok_or(Refusal::NotFound)?;
         let row = reader.collections(&[link.book]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
         let shelf = Shelf { owner: owner.clone(), home, name: name.clone(), book: link.book };
         let view = self.book_view(&reader, caller, shelf, row.row).await?;
@@ -262,7 +264,7 @@ impl Service {
     }
 
     async fn shelves(&self, reader: &Reader, home: CollectionId, owner: &Principal) -> Answer<Vec<Shelf>> {
-        let links = reader.links(home).await?.into_iter().filter(|link| !link.mount);
+        let links = reader.links(home).await?.into_iter().filter(|link| !link.mount && link.book != TRASH);
         let shelf = |link: crate::store::query::Link| {
             let name = MemberName::parse(&link.name).ok()?;
             Some(Shelf { owner: owner.clone(), home, name, book: link.book })

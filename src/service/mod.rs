@@ -37,6 +37,7 @@ mod hand_over;
 pub mod keyring;
 pub mod library;
 mod names;
+mod own;
 pub mod people;
 pub mod place;
 mod principals;
@@ -49,6 +50,7 @@ pub mod sign_in;
 mod sync;
 pub mod tokens;
 pub mod transfer;
+mod trash;
 pub mod view;
 
 #[cfg(test)]
@@ -87,8 +89,38 @@ pub struct Settings {
     pub keyring: Option<keyring::KeyringPlace>,
     /// Users may look each other up, and not only those with whom they share something.
     pub principals_visible: bool,
+    /// What becomes of contacts.
+    pub contacts: ContactSettings,
     /// The directory of people that accounts, groups and the staff's book follow.
     pub directory: Option<directory::DirectorySettings>,
+}
+
+/// What the configuration says of contacts.
+#[derive(Debug, Clone)]
+pub struct ContactSettings {
+    /// How many days deleted contacts lie in the trash; with none they are erased at once.
+    pub trash_days: u32,
+    /// A new contact with a valid e-mail address has not opted out of the newsletter.
+    pub newsletter_default: bool,
+    /// How phones are shown what must not be done with a contact.
+    pub marks: MarkAs,
+}
+
+impl Default for ContactSettings {
+    fn default() -> Self {
+        Self { trash_days: 30, newsletter_default: true, marks: MarkAs::Category }
+    }
+}
+
+/// How phones are shown what must not be done with a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkAs {
+    /// As a category.
+    Category,
+    /// As a line of the note.
+    Note,
+    /// Not at all.
+    Off,
 }
 
 impl Default for Settings {
@@ -102,6 +134,7 @@ impl Default for Settings {
             default_region: None,
             keyring: None,
             principals_visible: false,
+            contacts: ContactSettings::default(),
             directory: None,
         }
     }
@@ -230,6 +263,7 @@ impl Service {
             }
             for id in condemned {
                 self.store.indexes().forget(id);
+                self.store.roster().forget_book(id);
                 while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.
                     tokio::task::yield_now().await;
@@ -279,6 +313,7 @@ impl Service {
 
     async fn prune_now(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.empty_trash().await?;
         self.store.prune_events(now, self.settings.audit_days).await?;
         self.store.prune(now, self.settings.tombstone_days).await.map(drop)
     }

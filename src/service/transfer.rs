@@ -298,6 +298,9 @@ mod tests {
                 modified: 0,
                 invented_uid: false,
                 described: false,
+                by: None,
+                client: None,
+                trashed: None,
             };
             Card { row, properties: Vec::new(), unreadable: false, body: None }
         };

@@ -271,7 +271,9 @@ impl Walk<'_> {
         let marks = scan(&self.reader, keys::whole(Table::Installation)).await?;
         let own = [keys::installation(FORMAT_ROW), keys::installation(SECRETS)];
         let marks = marks.into_iter().filter(|(key, _)| !own.contains(key));
-        let rows = marks.map(|(key, value)| Row { owner: Owner::INSTALLATION, key, value }).collect();
+        let laid = self.laid_down().await?;
+        let rows =
+            marks.chain(laid).map(|(key, value)| Row { owner: Owner::INSTALLATION, key, value }).collect();
         self.add(&mut objects, Kind::Installation, rows)?;
         let accounts = scan(&self.reader, keys::whole(Table::Account)).await?;
         for ((key, value), owner) in with_owners(&self.reader, accounts, Sealer::slot_of).await? {
@@ -291,6 +293,18 @@ impl Walk<'_> {
         }
         let books = self.collections(&mut objects).await?;
         Ok((objects, books))
+    }
+
+    /// What admins and users laid down, long work, and the newest numbers.
+    async fn laid_down(&self) -> Result<Vec<Pair>, StoreError> {
+        let mut rows = scan(&self.reader, keys::whole(Table::Definition)).await?;
+        rows.extend(scan(&self.reader, keys::whole(Table::Job)).await?);
+        for series in 0..=1 {
+            let key = keys::number_counter(series);
+            let newest = self.reader.get(vec![key.clone()]).await?.pop().flatten();
+            rows.extend(newest.map(|newest| (key, newest)));
+        }
+        Ok(rows)
     }
 
     /// Adds homes and books; answers the books.
@@ -383,16 +397,18 @@ impl Walk<'_> {
     }
 
     async fn some_contacts(&mut self, book: CollectionId, bodies: Vec<Pair>) -> Result<(), BackupError> {
-        let mut wanted = Vec::with_capacity(2 * bodies.len());
+        let mut wanted = Vec::with_capacity(3 * bodies.len());
         for (key, value) in &bodies {
             let member = codec::body_front(value).map_or([0; keys::HASH], |(member, _)| member);
             wanted.push(keys::member(book, &member));
-            wanted.push(keys::properties(&keys::item(key).unwrap_or_default()));
+            let contact = keys::item(key).unwrap_or_default();
+            wanted.push(keys::properties(&contact));
+            wanted.push(keys::record(ContactId::from_bytes(contact)));
         }
         let found = self.reader.get(wanted.clone()).await?;
         let beside = wanted.into_iter().zip(found).collect::<Vec<_>>();
-        for (body, beside) in bodies.into_iter().zip(beside.chunks_exact(2)) {
-            let [(member, Some(card)), (properties, described)] = beside else {
+        for (body, beside) in bodies.into_iter().zip(beside.chunks_exact(3)) {
+            let [(member, Some(card)), (properties, described), (record, known)] = beside else {
                 self.done.passed_over += 1;
                 continue;
             };
@@ -405,8 +421,9 @@ impl Walk<'_> {
             let row = |key, value| Row { owner, key, value };
             let mut rows = vec![row(member.clone(), card.clone()), row(body.0, body.1)];
             rows.extend(described.clone().map(|value| row(properties.clone(), value)));
+            rows.extend(known.clone().map(|value| row(record.clone(), value)));
             self.done.counts.contacts += 1;
-            if version > 1 {
+            if version > 1 || known.is_some() {
                 self.with_history(place.contact, owner, rows).await?;
             } else {
                 self.put(&encoded(&Object { kind: Kind::Contact, rows })?).await?;
@@ -415,7 +432,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A contact with its earlier bodies, a step at a time.
+    /// A contact with its earlier bodies and records, a step at a time.
     async fn with_history(
         &mut self,
         contact: ContactId,
@@ -423,28 +440,31 @@ impl Walk<'_> {
         mut rows: Vec<Row>,
     ) -> Result<(), BackupError> {
         let mut kind = Kind::Contact;
-        let mut range = keys::under(Table::History, contact.as_bytes());
-        loop {
-            let state = (Vec::<Pair>::new(), 0);
-            let scan = |(found, bytes): &mut (Vec<Pair>, usize), key: &[u8], value: &[u8]| {
-                found.push((key.to_vec(), Bytes::copy_from_slice(value)));
-                *bytes += value.len();
-                let full = *bytes >= STEP_BYTES;
-                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            };
-            let (found, bytes) = self.reader.fold(range.clone(), Extent::Few, state, scan).await?;
-            if let Some((last, _)) = found.last() {
-                range.start = [&last[..], &[0]].concat();
+        for table in [Table::History, Table::RecordHistory] {
+            let mut range = keys::under(table, contact.as_bytes());
+            loop {
+                let state = (Vec::<Pair>::new(), 0);
+                let scan = |(found, bytes): &mut (Vec<Pair>, usize), key: &[u8], value: &[u8]| {
+                    found.push((key.to_vec(), Bytes::copy_from_slice(value)));
+                    *bytes += value.len();
+                    let full = *bytes >= STEP_BYTES;
+                    Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                };
+                let (found, bytes) = self.reader.fold(range.clone(), Extent::Few, state, scan).await?;
+                if let Some((last, _)) = found.last() {
+                    range.start = [&last[..], &[0]].concat();
+                }
+                rows.extend(found.into_iter().map(|(key, value)| Row { owner, key, value }));
+                if !rows.is_empty() {
+                    self.put(&encoded(&Object { kind, rows: std::mem::take(&mut rows) })?).await?;
+                    kind = Kind::History;
+                }
+                if bytes < STEP_BYTES {
+                    break;
+                }
             }
-            rows.extend(found.into_iter().map(|(key, value)| Row { owner, key, value }));
-            if !rows.is_empty() {
-                self.put(&encoded(&Object { kind, rows: std::mem::take(&mut rows) })?).await?;
-            }
-            if bytes < STEP_BYTES {
-                return Ok(());
-            }
-            kind = Kind::History;
         }
+        Ok(())
     }
 
     /// The events, a step at a time.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use minicbor::Decode;
 
 use super::check::CheckReport;
+use super::check::contact::RecordsSeen;
 use super::check::events::EventsSeen;
 use super::check::finding::{Finding, Mend, Stage};
 use super::derive::HISTORY;
@@ -47,6 +48,10 @@ pub(super) struct Contact {
     pub(super) number: u32,
     pub(super) version: u64,
     pub(super) described: bool,
+    /// The hash of the card's name.
+    pub(super) member: Hash,
+    /// That of its UID, wherever it is.
+    pub(super) uid: Hash,
     properties: bool,
     history: u64,
 }
@@ -73,7 +78,7 @@ pub(super) struct Census {
     pub(super) broken: HashSet<Slot>,
     pub(super) doomed: HashSet<Slot>,
     claimed: HashSet<Slot>,
-    contacts: HashMap<Id, Contact>,
+    pub(super) contacts: HashMap<Id, Contact>,
     /// The places of others' books, by the member's name hash, with their home's key slot.
     pub(super) mounts: HashMap<Id, Option<Slot>>,
     /// What cards or bodies tell of and nothing else does: collections and contacts.
@@ -83,6 +88,7 @@ pub(super) struct Census {
     /// How many of the two rows that make a store of the file were met.
     installed: u8,
     pub(super) events: EventsSeen,
+    pub(super) records: RecordsSeen,
 }
 
 impl Census {
@@ -108,6 +114,7 @@ impl Census {
             unsure: false,
             installed: 0,
             events: EventsSeen::default(),
+            records: RecordsSeen::default(),
         }
     }
 
@@ -236,6 +243,7 @@ impl Census {
             census.fault(&[], "the installation's format or secrets are missing");
         }
         census.settle_events();
+        census.settle_records();
         let mut short = Vec::new();
         for (id, contact) in &census.contacts {
             if contact.history < contact.version.saturating_sub(1).min(HISTORY) {
@@ -268,6 +276,12 @@ impl Census {
             Table::Properties => self.look_at_properties(owner, key, value),
             Table::History => self.look_at_history(owner, key, value),
             Table::Event => self.look_at_event(key, value),
+            Table::Record => self.look_at_record(owner, key, value),
+            Table::RecordHistory => self.look_at_earlier_record(owner, key, value),
+            Table::Number => self.look_at_number(key, value),
+            Table::SameUid => self.look_at_same_uid(key, value),
+            Table::Definition => self.look_at_definition(key, value),
+            Table::Job => self.look_at_job(key, value),
             Table::Doomed => {
                 if !self.marked::<ErasedRow>(key, value) {
                     let lives = keys::slot_in(key).is_some_and(|slot| self.slots.contains_key(&slot));
@@ -304,7 +318,7 @@ impl Census {
         }
     }
 
-    fn orphan(&mut self, key: &[u8]) {
+    pub(super) fn orphan(&mut self, key: &[u8]) {
         self.finding(key, ORPHAN, Mend::drop_row(Stage::Orphans, key.to_vec()));
     }
 
@@ -447,7 +461,8 @@ impl Census {
 impl Contact {
     /// What a card's row says.
     pub(super) fn new(book: CollectionId, slot: Slot, number: u32, version: u64, described: bool) -> Self {
-        Self { book, slot, number, version, described, properties: false, history: 0 }
+        let (member, uid) = ([0; HASH], [0; HASH]);
+        Self { book, slot, number, version, described, member, uid, properties: false, history: 0 }
     }
 }
 
@@ -457,13 +472,16 @@ impl Table {
         const ID: usize = 16;
         Some(match self {
             Self::Installation => return None,
-            // But for the counter's.
-            Self::Event => return None,
+            // But for the counters'.
+            Self::Event | Self::Number => return None,
             Self::Account | Self::AppPassword => 1 + HASH,
             Self::Purge | Self::Collection | Self::Revision | Self::Properties => 1 + ID,
+            Self::Record | Self::Job => 1 + ID,
+            Self::SameUid => 1 + HASH + ID,
+            Self::Definition => 1 + 1 + ID,
             Self::Member | Self::Tombstone | Self::Uid => 1 + ID + HASH,
             Self::Body | Self::AppPasswordOf => 1 + ID + ID,
-            Self::Change | Self::History => 1 + ID + 8,
+            Self::Change | Self::History | Self::RecordHistory => 1 + ID + 8,
             Self::Slot | Self::Doomed => 1 + 4,
             Self::Names => 1 + ID + 4,
             Self::Erased => 1 + Owner::LENGTH,

@@ -23,6 +23,7 @@ use super::{SECRETS, Store, StoreError};
 use finding::{Finding, Mend, Stage};
 
 mod collection;
+pub(super) mod contact;
 pub(super) mod events;
 pub(super) mod finding;
 mod log;

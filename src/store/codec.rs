@@ -11,7 +11,7 @@ use super::StoreError;
 use super::keys::{self, Hash};
 use super::keyslots::Slot;
 use super::owner::Owner;
-use super::rows::{CardRow, ErasedRow, LinkRow, SlotRow, TombstoneRow};
+use super::rows::{CardRow, ErasedRow, LinkRow, RecordRow, SlotRow, TombstoneRow};
 use super::seal::{At, Sealer};
 
 /// The length of the revision in front of stamped rows.
@@ -21,6 +21,8 @@ pub const STAMP: usize = 8;
 const CONTACT: usize = 16 + 4;
 /// What a body has in clear: the member's name hash and the card's version.
 const BODY: usize = keys::HASH + 8;
+/// What a record has in clear: the series of the contact's number and the hash of its UID.
+const RECORD: usize = 1 + keys::HASH;
 
 /// Where the envelopes of cards, of books' places and of bodies begin; those of other sealed rows
 /// begin at once.
@@ -29,6 +31,8 @@ pub const CARD_AT: usize = STAMP + CONTACT;
 pub const LINK_AT: usize = STAMP;
 /// See [`CARD_AT`].
 pub const BODY_AT: usize = BODY;
+/// See [`CARD_AT`].
+pub const RECORD_AT: usize = STAMP + RECORD;
 
 const SHORT: StoreError = StoreError::Damaged("a row is too short");
 const UNREADABLE: StoreError = StoreError::Damaged("a row cannot be read");
@@ -210,6 +214,25 @@ impl Sealer {
         Ok((member, octets))
     }
 
+    /// A contact's record behind its number, its number's series and its UID's hash, sealed with the
+    /// contact's key.
+    pub fn encode_record(&self, key: &[u8], record: &KeptRecord) -> Result<Vec<u8>, StoreError> {
+        let mut value = Vec::with_capacity(256);
+        value.extend_from_slice(&record.place.number.to_be_bytes());
+        value.push(record.place.series);
+        value.extend_from_slice(&record.place.uid);
+        self.seal(record.place.slot, key, &mut value, STAMP, &cbor(&record.row))?;
+        Ok(value)
+    }
+
+    /// Reads a contact's record.
+    pub fn decode_record(&self, key: &[u8], value: &[u8]) -> Result<KeptRecord, StoreError> {
+        let place = RecordPlace::read(value)?;
+        let (front, sealed) = stamp(value)?.1.split_at_checked(RECORD).ok_or(SHORT)?;
+        let row = from_cbor(&self.open(At { key, front }, sealed)?)?;
+        Ok(KeptRecord { place, row })
+    }
+
     /// The row that says whose key a slot holds.
     pub fn encode_slot(&self, slot: Slot, owner: Owner) -> Vec<u8> {
         self.encode(&keys::slot(slot), &SlotRow { owner: owner.to_bytes() })
@@ -224,6 +247,38 @@ impl Sealer {
     /// A row that says when.
     pub fn encode_erased(&self, key: &[u8], at: i64) -> Vec<u8> {
         self.encode(key, &ErasedRow { at })
+    }
+}
+
+/// A contact's record with what lies beside it.
+#[derive(Debug, Clone)]
+pub struct KeptRecord {
+    /// What stands in clear.
+    pub place: RecordPlace,
+    /// The record.
+    pub row: RecordRow,
+}
+
+/// What a record shows without its key.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordPlace {
+    /// The contact's number in its series.
+    pub number: u64,
+    /// The series.
+    pub series: u8,
+    /// The hash of the contact's UID, wherever it is.
+    pub uid: Hash,
+    /// The key slot.
+    pub slot: Slot,
+}
+
+impl RecordPlace {
+    /// Takes a record's row apart.
+    pub fn read(value: &[u8]) -> Result<Self, StoreError> {
+        let (number, rest) = stamp(value)?;
+        let (series, rest) = rest.split_first().ok_or(SHORT)?;
+        let (uid, sealed) = rest.split_first_chunk::<{ keys::HASH }>().ok_or(SHORT)?;
+        Ok(Self { number, series: *series, uid: *uid, slot: Sealer::slot_of(sealed)? })
     }
 }
 

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::domain::contact::Record;
 use crate::domain::event::Event;
 use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
 use crate::domain::vcard::Version;
@@ -12,7 +13,9 @@ use crate::domain::vcard::Version;
 use super::derive::{Derivation, Derived, Halt};
 use super::engine::{Batch, Outcome, Write};
 use super::keys::{Hash, Table};
-use super::rows::{AccountRow, AppPasswordRow, Id, ShareRow, StoredProperty, UseRow};
+use super::rows::{
+    AccountRow, AppPasswordRow, Definition, Id, JobRow, JobState, ShareRow, StoredProperty, UseRow,
+};
 use super::{Store, StoreError, calls};
 
 crate::hidden!(NewCard);
@@ -34,12 +37,14 @@ pub struct Commit {
     pub ops: Vec<Op>,
     /// What is told of it, in the same batch.
     pub events: Vec<Event>,
+    /// With what client it is done.
+    pub client: Option<String>,
 }
 
 impl Commit {
     /// A commit of which nothing is told.
     pub fn new(actor: Option<AccountId>, at: Timestamp, expect: Vec<Expect>, ops: Vec<Op>) -> Self {
-        Self { actor, at, expect, ops, events: Vec::new() }
+        Self { actor, at, expect, ops, events: Vec::new(), client: None }
     }
 }
 
@@ -96,6 +101,32 @@ pub enum Op {
     Properties(PropertiesOp),
     /// To an account or its app passwords.
     Account(AccountOp),
+    /// To what admins and users lay down.
+    Definition(DefinitionOp),
+    /// To long work.
+    Job(JobOp),
+}
+
+/// A change to something laid down.
+#[derive(Debug, Clone)]
+pub struct DefinitionOp {
+    /// Its id.
+    pub id: Id,
+    /// As it was read; the commit is refused when it is not that any more.
+    pub before: Option<Definition>,
+    /// As it is to be; `None` takes it away.
+    pub after: Option<Definition>,
+}
+
+/// A change to long work.
+#[derive(Debug, Clone)]
+pub struct JobOp {
+    /// Its id.
+    pub id: Id,
+    /// Its state and how much was done; the commit is refused when it is not that any more.
+    pub before: Option<(JobState, u64)>,
+    /// As it is to be; `None` forgets it.
+    pub after: Option<JobRow>,
 }
 
 /// A change to a card.
@@ -109,15 +140,48 @@ pub enum CardOp {
         name: MemberName,
         /// The card.
         card: NewCard,
-        /// The id that a new contact gets.
+        /// The id that a new contact gets, unless one with that UID comes back from the trash.
         fresh: ContactId,
+        /// What becomes of the record; left out, a new contact gets an empty one and another keeps its own.
+        record: Option<Box<RecordChange>>,
     },
-    /// Removes.
+    /// Removes for good.
     Remove {
         /// The book.
         book: CollectionId,
         /// The member's name.
         name: MemberName,
+    },
+    /// Moves into the book [`TRASH`](super::keys::TRASH), where the contact keeps all that it has.
+    Trash {
+        /// The book.
+        book: CollectionId,
+        /// The member's name.
+        name: MemberName,
+        /// It is merged into this contact and does not come back.
+        merged_into: Option<ContactId>,
+    },
+    /// Takes a contact out of the trash; in the book its UID must be free, and the name.
+    Restore {
+        /// The contact.
+        contact: ContactId,
+        /// To this book and name.
+        to: (CollectionId, MemberName),
+    },
+    /// What was copied from one book to another by writing it there anew goes where it was: the copy
+    /// becomes the contact, with the contact's number, record and history.
+    Adopt {
+        /// The contact's book and name.
+        from: (CollectionId, MemberName),
+        /// The copy's.
+        to: (CollectionId, MemberName),
+    },
+    /// Changes the record only: nothing that phones see.
+    Record {
+        /// The contact.
+        contact: ContactId,
+        /// The change.
+        change: Box<RecordChange>,
     },
     /// Moves, or copies where `copy` holds the new contact's id. What is at the destination goes.
     Transfer {
@@ -136,6 +200,18 @@ pub enum CardOp {
         /// The member's name.
         name: MemberName,
     },
+}
+
+/// A change to a contact's record.
+#[derive(Debug, Clone)]
+pub struct RecordChange {
+    /// The record as it was read: the commit is refused when it has moved. `None` where the contact is
+    /// new.
+    pub before: Option<Record>,
+    /// The record as it is to be.
+    pub after: Record,
+    /// Contacts that are merged into this one by the same commit.
+    pub merged: Vec<ContactId>,
 }
 
 /// A card to be stored.
@@ -388,7 +464,7 @@ impl Store {
             let snapshot = self.engine.snapshot().await.map_err(StoreError::from)?;
             let mut taken = self.take();
             let derived = Derivation::of(commit, snapshot.as_ref(), &self.sealer, &mut taken).await;
-            let Derived { batch, committed, news } = match derived {
+            let Derived { batch, committed, news, told } = match derived {
                 Ok(derived) => derived,
                 Err(Halt::Unmet(unmet)) => return Err(CommitError::Unmet(unmet)),
                 Err(Halt::Failed(error)) => {
@@ -409,6 +485,10 @@ impl Store {
                     // Those of events follow.
                     let logged = revisions.get(..news.len()).unwrap_or(&revisions);
                     self.indexes().hand_over(news, logged);
+                    // What was written is written; an index that could not be told is made anew.
+                    if self.tell_roster(told).await.is_err() {
+                        self.roster.let_go();
+                    }
                     if erases {
                         self.eraser.wake();
                     }

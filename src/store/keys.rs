@@ -14,6 +14,10 @@ pub const HASH: usize = 16;
 /// A keyed hash of a name, a UID or a secret, as keys hold it.
 pub type Hash = [u8; HASH];
 
+/// The book of what was deleted and may come back. It lies in the home of the server's own group, and
+/// nobody reaches it by a URL.
+pub const TRASH: CollectionId = CollectionId::from_bytes(*b"what was deleted");
+
 /// The tables, by their first key byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -30,6 +34,10 @@ pub enum Table {
     Properties = b'D',
     /// The ledger of erasures: whose keys were destroyed.
     Erased = b'E',
+    /// Records by contact, in front of each the contact's number.
+    Record = b'F',
+    /// Numbers by series: whose each is; and the newest of each series.
+    Number = b'G',
     /// Earlier bodies by contact and version.
     History = b'H',
     /// What happened to accounts, tokens and shares, by a number that goes up; and that number.
@@ -42,6 +50,8 @@ pub enum Table {
     Member = b'M',
     /// Key slots for the names of what a collection lost, by collection and period.
     Names = b'N',
+    /// What the admins and users lay down: fields, roles, filters; by kind and id.
+    Definition = b'O',
     /// App passwords by secret hash.
     AppPassword = b'P',
     /// App passwords by account and id.
@@ -54,32 +64,44 @@ pub enum Table {
     Tombstone = b'T',
     /// UIDs by collection and UID hash.
     Uid = b'U',
+    /// Earlier records by contact and by how many came before.
+    RecordHistory = b'V',
     /// Key slots whose key is to be overwritten.
     Doomed = b'X',
+    /// Contacts by the hash of their UID, whichever book they are in.
+    SameUid = b'Y',
+    /// Long work, by id.
+    Job = b'Z',
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::Installation,
         Self::Account,
         Self::Body,
         Self::Change,
         Self::Properties,
         Self::Erased,
+        Self::Record,
+        Self::Number,
         Self::History,
         Self::Event,
         Self::Purge,
         Self::Collection,
         Self::Member,
         Self::Names,
+        Self::Definition,
         Self::AppPassword,
         Self::AppPasswordOf,
         Self::Revision,
         Self::Slot,
         Self::Tombstone,
         Self::Uid,
+        Self::RecordHistory,
         Self::Doomed,
+        Self::SameUid,
+        Self::Job,
     ];
 
     /// The table whose keys begin with that byte.
@@ -168,6 +190,55 @@ pub fn properties(id: &[u8; 16]) -> Vec<u8> {
 /// An earlier body.
 pub fn history(contact: ContactId, version: u64) -> Vec<u8> {
     key(Table::History, &[contact.as_bytes(), &version.to_be_bytes()])
+}
+
+/// A contact's record.
+pub fn record(contact: ContactId) -> Vec<u8> {
+    key(Table::Record, &[contact.as_bytes()])
+}
+
+/// An earlier record.
+pub fn record_history(contact: ContactId, before: u64) -> Vec<u8> {
+    key(Table::RecordHistory, &[contact.as_bytes(), &before.to_be_bytes()])
+}
+
+/// The newest number of a series. As a number's key it lacks the number, which the engine completes.
+pub fn number_counter(series: u8) -> Vec<u8> {
+    key(Table::Number, &[&[series]])
+}
+
+/// Whose a number is.
+pub fn number_of(series: u8, number: u64) -> Vec<u8> {
+    key(Table::Number, &[&[series], &number.to_be_bytes()])
+}
+
+/// The series and the number that a key of the table `Number` names; a counter's has no number.
+pub fn number_in(key: &[u8]) -> Option<(u8, Option<u64>)> {
+    let (series, number) = key.get(1..)?.split_first()?;
+    match number.len() {
+        0 => Some((*series, None)),
+        _ => Some((*series, Some(number.try_into().map(u64::from_be_bytes).ok()?))),
+    }
+}
+
+/// A contact by its UID.
+pub fn same_uid(uid: &Hash, contact: ContactId) -> Vec<u8> {
+    key(Table::SameUid, &[uid, contact.as_bytes()])
+}
+
+/// Something laid down.
+pub fn definition(kind: u8, id: &[u8; 16]) -> Vec<u8> {
+    key(Table::Definition, &[&[kind], id])
+}
+
+/// All that is laid down of a kind.
+pub fn definitions(kind: u8) -> KeyRange {
+    prefix(key(Table::Definition, &[&[kind]]))
+}
+
+/// Long work.
+pub fn job(id: &[u8; 16]) -> Vec<u8> {
+    key(Table::Job, &[id])
 }
 
 /// A key slot in use.
@@ -265,9 +336,10 @@ pub fn period(key: &[u8]) -> Option<u32> {
 }
 
 /// The part of a key that is known before the engine completes it: all of it, but for the revision
-/// of a change row and the number of an event. Seals and marks are bound to this.
+/// of a change row, the number of an event and that of a contact. Seals and marks are bound to this.
 pub fn place(key: &[u8]) -> &[u8] {
     match key.first() {
+        Some(first) if *first == Table::Number as u8 => key.get(..2).unwrap_or(key),
         Some(first) if *first == Table::Change as u8 => key.get(..17).unwrap_or(key),
         Some(first) if *first == Table::Event as u8 => key.get(..1).unwrap_or(key),
         _ => key,

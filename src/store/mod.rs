@@ -25,6 +25,7 @@ pub mod events;
 pub mod keys;
 pub mod keyslots;
 pub mod log;
+mod number;
 mod opened;
 pub mod owner;
 mod prune;
@@ -33,6 +34,7 @@ pub mod query;
 mod rebuild;
 mod repair;
 pub mod restore;
+pub mod roster;
 mod rotate;
 pub mod rows;
 pub mod seal;
@@ -141,6 +143,7 @@ pub struct Store {
     sealer: Arc<Sealer>,
     eraser: Arc<Eraser>,
     indexes: Arc<search::Indexes>,
+    roster: Arc<roster::Roster>,
     damages: Arc<damage::Damages>,
     sign_ins: Arc<opened::SignIns>,
 }
@@ -179,17 +182,20 @@ impl Store {
             sealer: Arc::new(sealer),
             eraser: Arc::default(),
             indexes: Arc::default(),
+            roster: Arc::default(),
             damages: Arc::default(),
             sign_ins: Arc::default(),
         };
         store.occupy().await?;
         store.erase_condemned(at).await?;
+        store.complete_records(at).await?;
         Ok(store)
     }
 
     /// Takes phone numbers without a country code for the region's. Indexes made before are let go of.
     pub fn with_region(self, region: Option<Region>) -> Self {
-        Self { indexes: Arc::new(search::Indexes::of(region)), ..self }
+        let indexes = Arc::new(search::Indexes::of(region));
+        Self { indexes, roster: Arc::new(roster::Roster::of(region)), ..self }
     }
 
     /// Tells the key slots which of them are in use: those of living owners, and those that wait to

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::domain::id::{CollectionId, ContactId};
 
-use super::codec::{self, CardPlace};
+use super::codec::{self, CardPlace, RecordPlace};
 use super::engine::{Batch, Extent, Guard, KeyRange, Outcome, Write};
 use super::keys::{self, Table};
 use super::keyslots::Slot;
@@ -85,17 +85,28 @@ impl Store {
         Ok(())
     }
 
-    /// The keys of a contact's properties and earlier bodies.
+    /// The keys of all that a contact has beside its card.
     async fn rows_beside(&self, contact: ContactId) -> Result<Vec<Vec<u8>>, StoreError> {
-        let found = vec![keys::properties(contact.as_bytes())];
-        let range = keys::under(Table::History, contact.as_bytes());
-        self.read()
-            .await?
-            .fold(range, Extent::Few, found, |found, key, _| {
-                found.push(key.to_vec());
-                Ok(ControlFlow::Continue(()))
-            })
-            .await
+        let reader = self.read().await?;
+        let mut found = vec![keys::properties(contact.as_bytes())];
+        for table in [Table::History, Table::RecordHistory] {
+            let range = keys::under(table, contact.as_bytes());
+            found = reader
+                .fold(range, Extent::Few, found, |found, key, _| {
+                    found.push(key.to_vec());
+                    Ok(ControlFlow::Continue(()))
+                })
+                .await?;
+        }
+        let record = keys::record(contact);
+        if let Some(value) = reader.get(vec![record.clone()]).await?.pop().flatten()
+            && let Ok(place) = RecordPlace::read(&value)
+        {
+            found.push(keys::number_of(place.series, place.number));
+            found.push(keys::same_uid(&place.uid, contact));
+        }
+        found.push(record);
+        Ok(found)
     }
 
     /// A book in the home, unless it is another's: its place is sealed with the home's own key.

@@ -23,9 +23,11 @@ use super::{MarkRow, Store, StoreError, calls};
 
 mod cards;
 mod chosen;
+mod contacts;
 
 pub use self::cards::{Accept, BODY_BYTES, Unreadable};
 pub use self::chosen::{Chosen, Room};
+pub use self::contacts::{Contact, Earlier};
 
 /// A view of the whole store as of one commit.
 pub struct Reader {

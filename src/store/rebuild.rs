@@ -17,11 +17,12 @@ use super::keyslots::{DataKey, Slot};
 use super::owner::Owner;
 use super::restore::{Restored, Structure, put};
 use super::rows::{
-    AccountRow, AppPasswordRow, CardRow, ChangeRow, CollectionRow, HistoryRow, PropertiesRow, UidRow,
+    AccountRow, AppPasswordRow, CardRow, ChangeRow, CollectionRow, HistoryRow, Id, NumberRow, PropertiesRow,
+    RecordHistoryRow, SameUidRow, UidRow,
 };
 use super::seal::Sealer;
 use super::{Store, StoreError};
-use super::{codec, keys};
+use super::{codec, keys, number};
 
 mod home;
 
@@ -34,6 +35,8 @@ pub(super) struct Rebuild<'a> {
     homes: HashSet<[u8; 16]>,
     /// The books that are restored, and how many changes their logs have.
     books: HashMap<CollectionId, u64>,
+    /// To whom they belong.
+    owners: HashMap<CollectionId, [u8; 16]>,
     /// The contacts that came.
     seen: HashSet<[u8; 16]>,
     /// Slots whose owner is not restored after all.
@@ -73,9 +76,9 @@ struct Candidate {
 
 impl<'a> Rebuild<'a> {
     pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
-        let (homes, books) = (HashSet::new(), HashMap::new());
+        let (homes, books, owners) = (HashSet::new(), HashMap::new(), HashMap::new());
         let (seen, spoilt) = (HashSet::new(), Vec::new());
-        Self { store, keyring, told, homes, books, seen, spoilt, told_of: 0, last: None }
+        Self { store, keyring, told, homes, books, owners, seen, spoilt, told_of: 0, last: None }
     }
 
     /// What was made.
@@ -136,9 +139,10 @@ impl<'a> Rebuild<'a> {
         let slot_of = |rows: &[Row]| rows.first().and_then(|row| slots.get(&row.owner)).copied();
         let mut writes = Vec::new();
         for (key, value) in marks {
-            match self.store.sealer.unmark(&key, &value) {
-                Ok(_) => writes.push(put(key, value.to_vec())),
-                Err(error) => self.miss(None, error.into())?,
+            match self.laid_down(&key, &value) {
+                Ok(Some(value)) => writes.push(put(key, value)),
+                Ok(None) => {}
+                Err(error) => self.miss(None, error)?,
             }
         }
         let mut known = HashMap::new();
@@ -185,12 +189,37 @@ impl<'a> Rebuild<'a> {
             if candidate.placed {
                 writes.extend(candidate.writes);
                 self.books.insert(CollectionId::from_bytes(id), 0);
+                self.owners.insert(CollectionId::from_bytes(id), candidate.row.owner);
                 self.told.books += 1;
             } else {
                 self.miss(Some(candidate.slot), Miss::Homeless)?;
             }
         }
         self.write(writes).await
+    }
+
+    /// A mark, the newest number of a series, or what admins and users laid down.
+    fn laid_down(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
+        let sealer = &self.store.sealer;
+        match key.first().copied().and_then(keys::Table::of) {
+            // Whether every contact has a record is found out when the store is opened.
+            Some(keys::Table::Installation) if key == keys::installation(number::COMPLETE) => Ok(None),
+            Some(keys::Table::Installation) => {
+                sealer.unmark(key, value)?;
+                Ok(Some(value.to_vec()))
+            }
+            Some(keys::Table::Number) if value.len() == 8 => Ok(Some(value.to_vec())),
+            Some(keys::Table::Definition | keys::Table::Job) => {
+                if self.keyring.key(&Owner::INSTALLATION).is_none() {
+                    return Err(Miss::Damaged);
+                }
+                let mut value = value.to_vec();
+                Sealer::readdress(&mut value, 0, sealer.installation())?;
+                sealer.open(super::seal::At::key(key), &value)?;
+                Ok(Some(value))
+            }
+            _ => Err(Miss::Damaged),
+        }
     }
 
     fn account(&self, row: &Row, slot: Slot) -> Result<(AccountRow, Vec<u8>), Miss> {
@@ -344,7 +373,7 @@ impl<'a> Rebuild<'a> {
         let described = keys::properties(contact.as_bytes());
         for row in rest {
             let beside = self.beside(row, contact, slot).map_err(Miss::Failed)?;
-            if beside.is_none() && row.key == described {
+            if beside.is_empty() && row.key == described {
                 let row = CardRow { described: false, ..kept.row.clone() };
                 value = sealer.encode_card(slot, kept.number, &card.key, &row)?;
             }
@@ -361,20 +390,46 @@ impl<'a> Rebuild<'a> {
         Ok((book, writes))
     }
 
-    /// A contact's properties or one of its earlier bodies; one that is damaged is counted, and costs
-    /// no more than itself.
-    fn beside(&mut self, row: &Row, contact: ContactId, slot: Slot) -> Result<Option<Write>, StoreError> {
+    /// What a contact has beside its card; what is damaged is counted, and costs no more than itself.
+    fn beside(&mut self, row: &Row, contact: ContactId, slot: Slot) -> Result<Vec<Write>, StoreError> {
+        let numbered = |key: fn(ContactId, u64) -> Vec<u8>| {
+            keys::number(&row.key).is_some_and(|number| row.key == key(contact, number))
+        };
         let value = if row.key == keys::properties(contact.as_bytes()) {
             self.opened::<PropertiesRow>(row, slot).map(|(_, value)| value)
-        } else if keys::number(&row.key).is_some_and(|version| row.key == keys::history(contact, version)) {
+        } else if numbered(keys::history) {
             self.opened::<HistoryRow>(row, slot).map(|(_, value)| value)
+        } else if numbered(keys::record_history) {
+            self.opened::<RecordHistoryRow>(row, slot).map(|(_, value)| value)
+        } else if row.key == keys::record(contact) {
+            match self.record(row, contact, slot) {
+                Ok(writes) => return Ok(writes),
+                Err(miss) => Err(miss),
+            }
         } else {
             Err(Miss::Damaged)
         };
         match value {
-            Ok(value) => Ok(Some(put(row.key.clone(), value))),
-            Err(miss) => self.miss(None, miss).map(|()| None),
+            Ok(value) => Ok(vec![put(row.key.clone(), value)]),
+            Err(miss) => self.miss(None, miss).map(|()| Vec::new()),
         }
+    }
+
+    /// A contact's record, its number and what finds it by its UID.
+    fn record(&self, row: &Row, contact: ContactId, slot: Slot) -> Result<Vec<Write>, Miss> {
+        let sealer = &self.store.sealer;
+        let mut value = row.value.to_vec();
+        Sealer::readdress(&mut value, codec::RECORD_AT, slot)?;
+        let kept = sealer.decode_record(&row.key, &value)?;
+        let number = keys::number_of(kept.place.series, kept.place.number);
+        let whose = sealer.encode(&number, &NumberRow { contact });
+        let key = keys::same_uid(&kept.place.uid, contact);
+        let book = kept.row.book;
+        let owner = self.owners.get(&CollectionId::from_bytes(book)).copied().unwrap_or_default();
+        let trashed = book == *keys::TRASH.as_bytes() && kept.row.merged_into.is_none();
+        let at = kept.row.updated;
+        let found = sealer.encode(&key, &SameUidRow { book, owner: Id(owner), at, by: None, trashed });
+        Ok(vec![put(row.key.clone(), value), put(number, whose), put(key, found)])
     }
 
     /// A row that is nothing but its envelope, opened, and with its new slot.

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::domain::contact::Kind;
 use crate::domain::id::{CollectionId, ContactId, MemberName, Revision};
 use crate::domain::vcard::{Limits, Version, admit};
 
@@ -18,9 +19,9 @@ use super::keys::{self, Hash, Table};
 use super::keyslots::Slot;
 use super::owner::Owner;
 use super::query::Reader;
-use super::rows::{self, AccountRow, CardRow, ChangeRow, CollectionRow, LinkRow};
+use super::rows::{self, AccountRow, CardRow, ChangeRow, CollectionRow, Id, LinkRow, TrashedRow};
 use super::seal::Sealer;
-use super::{Store, StoreError};
+use super::{Store, StoreError, number};
 
 /// How often everything is looked at: each stage may need the next one, and others may be quicker.
 const ROUNDS: usize = 24;
@@ -152,6 +153,7 @@ impl Repair<'_> {
             Mend::Rows { writes, also, .. } => self.rows(writes, also).await,
             Mend::Slot { slot, owner, witness } => self.slot(*slot, *owner, witness.as_deref()).await,
             Mend::Card { book, contact } => self.card(*book, *contact).await,
+            Mend::Record { book, member } => self.record(*book, *member).await,
             Mend::Link { home, book } => self.link(*home, *book).await,
             Mend::Log { collection, member, removed } => self.log(*collection, member, *removed).await,
         }
@@ -221,6 +223,28 @@ impl Repair<'_> {
         Ok(Some(()))
     }
 
+    /// Gives a contact a record and a number.
+    async fn record(&mut self, book: CollectionId, member: Hash) -> Result<Option<()>, StoreError> {
+        let key = keys::member(book, &member);
+        let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
+        let kept = self.sealer.decode_card(&key, &value)?;
+        let contact = ContactId::from_bytes(kept.row.contact);
+        let key = keys::collection(book);
+        let Some(collection) = self.see(key.clone()).await? else { return Ok(None) };
+        let owner = self.sealer.decode::<CollectionRow>(&key, &collection)?.owner;
+        if self.see(keys::record(contact)).await?.is_some() {
+            return Ok(None);
+        }
+        let key = keys::body(book, contact);
+        let Some(body) = self.see(key.clone()).await? else { return Ok(None) };
+        let kind = Kind::of(&self.sealer.decode_body(&key, body)?.octets);
+        let (record, [same, found]) =
+            number::made_anew(self.sealer, (book, member), owner, &kept, kind, self.at)?;
+        self.put(same, found, None);
+        number::give(self.sealer, &mut self.batch, contact, &record)?;
+        Ok(Some(()))
+    }
+
     /// Makes a card's row from its body, and logs it.
     async fn card(&mut self, book: CollectionId, contact: ContactId) -> Result<Option<()>, StoreError> {
         let key = keys::body(book, contact);
@@ -242,10 +266,26 @@ impl Repair<'_> {
         let limits = Limits { bytes: usize::MAX, lines: usize::MAX, line_bytes: usize::MAX };
         let Ok(admitted) = admit(&body.octets, &name, uuid::Uuid::nil(), &limits) else { return Ok(None) };
         let described = self.see(keys::properties(contact.as_bytes())).await?.is_some();
+        let uid = admitted.uid.as_str().to_owned();
+        let lost = |uid| TrashedRow {
+            book: [0; 16],
+            owner: Id([0; 16]),
+            name: name.as_str().to_owned(),
+            uid,
+            at: self.at,
+            by: None,
+            client: None,
+            merged: false,
+        };
+        let (uid, trashed) = match (book == keys::TRASH, &old) {
+            (false, _) => (uid, None),
+            (true, Some(old)) => (old.row.uid.clone(), old.row.trashed.clone()),
+            (true, None) => (contact.to_string(), Some(lost(uid))),
+        };
         let row = CardRow {
             contact: *contact.as_bytes(),
             name: name.as_str().to_owned(),
-            uid: admitted.uid.as_str().to_owned(),
+            uid,
             version: body.version,
             etag: self.sealer.etag(body.version, &body.octets).0,
             size: body.octets.len() as u64,
@@ -257,6 +297,9 @@ impl Repair<'_> {
             modified: self.at,
             invented_uid: old.as_ref().is_some_and(|old| old.row.invented_uid),
             described,
+            by: old.as_ref().and_then(|old| old.row.by),
+            client: old.as_ref().and_then(|old| old.row.client.clone()),
+            trashed,
         };
         let number = self.number(slot, contact, old.as_ref()).await?;
         let value = self.sealer.encode_card(slot, number, &key, &row)?;

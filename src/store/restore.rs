@@ -266,6 +266,7 @@ async fn lay(
         sealer: Arc::new(sealer),
         eraser: Arc::default(),
         indexes: Arc::default(),
+        roster: Arc::default(),
         damages: Arc::default(),
         sign_ins: Arc::default(),
     };

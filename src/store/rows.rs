@@ -9,6 +9,12 @@ use crate::domain::id::{GroupName, Principal, UserName};
 use super::keys::Hash;
 use super::owner::Owner;
 
+mod contact;
+mod definition;
+
+pub use contact::{NumberRow, RecordHistoryRow, RecordRow, SameUidRow, TrashedRow};
+pub use definition::{Definition, FieldKind, FieldRow, FilterRow, JobRow, JobState, WordRow};
+
 crate::hidden!(
     AccountRow,
     OriginRow,
@@ -254,6 +260,15 @@ pub struct CardRow {
     /// Clients wrote properties on it.
     #[n(10)]
     pub described: bool,
+    /// Who last changed it.
+    #[n(11)]
+    pub by: Option<Id>,
+    /// With what client.
+    #[n(12)]
+    pub client: Option<String>,
+    /// It lies in the trash: where it came from.
+    #[n(13)]
+    pub trashed: Option<TrashedRow>,
 }
 
 /// A book in a home: its own place there, or that of another's which is shared.
@@ -338,6 +353,9 @@ pub struct HistoryRow {
     /// The body; empty where it was damaged.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub body: Vec<u8>,
+    /// The client that replaced it.
+    #[n(3)]
+    pub client: Option<String>,
 }
 
 /// A collection that waits to be purged.

@@ -102,6 +102,11 @@ impl Hashes {
         self.hash(Role::Uid, &[collection, uid.as_str().as_bytes()])
     }
 
+    /// The key form of a UID wherever it is.
+    pub fn uid_anywhere(&self, uid: &Uid) -> Hash {
+        self.hash(Role::Uid, &[&[0; 16], uid.as_str().as_bytes()])
+    }
+
     /// The key form of an app password: random, so that a fast hash is safe.
     pub fn secret(&self, secret: &str) -> Hash {
         self.hash(Role::Secret, &[secret.as_bytes()])

@@ -2,6 +2,7 @@
 //! record, which is what the organisation knows beyond the card. Pure: ids, names of accounts and
 //! numbers are looked up by whoever shows a contact.
 
+mod kind;
 mod leaf;
 mod record;
 

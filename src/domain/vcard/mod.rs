@@ -4,6 +4,7 @@
 mod admit;
 mod charset;
 pub mod lines;
+mod media;
 pub mod parts;
 pub mod property;
 mod select;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 pub use admit::admit;
 #[cfg(test)]
 pub(in crate::domain) use admit::fragments;
+pub use media::without_media;
 pub use select::{SelectedProperty, Selection, select};
 pub use strict::{EXTENSION_PARAMETERS, EXTENSION_PROPERTIES, Verdict, verdict};
 pub use xml_text::xml_safe;

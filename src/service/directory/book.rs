@@ -7,15 +7,16 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use crate::domain::id::{AccountId, CollectionId, ContactId, GroupName, MemberName, Principal};
+use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName};
 use crate::domain::vcard::admit;
 use crate::service::access::EVERYBODY;
+use crate::service::own::{HOME, OWN};
 use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
-use crate::store::commit::{AccountOp, CardOp, CollectionOp, NewCard, Op};
+use crate::store::commit::{CardOp, CollectionOp, NewCard, Op};
 use crate::store::damage::Found;
 use crate::store::query::{Reader, With};
-use crate::store::rows::{self, AccountRow, ShareRow, StoredProperty};
+use crate::store::rows::{AccountRow, ShareRow, StoredProperty};
 
 use super::apply::Done;
 use super::card::{Manager, card, uuid_of, with_manager};
@@ -27,10 +28,6 @@ use super::{Person, Reading};
 /// The book's name in its owner's home, and in everybody's unless they have one of that name.
 pub(in crate::service) const BOOK: &str = "directory";
 
-/// The server's own group and its home.
-const OWN: [u8; 16] = *b"cardkeep's group";
-const HOME: [u8; 16] = *b"its home for all";
-
 /// The mark that tells how many people there are.
 const PEOPLE: &str = "directory-people";
 
@@ -39,11 +36,6 @@ const CARDS: usize = 64;
 const BYTES: usize = 4 << 20;
 /// How many cards are removed in one commit.
 const REMOVALS: usize = 256;
-
-/// Where the server's own group keeps what it has.
-pub(super) fn own_home() -> [u8; 16] {
-    HOME
-}
 
 /// What is known of people beyond the reading.
 struct Staff<'a> {
@@ -91,24 +83,6 @@ impl Service {
     async fn staff_book(&self, reader: &Reader) -> Answer<Option<CollectionId>> {
         let link = reader.link(CollectionId::from_bytes(HOME), &name(BOOK)?).await?;
         Ok(link.map(|link| link.book))
-    }
-
-    /// Makes the server's own group, if it is not there.
-    pub(super) async fn lay_own_group(&self) -> Answer<()> {
-        let own = Principal::Group(GroupName::own());
-        if self.store.read().await?.principal(&own).await?.is_some() {
-            return Ok(());
-        }
-        let row = AccountRow {
-            id: OWN,
-            name: own.as_str().to_owned(),
-            created: rows::micros(self.clock.now()),
-            home: HOME,
-            group: true,
-            ..AccountRow::default()
-        };
-        let create = Op::Account(AccountOp::Create(row));
-        self.commit(None, Vec::new(), vec![create]).await.map(drop)
     }
 
     /// Makes the staff's book, if it is not there, and shares it with everybody.
@@ -259,7 +233,7 @@ impl Service {
                 let Some(card) = self.new_card(&name, row, staff, stored.as_deref())? else { continue };
                 size += card.body.len();
                 let fresh = ContactId::new(self.fresh()?);
-                ops.push(Op::Card(CardOp::Put { book, name, card, fresh }));
+                ops.push(Op::Card(CardOp::Put { book, name, card, fresh, record: None }));
             }
             due = later;
             written += ops.len();

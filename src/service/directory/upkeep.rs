@@ -18,7 +18,7 @@ use super::kept::Cookie;
 use super::plan::Plan;
 use super::settings::DirectorySettings;
 use super::status::{DirectoryStatus, SyncReport};
-use super::{DirectoryError, Reading, book};
+use super::{DirectoryError, Reading};
 
 /// How long a reading may take.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
@@ -157,7 +157,7 @@ impl Service {
     }
 
     async fn follow(&self, settings: &DirectorySettings, mode: Mode) -> Answer<SyncReport> {
-        let home = book::own_home();
+        let home = crate::service::own::HOME;
         // Switching the book on needs everybody's card, which changes alone do not tell.
         let now = rows::micros(self.clock.now());
         let recent = |cookie: &Cookie| {

@@ -41,6 +41,8 @@ struct Member {
 struct Card {
     named: bool,
     uid: Option<Hash>,
+    /// The hash of its UID wherever it is.
+    anywhere: Hash,
     version: u64,
     etag: [u8; 16],
     size: u64,
@@ -261,7 +263,8 @@ impl Census {
             if !card.named {
                 self.fault(&member.member, "a member's name is not the one that it is kept under");
             }
-            if !self.contact(contact, Contact::new(book, slot, number, card.version, card.described)) {
+            let known = Contact::new(book, slot, number, card.version, card.described);
+            if !self.contact(contact, known.at(member.member, card.anywhere)) {
                 self.fault(&contact, "two cards are one contact");
             }
             match card.uid {
@@ -383,7 +386,8 @@ impl Census {
         for book in books.into_iter().map(CollectionId::from_bytes) {
             for member in reader.members_in(book).await? {
                 if let (Some(card), Some((contact, number, slot))) = (member.card, member.place) {
-                    self.contact(contact, Contact::new(book, slot, number, card.version, card.described));
+                    let known = Contact::new(book, slot, number, card.version, card.described);
+                    self.contact(contact, known.at(member.member, card.anywhere));
                 }
             }
         }
@@ -419,7 +423,9 @@ impl Reader {
             let place = place.map(|place| (*place.contact.as_bytes(), place.number, place.slot));
             let card = sealer.decode_card(key, value).ok().map(|kept| {
                 let name = MemberName::parse(&kept.row.name).ok();
+                let uid = kept.row.trashed.as_ref().map_or(&kept.row.uid, |trashed| &trashed.uid);
                 Card {
+                    anywhere: Uid::new(uid).map(|uid| sealer.uid_anywhere(&uid)).unwrap_or_default(),
                     named: name.is_some_and(|name| sealer.member(book.as_bytes(), &name) == member),
                     uid: Uid::new(&kept.row.uid).map(|uid| sealer.uid(book.as_bytes(), &uid)),
                     version: kept.row.version,

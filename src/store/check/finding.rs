@@ -71,6 +71,13 @@ pub(in crate::store) enum Mend {
         /// The contact.
         contact: ContactId,
     },
+    /// A contact without a record gets one, and a number.
+    Record {
+        /// The book.
+        book: CollectionId,
+        /// The hash of the card's name.
+        member: Hash,
+    },
     /// A book that has lost its place gets another one.
     Link {
         /// The home.
@@ -107,7 +114,7 @@ impl Mend {
             Self::Rows { stage, .. } => *stage,
             Self::Slot { .. } => Stage::Keys,
             Self::Card { .. } | Self::Link { .. } => Stage::Objects,
-            Self::Log { .. } => Stage::Derived,
+            Self::Log { .. } | Self::Record { .. } => Stage::Derived,
         })
     }
 }

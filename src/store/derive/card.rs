@@ -2,21 +2,27 @@
 
 use bytes::Bytes;
 
+use crate::domain::contact::Kind as ContactKind;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
-use crate::domain::vcard::Version;
+use crate::domain::vcard::{Version, without_media};
 use crate::store::StoreError;
 use crate::store::codec::Kept;
-use crate::store::commit::{CardOp, CommittedCard, NewCard, Unmet};
+use crate::store::commit::{CardOp, CommittedCard, NewCard, RecordChange, Unmet};
 use crate::store::keys::{self, Hash};
+use crate::store::keyslots::Slot;
 use crate::store::owner::Owner;
-use crate::store::rows::{self, CardRow, HistoryRow, PropertiesRow, UidRow};
+use crate::store::rows::{self, CardRow, HistoryRow, Id, PropertiesRow, UidRow};
 use crate::store::seal::At;
 use crate::store::search::What;
 
+use super::contact::{self, Lies};
 use super::{Derivation, Halt, Step};
 
 /// How many earlier bodies of a card are kept.
-pub(in crate::store) const HISTORY: u64 = 20;
+pub(in crate::store) const HISTORY: u64 = 1_000;
+
+/// How many of them are kept with their pictures.
+const WHOLE: u64 = 20;
 
 impl Derivation<'_> {
     /// The keys that an op surely reads.
@@ -31,17 +37,29 @@ impl Derivation<'_> {
         match op {
             CardOp::Put { book, name, card, .. } => want(*book, name, Some(&card.uid)),
             CardOp::Remove { book, name } | CardOp::Rekey { book, name } => want(*book, name, None),
-            CardOp::Transfer { from, to, .. } => {
+            CardOp::Trash { book, name, .. } => {
+                want(*book, name, None);
+                wanted.push(keys::collection(keys::TRASH));
+            }
+            CardOp::Restore { to, .. } => want(to.0, &to.1, None),
+            CardOp::Transfer { from, to, .. } | CardOp::Adopt { from, to } => {
                 want(from.0, &from.1, None);
                 want(to.0, &to.1, None);
             }
+            CardOp::Record { contact, .. } => wanted.push(keys::record(*contact)),
         }
     }
 
     pub(super) async fn card(&mut self, op: &CardOp) -> Step<()> {
         match op {
-            CardOp::Put { book, name, card, fresh } => self.put_card(*book, name, card, *fresh).await,
+            CardOp::Put { book, name, card, fresh, record } => {
+                self.put_card(*book, name, card, *fresh, record.as_deref()).await
+            }
             CardOp::Remove { book, name } => self.remove_card(*book, name).await,
+            CardOp::Trash { book, name, merged_into } => self.trash_card(*book, name, *merged_into).await,
+            CardOp::Restore { contact, to } => self.restore_card(*contact, to).await,
+            CardOp::Adopt { from, to } => self.adopt_card(from, to).await,
+            CardOp::Record { contact, change } => self.change_record(*contact, change).await,
             CardOp::Transfer { from, to, copy } => self.transfer_card(from, to, *copy).await,
             CardOp::Rekey { book, name } => self.rekey_card(*book, name).await,
         }
@@ -53,11 +71,12 @@ impl Derivation<'_> {
         name: &MemberName,
         card: &NewCard,
         fresh: ContactId,
+        change: Option<&RecordChange>,
     ) -> Step<()> {
-        self.need_collection(book).await?;
+        let collection = self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let body = card.body.clone();
-        let (old, before) = match self.present(book, &member).await {
+        let (mut old, before) = match self.present(book, &member).await {
             // Nothing of it can be taken over: the card comes as a new contact in its place.
             Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => {
                 let remains = self.remains(book, &member).await?;
@@ -72,10 +91,61 @@ impl Derivation<'_> {
             }
         };
         self.claim_uid(book, &member, name, &card.uid, old.as_ref()).await?;
+        let lies = Lies { book, member, owner: collection.owner };
+        let mut revived = None;
+        if old.is_none()
+            && before.is_none()
+            && let Some(contact) = self.revivable(&card.uid, &collection).await?
+        {
+            let (kept, _, octets) = self.from_trash(contact).await?;
+            old = Some(kept);
+            revived = Some(octets);
+        }
+        let (row, slot, number) = self.next_row(name, card, fresh, old.as_ref())?;
+        match (&old, revived.is_some()) {
+            (Some(old), false) => {
+                self.keep_history(book, old).await?;
+                if old.row.uid != row.uid {
+                    self.rename_uid(old, &card.uid, &lies).await?;
+                }
+            }
+            (Some(old), true) => {
+                let octets = revived.as_deref().unwrap_or_default();
+                self.keep_body(old, octets).await?;
+                self.moved_record(old, &card.uid, &lies, false, None).await?;
+            }
+            (None, _) => {}
+        }
+        let kept = Kept { revision: 0, slot, number, row };
+        match (&old, change) {
+            (None, change) => {
+                let record = change.map(|change| change.after.clone()).unwrap_or_default();
+                self.new_record(&kept, &card.uid, &lies, ContactKind::of(&card.body), record);
+            }
+            (Some(_), Some(change)) if revived.is_none() => {
+                self.change_record(fresh_of(&kept), change).await?
+            }
+            _ => {}
+        }
+        self.put_body(book, &member, &kept, &body)?;
+        self.note(&kept.row, before.is_none());
+        let value = self.card_value(book, &member, &kept)?;
+        let what = What::Put(ContactId::from_bytes(kept.row.contact), body);
+        self.log_changed(book, member, value, before, what).await
+    }
+
+    /// The row of a card that is put, and the contact's key.
+    fn next_row(
+        &mut self,
+        name: &MemberName,
+        card: &NewCard,
+        fresh: ContactId,
+        old: Option<&Kept>,
+    ) -> Step<(CardRow, Slot, u32)> {
         let now = rows::micros(self.commit.at);
-        let version = old.as_ref().map_or(1, |old| old.row.version + 1);
+        let version = old.map_or(1, |old| old.row.version + 1);
         let row = CardRow {
-            contact: old.as_ref().map_or(*fresh.as_bytes(), |old| old.row.contact),
+            contact: old.map_or(*fresh.as_bytes(), |old| old.row.contact),
             name: name.as_str().to_owned(),
             uid: card.uid.as_str().to_owned(),
             version,
@@ -85,27 +155,22 @@ impl Derivation<'_> {
                 Version::V3 => 3,
                 Version::V4 => 4,
             },
-            created: old.as_ref().map_or(now, |old| old.row.created),
+            created: old.map_or(now, |old| old.row.created),
             modified: now,
             invented_uid: card.invented_uid,
-            described: old.as_ref().is_some_and(|old| old.row.described),
+            described: old.is_some_and(|old| old.row.described),
+            by: self.commit.actor.map(|actor| Id(*actor.as_bytes())),
+            client: self.commit.client.clone(),
+            trashed: None,
         };
-        if let Some(old) = &old {
-            self.keep_history(book, old).await?;
-        }
-        let (slot, number) = match &old {
+        let (slot, number) = match old {
             Some(old) => (old.slot, old.number),
             None => (self.new_key(Owner::contact(row.contact, 0))?, 0),
         };
-        let card = Kept { revision: 0, slot, number, row };
-        self.put_body(book, &member, &card, &body)?;
-        self.note(&card.row, before.is_none());
-        let value = self.card_value(book, &member, &card)?;
-        let what = What::Put(ContactId::from_bytes(card.row.contact), body);
-        self.log_changed(book, member, value, before, what).await
+        Ok((row, slot, number))
     }
 
-    async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
+    pub(super) async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let revision = match self.present(book, &member).await {
@@ -116,7 +181,7 @@ impl Derivation<'_> {
             }
             old => {
                 let old = old?.ok_or(Halt::Unmet(Unmet::NoMember))?;
-                self.forget(book, &old)?;
+                self.forget_as(book, &old, None).await?;
                 old.revision
             }
         };
@@ -130,7 +195,7 @@ impl Derivation<'_> {
         copy: Option<ContactId>,
     ) -> Step<()> {
         self.need_collection(from.0).await?;
-        self.need_collection(to.0).await?;
+        let owner = self.need_collection(to.0).await?.owner;
         let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
@@ -141,13 +206,15 @@ impl Derivation<'_> {
             self.leave(from, source_member, &source).await?;
         }
         if let Some(old) = &old {
-            self.forget(to.0, old)?;
+            self.forget_as(to.0, old, None).await?;
         }
         self.claim_transferred_uid(from, to, &source.row, copy.is_some(), old.as_ref()).await?;
         let now = rows::micros(self.commit.at);
         let mut card = source;
         card.row.name = to.1.as_str().to_owned();
         card.row.modified = now;
+        let uid = contact::uid_of(&card.row)?;
+        let lies = Lies { book: to.0, member, owner };
         if let Some(fresh) = copy {
             let original = card.row.contact;
             card.slot = self.new_key(Owner::contact(*fresh.as_bytes(), 0))?;
@@ -155,6 +222,11 @@ impl Derivation<'_> {
             card.row = CardRow { contact: *fresh.as_bytes(), version: 1, created: now, ..card.row };
             card.row.etag = self.sealer.etag(card.row.version, &body).0;
             self.copy_properties(&original, &card).await?;
+            let record = self.kept_record(ContactId::from_bytes(original)).await?;
+            let record = record.map(|kept| kept.row.record).unwrap_or_default();
+            self.new_record(&card, &uid, &lies, ContactKind::of(&body), record);
+        } else {
+            self.moved_record(&card, &uid, &lies, false, None).await?;
         }
         self.put_body(to.0, &member, &card, &body)?;
         self.note(&card.row, old.is_none());
@@ -177,14 +249,13 @@ impl Derivation<'_> {
         self.destroy_key(card.slot, old);
         card.slot = self.new_key(card.owner())?;
         self.put_body(book, &member, &card, &body)?;
-        for key in beside(&card.row) {
-            if let Some(value) = self.unguarded(key.clone()).await? {
-                let plain = self.sealer.open(At::key(&key), &value)?;
-                let mut value = Vec::with_capacity(plain.len() + 64);
-                self.sealer.seal(card.slot, &key, &mut value, 0, &plain)?;
-                self.put(key, value);
-            }
+        for (key, value) in self.beside(&card.row).await? {
+            let plain = self.sealer.open(At::key(&key), &value)?;
+            let mut value = Vec::with_capacity(plain.len() + 64);
+            self.sealer.seal(card.slot, &key, &mut value, 0, &plain)?;
+            self.put(key, value);
         }
+        self.rekey_record(&card).await?;
         let value = self.card_value(book, &member, &card)?;
         self.log_changed(book, member, value, Some(revision), What::Same).await
     }
@@ -204,7 +275,12 @@ impl Derivation<'_> {
     }
 
     /// Takes a moved card out of where it was; history and properties follow the contact.
-    async fn leave(&mut self, from: &(CollectionId, MemberName), member: Hash, source: &Kept) -> Step<()> {
+    pub(super) async fn leave(
+        &mut self,
+        from: &(CollectionId, MemberName),
+        member: Hash,
+        source: &Kept,
+    ) -> Step<()> {
         self.delete(keys::body(from.0, ContactId::from_bytes(source.row.contact)));
         self.delete(self.uid_key(from.0, &source.row.uid)?);
         self.log_removed(from.0, member, &from.1, source.revision).await
@@ -228,14 +304,21 @@ impl Derivation<'_> {
         Ok(self.sealer.encode_card(card.slot, card.number, &key, &card.row)?)
     }
 
-    fn put_body(&mut self, book: CollectionId, member: &Hash, card: &Kept, octets: &[u8]) -> Step<()> {
+    pub(super) fn put_body(
+        &mut self,
+        book: CollectionId,
+        member: &Hash,
+        card: &Kept,
+        octets: &Bytes,
+    ) -> Step<()> {
         let key = keys::body(book, ContactId::from_bytes(card.row.contact));
         let value = self.sealer.encode_body(card.slot, &key, member, &card.row, octets)?;
         self.put(key, value);
+        self.told.push(ContactId::from_bytes(card.row.contact));
         Ok(())
     }
 
-    async fn body(&mut self, book: CollectionId, row: &CardRow) -> Step<Bytes> {
+    pub(super) async fn body(&mut self, book: CollectionId, row: &CardRow) -> Step<Bytes> {
         // The member's row is a guard, and no body changes without it.
         let key = keys::body(book, ContactId::from_bytes(row.contact));
         match self.unguarded(key.clone()).await? {
@@ -251,7 +334,7 @@ impl Derivation<'_> {
 
     /// Makes the UID this member's, unless another has it (CARD-11), or this member has another one
     /// that a client chose (CARD-12).
-    async fn claim_uid(
+    pub(super) async fn claim_uid(
         &mut self,
         book: CollectionId,
         member: &Hash,
@@ -273,6 +356,14 @@ impl Derivation<'_> {
             }
             self.delete(self.uid_key(book, &old.row.uid)?);
         }
+        let value = self.sealer.encode(&key, &UidRow { member: *member });
+        self.put(key, value);
+        Ok(())
+    }
+
+    /// Makes the UID this member's, whoever had it.
+    pub(super) fn hold_uid(&mut self, book: CollectionId, member: &Hash, row: &CardRow) -> Step<()> {
+        let key = self.uid_key(book, &row.uid)?;
         let value = self.sealer.encode(&key, &UidRow { member: *member });
         self.put(key, value);
         Ok(())
@@ -316,39 +407,81 @@ impl Derivation<'_> {
 
     /// Keeps the body that is being replaced, and lets the oldest kept one go. One that cannot be
     /// opened is replaced all the same, and leaves an empty place: that mends the card.
-    async fn keep_history(&mut self, book: CollectionId, old: &Kept) -> Step<()> {
+    pub(super) async fn keep_history(&mut self, book: CollectionId, old: &Kept) -> Step<()> {
         let body = match self.body(book, &old.row).await {
             Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => Bytes::new(),
             body => body?,
         };
+        self.keep_body(old, &body).await
+    }
+
+    /// Keeps an earlier body. Of those that are no longer young the pictures go, and the oldest go.
+    pub(super) async fn keep_body(&mut self, old: &Kept, body: &[u8]) -> Step<()> {
         let contact = ContactId::from_bytes(old.row.contact);
         let row = HistoryRow {
             at: rows::micros(self.commit.at),
             actor: self.commit.actor.map(|actor| *actor.as_bytes()),
             body: body.to_vec(),
+            client: self.commit.client.clone(),
         };
         let key = keys::history(contact, old.row.version);
         let value = self.sealer.encode_sealed(old.slot, &key, &row)?;
         self.put(key, value);
+        if let Some(aged) = old.row.version.checked_sub(WHOLE) {
+            self.thin(contact, aged, old.slot).await?;
+        }
         if let Some(oldest) = old.row.version.checked_sub(HISTORY) {
             self.delete(keys::history(contact, oldest));
         }
         Ok(())
     }
 
-    /// Erases a card: every row but its log goes, and so does its key.
-    fn forget(&mut self, book: CollectionId, card: &Kept) -> Step<()> {
-        let uid = self.uid_key(book, &card.row.uid)?;
-        self.delete(uid);
-        self.delete(keys::body(book, ContactId::from_bytes(card.row.contact)));
-        for key in beside(&card.row) {
-            self.delete(key);
+    /// Takes the pictures out of an earlier body.
+    async fn thin(&mut self, contact: ContactId, version: u64, slot: Slot) -> Step<()> {
+        let key = keys::history(contact, version);
+        let Some(value) = self.unguarded(key.clone()).await? else { return Ok(()) };
+        // One that cannot be read is `check`'s to tell.
+        let Ok(row) = self.sealer.decode_sealed::<HistoryRow>(&key, &value) else { return Ok(()) };
+        if let Some(body) = without_media(&row.body) {
+            let value = self.sealer.encode_sealed(slot, &key, &HistoryRow { body, ..row })?;
+            self.put(key, value);
         }
+        Ok(())
+    }
+
+    /// Erases a card: every row but its log goes, and so does its key. Its number leads to `heir`.
+    pub(super) async fn forget_as(
+        &mut self,
+        book: CollectionId,
+        card: &Kept,
+        heir: Option<ContactId>,
+    ) -> Step<()> {
+        let uid = self.uid_key(book, &card.row.uid)?;
+        let contact = ContactId::from_bytes(card.row.contact);
+        self.delete(uid);
+        self.delete(keys::body(book, contact));
+        if card.row.described {
+            self.delete(keys::properties(contact.as_bytes()));
+        }
+        self.forget_record(contact, heir).await?;
         self.destroy_key(card.slot, card.owner());
         Ok(())
     }
 
-    fn note(&mut self, row: &CardRow, created: bool) {
+    /// A card's properties and earlier bodies and records.
+    async fn beside(&mut self, row: &CardRow) -> Step<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut found = Vec::new();
+        if row.described {
+            let key = keys::properties(&row.contact);
+            found.extend(self.unguarded(key.clone()).await?.map(|value| (key, value.to_vec())));
+        }
+        for table in [keys::Table::History, keys::Table::RecordHistory] {
+            found.extend(self.range(keys::under(table, &row.contact)).await?);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn note(&mut self, row: &CardRow, created: bool) {
         self.committed.cards.push(CommittedCard {
             contact: ContactId::from_bytes(row.contact),
             etag: Etag(row.etag),
@@ -358,14 +491,6 @@ impl Derivation<'_> {
     }
 }
 
-/// The keys of a card's properties and earlier bodies.
-fn beside(row: &CardRow) -> Vec<Vec<u8>> {
-    let contact = ContactId::from_bytes(row.contact);
-    let mut keys = Vec::new();
-    if row.described {
-        keys.push(keys::properties(contact.as_bytes()));
-    }
-    let oldest = row.version.saturating_sub(HISTORY).max(1);
-    keys.extend((oldest..row.version).map(|version| keys::history(contact, version)));
-    keys
+fn fresh_of(card: &Kept) -> ContactId {
+    ContactId::from_bytes(card.row.contact)
 }

@@ -18,14 +18,19 @@ use super::seal::Sealer;
 use super::search::{News, What};
 use super::{StoreError, calls};
 
+use self::contact::Numbered;
+
 use crate::domain::event::Event;
-use crate::domain::id::{CollectionId, Etag, MemberName, Revision};
+use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Revision};
 
 pub(super) use card::HISTORY;
+pub(super) use contact::MOVE;
 
 mod account;
 mod card;
 mod collection;
+mod contact;
+mod definition;
 mod properties;
 mod salvage;
 
@@ -57,6 +62,8 @@ pub(super) struct Derived {
     pub(super) committed: Committed,
     /// What it means to the search indexes: one for each of the batch's first counters.
     pub(super) news: Vec<News>,
+    /// The contacts that it touches.
+    pub(super) told: Vec<ContactId>,
 }
 
 /// A batch in the making.
@@ -76,8 +83,12 @@ pub(super) struct Derivation<'a> {
     /// Key slots for names that this commit lays, which it cannot read back.
     names: HashMap<Vec<u8>, Slot>,
     committed: Committed,
-    /// What is logged, one for each of the batch's counters; those of events follow.
+    /// What is logged, one for each of the batch's counters; those of numbers and events follow.
     news: Vec<News>,
+    /// Contacts that get their number with this commit.
+    numbered: Vec<Numbered>,
+    /// The contacts that are touched.
+    told: Vec<ContactId>,
 }
 
 impl<'a> Derivation<'a> {
@@ -100,6 +111,8 @@ impl<'a> Derivation<'a> {
             names: HashMap::new(),
             committed: Committed::default(),
             news: Vec::new(),
+            numbered: Vec::new(),
+            told: Vec::new(),
         };
         this.fetch(this.first_keys()).await?;
         for expect in &commit.expect {
@@ -117,14 +130,17 @@ impl<'a> Derivation<'a> {
                 Op::Collection(op) => this.collection(op).await?,
                 Op::Properties(op) => this.properties(op).await?,
                 Op::Account(op) => this.account(op).await?,
+                Op::Definition(op) => this.definition(op).await?,
+                Op::Job(op) => this.job(op).await?,
             }
         }
+        this.number()?;
         for event in &commit.events {
             this.tell(event)?;
         }
         this.batch.guards =
             this.read.into_iter().map(|(key, value)| (key, value.map_or(Guard::Absent, Guard::Is))).collect();
-        Ok(Derived { batch: this.batch, committed: this.committed, news: this.news })
+        Ok(Derived { batch: this.batch, committed: this.committed, news: this.news, told: this.told })
     }
 
     /// The keys that can be named without having read anything, so that one call gets them all.
@@ -135,7 +151,7 @@ impl<'a> Derivation<'a> {
             match op {
                 Op::Card(op) => self.card_keys(op, &mut wanted),
                 Op::Collection(op) => self.collection_keys(op, &mut wanted),
-                Op::Properties(_) | Op::Account(_) => {}
+                Op::Properties(_) | Op::Account(_) | Op::Definition(_) | Op::Job(_) => {}
             }
         }
         wanted

@@ -92,9 +92,7 @@ impl Derivation<'_> {
                 self.delete(key);
             }
         }
-        for (key, _) in self.range(keys::under(Table::History, remains.contact.as_bytes())).await? {
-            self.delete(key);
-        }
+        self.forget_record(remains.contact, None).await?;
         self.delete(keys::body(book, remains.contact));
         self.delete(keys::properties(remains.contact.as_bytes()));
         self.destroy_key(remains.slot, remains.owner);
@@ -102,7 +100,13 @@ impl Derivation<'_> {
     }
 
     /// The rows of a range; the card's row, which is a guard, covers those that are its.
-    async fn range(&self, range: KeyRange) -> Step<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(super) async fn range(&self, range: KeyRange) -> Step<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.scan(range, Extent::Many).await
+    }
+
+    /// The rows of a range, which nothing guards.
+    pub(super) async fn scan(&self, range: KeyRange, extent: Extent) -> Step<Vec<(Vec<u8>, Vec<u8>)>> {
+        crate::store::calls::bump();
         let found = Arc::new(Mutex::new(Vec::new()));
         let rows = found.clone();
         let visit = move |key: &[u8], value: &[u8]| {
@@ -110,7 +114,7 @@ impl Derivation<'_> {
             rows.push((key.to_vec(), value.to_vec()));
             ControlFlow::Continue(())
         };
-        self.snapshot.scan(range, Extent::Many, Box::new(visit)).await?;
+        self.snapshot.scan(range, extent, Box::new(visit)).await?;
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *found))
     }

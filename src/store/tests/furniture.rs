@@ -78,7 +78,7 @@ pub(crate) fn put(
 ) -> Op {
     let uid = Uid::new(uid).unwrap();
     let card = NewCard { version, uid, invented_uid: false, body: body.into() };
-    Op::Card(CardOp::Put { book, name: name(file), card, fresh })
+    Op::Card(CardOp::Put { book, name: name(file), card, fresh, record: None })
 }
 
 /// Takes a member out of a book.

@@ -1,0 +1,35 @@
+//! A card without its pictures and sounds, for what is kept of it long after.
+
+use super::admit::MEDIA;
+use super::lines::raw_lines;
+
+/// The card without PHOTO, LOGO, SOUND and KEY, all else octet for octet; `None` where it has none.
+pub fn without_media(card: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = Vec::with_capacity(card.len().min(4 << 10));
+    let mut found = false;
+    for line in raw_lines(card) {
+        let medium = line
+            .head()
+            .is_some_and(|(_, name)| MEDIA.iter().any(|medium| medium.as_bytes().eq_ignore_ascii_case(name)));
+        if medium {
+            found = true;
+        } else {
+            rest.extend_from_slice(line.octets());
+            rest.extend_from_slice(line.end());
+        }
+    }
+    found.then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_go_and_all_else_stays() {
+        let card = b"BEGIN:VCARD\r\nFN:x\r\nPHOTO;ENCODING=b:AAA\r\n AAA\r\nitem1.LOGO:x\r\nNOTE:a\r\n b\r\nEND:VCARD\r\n";
+        let rest = b"BEGIN:VCARD\r\nFN:x\r\nNOTE:a\r\n b\r\nEND:VCARD\r\n";
+        assert_eq!(without_media(card).as_deref(), Some(&rest[..]));
+        assert_eq!(without_media(rest), None);
+    }
+}

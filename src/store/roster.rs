@@ -1,0 +1,344 @@
+//! The index of contacts: what is filtered, sorted and looked up of every contact, in memory and nowhere
+//! else. It is made at the first question and then follows the commits: whoever writes brings it up to
+//! date before the writing is answered. What it answers are ids; contacts are read from the store.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use crate::domain::contact::{CardFields, Kind, Path, Whole, leaves};
+use crate::domain::duplicates::{Candidate, Pair, duplicates};
+use crate::domain::id::{AccountId, CollectionId, ContactId};
+use crate::domain::phone::Region;
+use crate::domain::scim::{Filter, Packed, Query, pack};
+
+use super::keys::{self, TRASH, Table};
+use super::query::{Contact, Reader};
+use super::{Store, StoreError};
+
+use entries::{Entries, Entry};
+
+mod entries;
+mod page;
+
+#[cfg(test)]
+mod tests;
+
+pub use page::{Asked, By, Order, Page, Step};
+
+/// How many contacts are read at a time.
+const STEP: usize = 512;
+
+/// How many phone numbers' last digits an extension may be.
+const EXTENSION: usize = 4;
+
+/// The fewest digits of a number to which an extension belongs.
+const MAIN: usize = 7;
+
+/// The index, once it was asked for.
+#[derive(Default)]
+pub struct Roster {
+    held: RwLock<Option<Entries>>,
+    /// Held by who makes the index.
+    making: tokio::sync::Mutex<()>,
+    /// Contacts that changed while the index was made; `None` while nobody makes it.
+    meanwhile: Mutex<Option<HashSet<ContactId>>>,
+    region: Option<Region>,
+}
+
+/// Whose contacts are asked for.
+#[derive(Debug, Clone)]
+pub enum Books {
+    /// Those of these books.
+    These(HashSet<CollectionId>),
+    /// Those in the trash that came from these books, or whichever they came from.
+    Trash,
+}
+
+impl Roster {
+    /// An index, not made yet, that takes numbers without a country code for the region's.
+    pub(super) fn of(region: Option<Region>) -> Self {
+        Self { region, ..Self::default() }
+    }
+
+    /// Whether somebody has asked for it.
+    fn is_followed(&self) -> bool {
+        let meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
+        meanwhile.is_some() || self.held.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Notes contacts for whoever makes the index.
+    fn note(&self, contacts: &[ContactId]) {
+        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meanwhile) = &mut *meanwhile {
+            meanwhile.extend(contacts);
+        }
+    }
+
+    /// Lets go of all; what is asked for is made again.
+    pub fn let_go(&self) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Lets go of a book's contacts.
+    pub(super) fn forget_book(&self, book: CollectionId) {
+        if let Some(entries) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner) {
+            entries.forget_book(book);
+        }
+    }
+
+    /// How many contacts it holds, and in how many octets.
+    pub fn size(&self) -> (usize, usize) {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().map_or((0, 0), |entries| (entries.len(), entries.bytes()))
+    }
+
+    fn take(&self, contacts: Vec<(ContactId, Option<Entry>)>) {
+        if let Some(entries) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner) {
+            for (contact, entry) in contacts {
+                entries.set(contact, entry);
+            }
+        }
+    }
+}
+
+/// What the index keeps of a contact.
+fn entry(contact: &Contact, region: Option<Region>) -> Option<Entry> {
+    if contact.record.merged_into.is_some() {
+        return None;
+    }
+    let fields = CardFields::read(&contact.body);
+    let changed = changed(contact);
+    let whole = Whole {
+        card: &fields,
+        record: &contact.record.record,
+        id: contact.id,
+        uid: contact.uid(),
+        etag: contact.etag(),
+        book: CollectionId::from_bytes(contact.record.book),
+        created: contact.record.created,
+        updated: changed.0,
+        created_by: contact.record.created_by,
+        updated_by: changed.1,
+        region,
+    };
+    let mut packed = Vec::with_capacity(512);
+    pack(&leaves(&whole), &mut packed);
+    Some(Entry {
+        id: contact.id,
+        book: whole.book,
+        series: contact.series,
+        number: contact.number,
+        version: contact.card.version + contact.record.changes,
+        kind: fields.kind,
+        created: contact.record.created,
+        updated: changed.0,
+        packed: packed.into(),
+        distinct: contact.record.record.distinct.as_slice().into(),
+    })
+}
+
+/// When and by whom card or record last changed.
+pub fn changed(contact: &Contact) -> (i64, Option<AccountId>) {
+    let by_card = contact.card.by.map(|id| AccountId::from_bytes(id.0));
+    match contact.card.modified > contact.record.updated {
+        true => (contact.card.modified, by_card),
+        false => (contact.record.updated, contact.record.updated_by),
+    }
+}
+
+impl Store {
+    /// The index of contacts.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Brings the index up to date with what a commit did, where there is one.
+    pub(super) async fn tell_roster(&self, contacts: Vec<ContactId>) -> Result<(), StoreError> {
+        if contacts.is_empty() || !self.roster.is_followed() {
+            return Ok(());
+        }
+        self.roster.note(&contacts);
+        let region = self.roster.region;
+        for some in contacts.chunks(STEP) {
+            let found = self.read().await?.contacts(some).await?;
+            let entries = found.iter().map(|contact| contact.as_ref().and_then(|one| entry(one, region)));
+            self.roster.take(some.iter().copied().zip(entries).collect());
+        }
+        Ok(())
+    }
+
+    /// Makes the index, unless it is made.
+    pub async fn make_roster(&self) -> Result<(), StoreError> {
+        let made = || self.roster.held.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        if made() {
+            return Ok(());
+        }
+        let _making = self.roster.making.lock().await;
+        if made() {
+            return Ok(());
+        }
+        let meanwhile = |set| {
+            let mut meanwhile = self.roster.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *meanwhile, set).unwrap_or_default()
+        };
+        // Whatever is committed from here on is read again.
+        meanwhile(Some(HashSet::new()));
+        let made = self.entries().await;
+        let entries = match made {
+            Ok(entries) => entries,
+            Err(error) => {
+                meanwhile(None);
+                return Err(error);
+            }
+        };
+        *self.roster.held.write().unwrap_or_else(PoisonError::into_inner) = Some(entries);
+        let changed = meanwhile(None);
+        self.tell_roster(changed.into_iter().collect()).await
+    }
+
+    async fn entries(&self) -> Result<Entries, StoreError> {
+        let region = self.roster.region;
+        let mut entries = Entries::default();
+        let ids = self.read().await?.numbered_contacts().await?;
+        for some in ids.chunks(STEP) {
+            let reader = self.read().await?;
+            let found = read_apart(reader, some.to_vec(), region).await?;
+            found.into_iter().flatten().for_each(|entry| entries.set(entry.id, Some(entry)));
+            tokio::task::yield_now().await;
+        }
+        Ok(entries)
+    }
+
+    /// Asks the index, on a thread of its own where it is large.
+    async fn ask_roster<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Entries) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        const LARGE: usize = 2_000;
+        self.make_roster().await?;
+        let roster = self.roster.clone();
+        let work = move || {
+            let held = roster.held.read().unwrap_or_else(PoisonError::into_inner);
+            match &*held {
+                Some(entries) => ask(entries),
+                None => ask(&Entries::default()),
+            }
+        };
+        if self.roster.size().0 < LARGE {
+            return Ok(work());
+        }
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| StoreError::Malformed("a question to the index of contacts broke off"))
+    }
+
+    /// A page of the contacts that match.
+    pub async fn contacts_page(&self, asked: Asked) -> Result<Page, StoreError> {
+        self.ask_roster(move |entries| page::page(entries, &asked)).await
+    }
+
+    /// The contacts, in these books, that have an e-mail address.
+    pub async fn with_email(&self, books: Books, email: &str) -> Result<Vec<ContactId>, StoreError> {
+        let email = crate::domain::search::fold(email);
+        self.ask_roster(move |entries| entries.with_email(&books, &email)).await
+    }
+
+    /// The contacts, in these books, that are called by that number: those whose number it is, else
+    /// those to whose number it adds an extension.
+    pub async fn with_phone(&self, books: Books, number: &str) -> Result<Vec<ContactId>, StoreError> {
+        let digits = crate::domain::contact::e164(number, self.roster.region)
+            .unwrap_or_else(|| number.chars().filter(char::is_ascii_digit).collect());
+        let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
+        self.ask_roster(move |entries| {
+            let shortest = digits.len().saturating_sub(EXTENSION).max(MAIN);
+            let mut lengths = (shortest..=digits.len()).rev();
+            let found = lengths.find_map(|length| {
+                let found = entries.with_phone(&books, digits.get(..length)?);
+                (!found.is_empty()).then_some(found)
+            });
+            found.unwrap_or_else(|| entries.with_phone(&books, &digits))
+        })
+        .await
+    }
+
+    /// Pairs of contacts of these books that may be the same, at most so many.
+    pub async fn duplicates(&self, books: Books, most: usize) -> Result<Vec<Pair>, StoreError> {
+        self.ask_roster(move |entries| {
+            let seen = entries.iter().filter(|entry| entry.is_in(&books));
+            let candidates =
+                seen.map(|entry| Candidate::of(entry.id, entry.kind, Packed(&entry.packed), &entry.distinct));
+            duplicates(candidates, most)
+        })
+        .await
+    }
+
+    /// How many contacts of these books there are, by kind, stage and in sum.
+    pub async fn count_contacts(&self, books: Books, path: Path) -> Result<Vec<(String, u64)>, StoreError> {
+        self.ask_roster(move |entries| entries.count(&books, &path)).await
+    }
+}
+
+/// Reads contacts for the index, on a thread of its own.
+async fn read_apart(
+    reader: Reader,
+    ids: Vec<ContactId>,
+    region: Option<Region>,
+) -> Result<Vec<Option<Entry>>, StoreError> {
+    let found = reader.contacts(&ids).await?;
+    drop(reader);
+    let work = move || found.iter().map(|one| one.as_ref().and_then(|one| entry(one, region))).collect();
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| StoreError::Malformed("reading contacts for their index broke off"))
+}
+
+impl Reader {
+    /// Every contact that has a record.
+    async fn numbered_contacts(&self) -> Result<Vec<ContactId>, StoreError> {
+        let read = |found: &mut Vec<ContactId>, key: &[u8], _: &[u8]| {
+            found.extend(keys::owner(key).map(ContactId::from_bytes));
+            Ok(std::ops::ControlFlow::Continue(()))
+        };
+        self.fold(keys::whole(Table::Record), super::engine::Extent::Many, Vec::new(), read).await
+    }
+}
+
+impl Contact {
+    /// Its UID, in the trash as elsewhere.
+    pub fn uid(&self) -> &str {
+        self.card.trashed.as_ref().map_or(&self.card.uid, |trashed| &trashed.uid)
+    }
+
+    /// What its entity tag is: the card's, and how often the record changed.
+    pub fn etag(&self) -> String {
+        let mut tag: String = self.card.etag.iter().map(|octet| format!("{octet:02x}")).collect();
+        tag.push('-');
+        tag.push_str(&self.record.changes.to_string());
+        tag
+    }
+
+    /// Whether it lies in the trash.
+    pub fn is_trashed(&self) -> bool {
+        self.record.book == *TRASH.as_bytes()
+    }
+}
+
+/// What a question asks for besides the books.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// Those that a filter matches.
+    pub filter: Option<Filter>,
+    /// Those that have these words.
+    pub query: Option<Query>,
+}
+
+impl Wanted {
+    fn has(&self, entry: &Entry) -> bool {
+        let packed = Packed(&entry.packed);
+        self.filter.as_ref().is_none_or(|filter| filter.matches(&packed))
+            && self.query.as_ref().is_none_or(|query| query.matches(packed))
+    }
+}
+
+/// The kind of an entry that tests build.
+#[cfg(test)]
+pub(super) const PERSON: Kind = Kind::Individual;
