@@ -3,6 +3,7 @@
 //! numbers are looked up by whoever shows a contact.
 
 mod leaf;
+mod read;
 mod record;
 
 pub use leaf::{Leaf, PATHS, Path, Scalar, Type};
