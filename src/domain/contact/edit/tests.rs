@@ -355,7 +355,7 @@ impl Edit {
             10 => card.birthday = ["", "1980-02-29", "--02-29", "2001-12-31"][at.index(4)].to_owned(),
             11 => card.kind = [Kind::Individual, Kind::Org, Kind::Group][at.index(3)],
             12 => card.categories.insert(at.index(card.categories.len() + 1), a),
-            13 => card.categories.rotate_left(usize::from(card.categories.len() > 1)),
+            13 => card.categories.reverse(),
             14 => drop(card.categories.pop()),
             15 => card.emails.insert(
                 at.index(card.emails.len() + 1),
@@ -381,7 +381,10 @@ impl Edit {
                 (card.phones[at].value, card.phones[at].pref) = (format!("+4{}", b.len()), pref);
                 card.phones.rotate_left(1);
             }
-            22 if !card.addresses.is_empty() => card.addresses[at.index(card.addresses.len())].locality = a,
+            22 if !card.addresses.is_empty() => {
+                let last = card.addresses.len() - 1;
+                card.addresses[last].locality = a;
+            }
             23 => (card.urls, card.phones) = (Vec::new(), Vec::new()),
             _ => {}
         }
