@@ -3,10 +3,23 @@
 //! numbers are looked up by whoever shows a contact.
 
 mod kind;
+mod check;
+mod diff;
+mod edit;
+mod flat;
 mod leaf;
+mod lists;
+mod mark;
+mod read;
 mod record;
+mod sheet;
 
+pub use crate::domain::search::extension;
+pub use diff::{Change, changes};
+pub use edit::{create, edit};
+pub use flat::{Whole, e164, leaves};
 pub use leaf::{Leaf, PATHS, Path, Scalar, Type};
+pub use mark::{BLOCKED, DO_NOT_CALL, MarkAs, Marks, mark, unmarked};
 pub use record::{
     Address as AddressStatus, Custom, CustomValue, Flags, Kind, MailPreferences, MailState, Portal, Record,
     Stage,

@@ -7,10 +7,10 @@ use super::super::vcard::property::Property;
 use super::draft::Draft;
 
 /// The year that Apple writes for "no year"; a leap year, so that 29 February exists.
-const NO_YEAR: u16 = 1604;
+pub(in crate::domain) const NO_YEAR: u16 = 1604;
 
 /// Apple's mark on such a date.
-const OMIT_YEAR: &str = "X-APPLE-OMIT-YEAR";
+pub(in crate::domain) const OMIT_YEAR: &str = "X-APPLE-OMIT-YEAR";
 
 /// Carries the time of day through 3.0, where iOS drops a birthday that has one (B1 #15).
 const TIME: &str = "X-CARDKEEP-TIME";
@@ -158,10 +158,21 @@ fn compress(property: &mut Property) {
     property.value = date.basic();
 }
 
+/// Year, month and day, where month and day are known; without the year that only stands for
+/// "unknown", as `omitted` may name it.
+pub(in crate::domain) fn whole_date(value: &str, omitted: Option<&str>) -> Option<(Option<u16>, u8, u8)> {
+    let date = known(value, omitted)?;
+    Some((date.year, date.month?, date.day?))
+}
+
 /// The date, without its year where that only stands for "unknown" (VC-20, B1 #14).
 fn read(property: &Property) -> Option<Date> {
-    let mut date = parse(&property.value)?;
-    let marked = property.parameter(OMIT_YEAR).and_then(|year| year.trim().parse().ok()).unwrap_or(NO_YEAR);
+    known(&property.value, property.parameter(OMIT_YEAR))
+}
+
+fn known(value: &str, omitted: Option<&str>) -> Option<Date> {
+    let mut date = parse(value)?;
+    let marked = omitted.and_then(|year| year.trim().parse().ok()).unwrap_or(NO_YEAR);
     if date.is_whole() && (date.year == Some(marked) || date.year == Some(NO_YEAR)) {
         date.year = None;
     }

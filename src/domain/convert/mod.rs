@@ -27,6 +27,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::domain) use dates::{NO_YEAR, OMIT_YEAR, whole_date};
 use draft::Draft;
 
 use super::vcard::Version;

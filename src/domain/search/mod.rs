@@ -14,6 +14,7 @@ mod terms;
 pub use entry::{entry, formatted};
 pub use fold::fold;
 pub use needles::{Needle, Needles};
+pub use phone::{extension, international};
 pub use terms::{Mode, Terms};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! number is found by its last digits, so that it does not matter whether country code and trunk
 //! zero were written, neither in the card nor by who asks.
 
+use super::fold::fold;
 use crate::domain::phone::Region;
 
 /// So many digits make a number that can be looked for.
@@ -9,6 +10,9 @@ pub(super) const FEWEST: usize = 5;
 
 /// Numbers have at most 15 digits (E.164 §6.2.1), and some room for prefixes.
 const MOST: usize = 20;
+
+/// How many digits a number with its country code may have (E.164 §6.2.1).
+const INTERNATIONAL: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// Country codes behind which the zero in brackets is dialled: Italy's and San Marino's numbers have
 /// no trunk prefix, their zero is of the number.
@@ -27,6 +31,34 @@ pub(super) fn kept(value: &[u8], region: Option<Region>) -> Vec<Vec<u8>> {
     }
     kept.retain(|digits| (FEWEST..=MOST).contains(&digits.len()));
     kept
+}
+
+/// The digits of a number in the form of E.164, where country code and number are known.
+pub fn international(value: &str, region: Option<Region>) -> Option<String> {
+    let value = fold(value);
+    let number = number(uri(&value).unwrap_or(&value));
+    let dialled = dialled(number);
+    let digits = match e164(number, &dialled, region) {
+        Some(digits) => digits,
+        None if number.starts_with(b"+") => dialled,
+        // Where no region says what is dialled before a country code, it is what most dial.
+        None if region.is_none() => dialled.strip_prefix(b"00")?.to_vec(),
+        None => return None,
+    };
+    let whole = INTERNATIONAL.contains(&digits.len()) && !digits.starts_with(b"0");
+    String::from_utf8(digits).ok().filter(|_| whole)
+}
+
+/// What is dialled behind a number to reach one person: `;ext=12` (RFC 3966), `x12`, `ext. 12`.
+pub fn extension(value: &str) -> Option<String> {
+    let value = fold(value);
+    let value = uri(&value).unwrap_or(&value).trim_ascii();
+    let rest = value.get(number(value).len()..)?;
+    let words = rest.trim_ascii_start().strip_prefix(b";").unwrap_or(rest.trim_ascii_start());
+    let words = [&b"extension"[..], b"ext", b"x"].iter().find_map(|word| words.strip_prefix(*word))?;
+    let digits = words.iter().skip_while(|octet| b" .:=".contains(octet));
+    let digits: Vec<u8> = digits.take_while(|octet| octet.is_ascii_digit()).copied().collect();
+    String::from_utf8(digits).ok().filter(|digits| (1..=MOST).contains(&digits.len()))
 }
 
 /// What the digits of a number may end with to be the number asked for; none where the text, already
