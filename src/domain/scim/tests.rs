@@ -309,11 +309,11 @@ fn a_leaf() -> impl Strategy<Value = Leaf> {
 
 /// One comparison.
 fn a_term() -> impl Strategy<Value = String> {
-    let text = "(title|emails|emails.value|emails.types|name.given|custom.a|custom.ab) (eq|ne|co|sw|ew|gt|ge|lt|le) \"[abäß]{0,2}\"";
-    let flag = "(flags.blocked|has_photo|custom.b) (eq|ne) (true|false|null)";
-    let number = "(emails.pref|custom.a) (eq|ne|gt|ge|lt|le) -?[1-9]{1,2}(\\.[0-9])?";
-    let time = "(created_at|portal.from) (eq|gt|le) \"1970-01-01(T00:00:00Z)?\"";
-    let present = "(name|emails|addresses|flags|custom|title|emails.status) pr";
+    let text = "(title|emails|emails\\.value|emails\\.types|name\\.given|custom\\.a|custom\\.ab) (eq|ne|co|sw|ew|gt|ge|lt|le) \"[abäß]{0,2}\"";
+    let flag = "(flags\\.blocked|has_photo|custom\\.b) (eq|ne) (true|false|null)";
+    let number = "(emails\\.pref|custom\\.a) (eq|ne|gt|ge|lt|le) -?[1-9]{1,2}(\\.[0-9])?";
+    let time = "(created_at|portal\\.from) (eq|gt|le) \"1970-01-01(T00:00:00Z)?\"";
+    let present = "(name|emails|addresses|flags|custom|title|emails\\.status) pr";
     let within = "(emails|urls)\\[(not \\()?types (eq|ne|co) \"[ab]\"";
     prop_oneof![
         4 => text,
