@@ -198,7 +198,7 @@ fn what_is_too_much_is_refused_and_said() {
         assert!(Filter::parse(&deep(DEPTH, open)).is_ok());
         let error = Filter::parse(&deep(DEPTH + 1, open)).unwrap_err();
         assert_eq!(error.what, "the filter is nested deeper than 32 levels");
-        assert!(Filter::parse(&deep(3_000, open).get(..LONGEST).unwrap_or(&deep(3_000, open))).is_err());
+        assert!(Filter::parse(&deep(1_000, open)).is_err());
     }
     assert!(Filter::parse(&"(".repeat(LONGEST)).is_err());
 }
