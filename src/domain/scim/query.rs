@@ -1,0 +1,160 @@
+//! Full text: what people type to find a contact. Every word must be there, as the beginning of a word
+//! in one of the texts that people read and write; digits are also found inside of phone numbers.
+
+use memchr::memmem::{self, Finder};
+
+use super::{Packed, Seen, Span};
+use crate::domain::search::fold;
+
+crate::hidden!(Query);
+
+/// The longest text and the most words that are looked at.
+const LONGEST: usize = 1_000;
+const WORDS: usize = 16;
+
+/// Fewer digits than these are no part of a phone number: they would be in every one.
+const FEWEST: usize = 3;
+
+/// What is typed as a number has so many digits.
+const NUMBER: usize = 5;
+
+/// So many digits of a phone number are looked at.
+const DIGITS: usize = 32;
+
+/// The texts that are searched; not those that a machine gave, such as kinds, types and tags.
+const TEXTS: [(&str, &str); 5] = [
+    ("name.formatted", "emails.value"),
+    ("phones.value", "phones.e164"),
+    ("addresses.po_box", "addresses.country"),
+    ("urls.value", "urls.value"),
+    ("birthday", "categories"),
+];
+
+/// What was typed.
+#[derive(Clone)]
+pub struct Query {
+    words: Vec<Word>,
+    /// All of it, where it is one phone number.
+    number: Option<Finder<'static>>,
+    texts: Vec<Span>,
+    phones: Span,
+}
+
+#[derive(Clone)]
+struct Word {
+    finder: Finder<'static>,
+    /// It begins in the middle of a word just as well: a sign.
+    anywhere: bool,
+    digits: Option<Finder<'static>>,
+}
+
+impl Query {
+    /// Reads what was typed; `None` where nothing was.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.get(..text.floor_char_boundary(LONGEST))?;
+        let folded = String::from_utf8(fold(text)).ok()?;
+        let mut words: Vec<&str> = folded.split_whitespace().take(WORDS).collect();
+        // What is longest is in the fewest contacts.
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        words.dedup();
+        if words.is_empty() {
+            return None;
+        }
+        let mut texts: Vec<Span> = TEXTS.iter().map(|(first, last)| Span::between(first, last)).collect();
+        texts.push(Span::Customs);
+        Some(Self {
+            words: words.into_iter().map(Word::new).collect(),
+            number: digits(&folded, NUMBER),
+            texts,
+            phones: Span::between("phones.value", "phones.e164"),
+        })
+    }
+
+    /// Whether a contact has it.
+    pub fn matches(&self, contact: Packed<'_>) -> bool {
+        self.words.iter().all(|word| self.has(contact, word))
+            || self.number.as_ref().is_some_and(|number| self.dials(contact, number))
+    }
+
+    fn has(&self, contact: Packed<'_>, word: &Word) -> bool {
+        // Most contacts end here, where one search goes over all their texts.
+        let maybe = word.finder.find(contact.0).is_some();
+        (maybe && self.texts.iter().any(|span| says(contact, span, word)))
+            || word.digits.as_ref().is_some_and(|number| self.dials(contact, number))
+    }
+
+    fn dials(&self, contact: Packed<'_>, number: &Finder<'_>) -> bool {
+        let mut found = false;
+        contact.walk(&self.phones, &mut |_, seen| {
+            if let Seen::Text(text) = seen {
+                let mut digits = [0; DIGITS];
+                let written = text.iter().filter(|octet| octet.is_ascii_digit());
+                let many = digits.iter_mut().zip(written).map(|(to, from)| *to = *from).count();
+                found = digits.get(..many).is_some_and(|digits| number.find(digits).is_some());
+            }
+            found
+        });
+        found
+    }
+}
+
+impl Word {
+    fn new(word: &str) -> Self {
+        Self {
+            finder: Finder::new(word).into_owned(),
+            anywhere: !word.starts_with(char::is_alphanumeric),
+            digits: digits(word, FEWEST),
+        }
+    }
+
+    fn is_in(&self, text: &[u8]) -> bool {
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| self.finder.find(rest)) {
+            if self.anywhere || begins(text, from + at) {
+                return true;
+            }
+            from += at + 1;
+        }
+        false
+    }
+}
+
+fn says(contact: Packed<'_>, span: &Span, word: &Word) -> bool {
+    let mut found = false;
+    contact.walk(span, &mut |_, seen| {
+        found = match seen {
+            Seen::Text(text) => word.is_in(text),
+            Seen::Number(number) => word.is_in(number.as_bytes()),
+            _ => false,
+        };
+        found
+    });
+    found
+}
+
+/// Whether a word begins at an octet of a text.
+fn begins(text: &[u8], at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    match before.last() {
+        None => true,
+        Some(octet) if octet.is_ascii() => !octet.is_ascii_alphanumeric(),
+        Some(_) => {
+            let start = before.iter().rposition(|octet| octet & 0xC0 != 0x80).unwrap_or(0);
+            let last = before.get(start..).and_then(|last| str::from_utf8(last).ok()?.chars().next());
+            last.is_some_and(|last| !last.is_alphanumeric())
+        }
+    }
+}
+
+/// The digits that every way of writing a phone number ends with: without what is dialled before a
+/// country code or a city, and without a zero in brackets. `None` where the text is no number, or
+/// has fewer digits than asked.
+fn digits(text: &str, fewest: usize) -> Option<Finder<'static>> {
+    if !text.bytes().all(|octet| octet.is_ascii_digit() || b" +-()./".contains(&octet)) {
+        return None;
+    }
+    let text = text.replace("(0)", "");
+    let digits: Vec<u8> =
+        text.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').collect();
+    (digits.len() >= fewest).then(|| memmem::Finder::new(&digits).into_owned())
+}
