@@ -15,6 +15,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::contact::MarkAs;
 use crate::domain::phone::Region;
 use crate::domain::vcard::Limits;
 pub use crate::store::KeyFile;
@@ -110,17 +111,6 @@ impl Default for ContactSettings {
     fn default() -> Self {
         Self { trash_days: 30, newsletter_default: true, marks: MarkAs::Category }
     }
-}
-
-/// How phones are shown what must not be done with a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MarkAs {
-    /// As a category.
-    Category,
-    /// As a line of the note.
-    Note,
-    /// Not at all.
-    Off,
 }
 
 impl Default for Settings {

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::domain::contact::{CardFields, Kind, Path, Whole, leaves};
+use crate::domain::contact::{CardFields, Path, Whole, leaves};
 use crate::domain::duplicates::{Candidate, Pair, duplicates};
 use crate::domain::id::{AccountId, CollectionId, ContactId};
 use crate::domain::phone::Region;
@@ -19,9 +19,6 @@ use entries::{Entries, Entry};
 
 mod entries;
 mod page;
-
-#[cfg(test)]
-mod tests;
 
 pub use page::{Asked, By, Order, Page, Step};
 
@@ -80,7 +77,7 @@ impl Roster {
     }
 
     /// Lets go of a book's contacts.
-    pub(super) fn forget_book(&self, book: CollectionId) {
+    pub fn forget_book(&self, book: CollectionId) {
         if let Some(entries) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner) {
             entries.forget_book(book);
         }
@@ -338,7 +335,3 @@ impl Wanted {
             && self.query.as_ref().is_none_or(|query| query.matches(packed))
     }
 }
-
-/// The kind of an entry that tests build.
-#[cfg(test)]
-pub(super) const PERSON: Kind = Kind::Individual;

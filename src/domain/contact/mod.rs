@@ -2,11 +2,11 @@
 //! record, which is what the organisation knows beyond the card. Pure: ids, names of accounts and
 //! numbers are looked up by whoever shows a contact.
 
-mod kind;
 mod check;
 mod diff;
 mod edit;
 mod flat;
+mod kind;
 mod leaf;
 mod lists;
 mod mark;

@@ -148,9 +148,8 @@ impl Entries {
     fn with(&self, books: &Books, value: &[u8], has: fn(&Entry) -> Vec<Vec<u8>>) -> Vec<ContactId> {
         let contacts = self.by_value.get(&self.hasher.hash_one(value.to_vec()));
         let entries = contacts.into_iter().flatten().filter_map(|contact| self.by_id.get(contact));
-        let mut found: Vec<&Entry> = entries
-            .filter(|entry| entry.is_in(books) && has(entry).iter().any(|own| own == value))
-            .collect();
+        let mut found: Vec<&Entry> =
+            entries.filter(|entry| entry.is_in(books) && has(entry).iter().any(|own| own == value)).collect();
         found.sort_by_cached_key(|entry| (entry.name(), entry.id));
         found.into_iter().map(|entry| entry.id).collect()
     }
