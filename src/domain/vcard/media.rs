@@ -15,7 +15,6 @@ pub fn without_media(card: &[u8]) -> Option<Vec<u8>> {
             found = true;
         } else {
             rest.extend_from_slice(line.octets());
-            rest.extend_from_slice(line.end());
         }
     }
     found.then_some(rest)
