@@ -1,3 +1,5 @@
+//! Duplicates by example, and against comparing all pairs.
+
 use proptest::prelude::*;
 
 use super::*;

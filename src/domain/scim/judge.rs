@@ -21,7 +21,8 @@ pub(super) fn holds(node: &Node, leaves: &(impl Leaves + ?Sized)) -> bool {
         Node::Any(nodes) => nodes.iter().any(|node| holds(node, leaves)),
         Node::Not(node) => !holds(node, leaves),
         Node::Within(span, node) => {
-            let all = objects(span, leaves);
+            // Only what turns an answer around needs to know which objects there are.
+            let all = if turns(node) { objects(span, leaves) } else { Objects::ALL };
             !all.is_empty() && !among(node, &all, leaves).is_empty()
         }
     }
@@ -36,6 +37,7 @@ struct Objects([u64; OBJECTS / 64]);
 
 impl Objects {
     const NONE: Self = Self([0; OBJECTS / 64]);
+    const ALL: Self = Self([u64::MAX; OBJECTS / 64]);
 
     fn insert(&mut self, index: u16) {
         if let Some(word) = self.0.get_mut(usize::from(index / 64)) {
@@ -50,6 +52,15 @@ impl Objects {
     fn with(mut self, other: &Self, each: impl Fn(u64, u64) -> u64) -> Self {
         self.0.iter_mut().zip(&other.0).for_each(|(one, two)| *one = each(*one, *two));
         self
+    }
+}
+
+/// Whether a node holds where another does not.
+fn turns(node: &Node) -> bool {
+    match node {
+        Node::Term(_) => false,
+        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(turns),
+        Node::Not(_) | Node::Within(..) => true,
     }
 }
 
@@ -77,7 +88,14 @@ fn among(node: &Node, all: &Objects, leaves: &(impl Leaves + ?Sized)) -> Objects
             found
         }
         Node::All(nodes) => {
-            nodes.iter().fold(*all, |found, node| found.with(&among(node, all, leaves), |a, b| a & b))
+            let mut found = *all;
+            for node in nodes {
+                found = found.with(&among(node, all, leaves), |a, b| a & b);
+                if found.is_empty() {
+                    break;
+                }
+            }
+            found
         }
         Node::Any(nodes) => nodes
             .iter()

@@ -78,47 +78,98 @@ impl<'a> Packed<'a> {
     /// Shows each value of a place, with the object of a list it belongs to, until one is enough.
     #[inline]
     pub fn walk(self, span: &Span, see: &mut impl FnMut(u16, Seen<'a>) -> bool) {
+        let Some(parts) = self.parts() else { return };
         match span {
-            Span::Known { first, last } => {
-                let mut rest = self.values(*first, *last).unwrap_or_default();
-                while let Some((index, seen)) = value(&mut rest) {
-                    if see(index, seen) {
-                        return;
-                    }
-                }
-            }
-            Span::Custom(_) | Span::Customs => {
-                let wanted = match span {
-                    Span::Custom(key) => Some(key.as_bytes()),
-                    _ => None,
-                };
-                let mut rest = self.values(CUSTOM, CUSTOM).unwrap_or_default();
-                while let Some(key) = octets(&mut rest)
-                    && let Some((index, seen)) = value(&mut rest)
-                {
-                    if wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(key)) && see(index, seen) {
-                        return;
-                    }
-                }
-            }
+            Span::Known { first, last } => each(parts.values(*first, *last), see),
+            Span::Custom(key) => each_custom(parts.values(CUSTOM, CUSTOM), Some(key.as_bytes()), see),
+            Span::Customs => each_custom(parts.values(CUSTOM, CUSTOM), None, see),
         }
     }
 
-    /// The octets of the values from one place to another.
     #[inline]
-    fn values(self, first: u8, last: u8) -> Option<&'a [u8]> {
+    pub(super) fn parts(self) -> Option<Parts<'a>> {
         let (head, rest) = self.0.split_first()?;
         let width = if head & WIDE == 0 { 2 } else { 4 };
         let count = usize::from(head & !WIDE);
         let (places, rest) = rest.split_at_checked(count)?;
         let (ends, body) = rest.split_at_checked(count * width)?;
-        let from = places.iter().position(|place| *place >= first)?;
-        let many = places.get(from..)?.iter().take_while(|place| **place <= last).count();
-        let end = |before: usize| match before.checked_sub(1) {
-            None => Some(0),
-            Some(at) => number(ends.get(at * width..(at + 1) * width)?),
-        };
-        body.get(end(from)?..end(from + many)?)
+        Some(Parts { places, ends, width, body })
+    }
+}
+
+/// A packed contact, taken apart.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    places: &'a [u8],
+    ends: &'a [u8],
+    width: usize,
+    /// All values.
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// The octets of the values from one place to another.
+    #[inline]
+    pub(super) fn values(&self, first: u8, last: u8) -> &'a [u8] {
+        let from = self.before(first);
+        let behind = self.places.get(from..).unwrap_or_default();
+        let many = behind.iter().take_while(|place| **place <= last).count();
+        self.body.get(self.end(from)..self.end(from + many)).unwrap_or_default()
+    }
+
+    /// Where the values begin of a place, or of the next that has some.
+    #[inline]
+    pub(super) fn start(&self, first: u8) -> usize {
+        self.end(self.before(first))
+    }
+
+    /// The place whose values an octet of the body is of, and where they begin and end.
+    pub(super) fn around(&self, octet: usize) -> Option<(u8, usize, usize)> {
+        let ends = self.ends.chunks_exact(self.width);
+        let before = ends.take_while(|end| number(end).is_some_and(|end| end <= octet)).count();
+        let (start, end) = (self.end(before), self.end(before + 1));
+        (start <= octet && octet < end).then_some((*self.places.get(before)?, start, end))
+    }
+
+    /// How many places come before one.
+    #[inline]
+    fn before(&self, first: u8) -> usize {
+        self.places.iter().position(|place| *place >= first).unwrap_or(self.places.len())
+    }
+
+    /// Where the values end of so many places.
+    #[inline]
+    fn end(&self, places: usize) -> usize {
+        let at = places.checked_sub(1).map(|at| at * self.width);
+        at.and_then(|at| number(self.ends.get(at..at + self.width)?)).unwrap_or(0)
+    }
+}
+
+/// Shows each of the values of one place, whose octets are given.
+#[inline]
+pub(super) fn each_of<'a>(place: u8, octets: &'a [u8], see: &mut impl FnMut(u16, Seen<'a>) -> bool) {
+    match place {
+        CUSTOM => each_custom(octets, None, see),
+        _ => each(octets, see),
+    }
+}
+
+#[inline]
+fn each<'a>(mut rest: &'a [u8], see: &mut impl FnMut(u16, Seen<'a>) -> bool) {
+    while let Some((index, seen)) = value(&mut rest) {
+        if see(index, seen) {
+            return;
+        }
+    }
+}
+
+fn each_custom<'a>(mut rest: &'a [u8], wanted: Option<&[u8]>, see: &mut impl FnMut(u16, Seen<'a>) -> bool) {
+    while let Some(key) = octets(&mut rest)
+        && let Some((index, seen)) = value(&mut rest)
+    {
+        if wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(key)) && see(index, seen) {
+            return;
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 use memchr::memmem::{self, Finder};
 
+use super::packed::{Parts, each_of};
 use super::{Packed, Seen, Span};
+use crate::domain::contact::Path;
 use crate::domain::search::fold;
 
 crate::hidden!(Query);
@@ -36,8 +38,11 @@ pub struct Query {
     words: Vec<Word>,
     /// All of it, where it is one phone number.
     number: Option<Finder<'static>>,
+    /// Where [`TEXTS`] are, and the first of them.
     texts: Vec<Span>,
-    phones: Span,
+    first: u8,
+    /// The place of numbers as they are written, and as E.164.
+    phones: (u8, u8),
 }
 
 #[derive(Clone)]
@@ -60,33 +65,78 @@ impl Query {
         if words.is_empty() {
             return None;
         }
-        let mut texts: Vec<Span> = TEXTS.iter().map(|(first, last)| Span::between(first, last)).collect();
-        texts.push(Span::Customs);
+        let place = |name| match Path::parse(name) {
+            Some(Path::Known(place)) => place,
+            _ => u8::MAX,
+        };
         Some(Self {
             words: words.into_iter().map(Word::new).collect(),
             number: digits(&folded, NUMBER),
-            texts,
-            phones: Span::between("phones.value", "phones.e164"),
+            first: TEXTS.first().map_or(0, |(first, _)| place(first)),
+            texts: TEXTS.iter().map(|(first, last)| Span::between(first, last)).collect(),
+            phones: (place("phones.value"), place("phones.e164")),
         })
     }
 
     /// Whether a contact has it.
     pub fn matches(&self, contact: Packed<'_>) -> bool {
-        self.words.iter().all(|word| self.has(contact, word))
-            || self.number.as_ref().is_some_and(|number| self.dials(contact, number))
+        let Some(parts) = contact.parts() else { return false };
+        let body = parts.body.get(parts.start(self.first)..).unwrap_or_default();
+        let dials =
+            |number: &Option<Finder<'_>>| number.as_ref().is_some_and(|number| self.dials(&parts, number));
+        // Most contacts end here, where one search goes over all their texts at once.
+        let maybe = |word: &Word| word.finder.find(body).is_some() || dials(&word.digits);
+        (self.words.iter().all(maybe)
+            && self.words.iter().all(|word| self.says(&parts, word) || dials(&word.digits)))
+            || dials(&self.number)
     }
 
-    fn has(&self, contact: Packed<'_>, word: &Word) -> bool {
-        // Most contacts end here, where one search goes over all their texts.
-        let maybe = word.finder.find(contact.0).is_some();
-        (maybe && self.texts.iter().any(|span| says(contact, span, word)))
-            || word.digits.as_ref().is_some_and(|number| self.dials(contact, number))
+    /// Whether one of the texts has the word: only places where it is found are looked at.
+    fn says(&self, parts: &Parts<'_>, word: &Word) -> bool {
+        let mut from = parts.start(self.first);
+        while let Some(at) = parts.body.get(from..).and_then(|rest| word.finder.find(rest))
+            && let Some((place, start, end)) = parts.around(from + at)
+        {
+            let texts = if self.searches(place) { parts.body.get(start..end) } else { None };
+            let mut found = false;
+            each_of(place, texts.unwrap_or_default(), &mut |_, seen| {
+                found = match seen {
+                    Seen::Text(text) => word.is_in(text),
+                    Seen::Number(number) => word.is_in(number.as_bytes()),
+                    _ => false,
+                };
+                found
+            });
+            if found {
+                return true;
+            }
+            from = end;
+        }
+        false
     }
 
-    fn dials(&self, contact: Packed<'_>, number: &Finder<'_>) -> bool {
-        let mut found = false;
-        contact.walk(&self.phones, &mut |_, seen| {
-            if let Seen::Text(text) = seen {
+    fn searches(&self, place: u8) -> bool {
+        place == u8::MAX || self.texts.iter().any(|span| span.holds(&Path::Known(place)))
+    }
+
+    /// Whether one of the phone numbers has the digits. One that is known as E.164 is not read as it
+    /// is written.
+    fn dials(&self, parts: &Parts<'_>, number: &Finder<'_>) -> bool {
+        let (written, e164) = self.phones;
+        let (mut known, mut found) = (0u64, false);
+        let bit = |index: u16| 1u64.checked_shl(index.into()).unwrap_or(0);
+        each_of(e164, parts.values(e164, e164), &mut |index, seen| {
+            known |= bit(index);
+            found = matches!(seen, Seen::Text(text) if number.find(text).is_some());
+            found
+        });
+        if found {
+            return true;
+        }
+        each_of(written, parts.values(written, written), &mut |index, seen| {
+            if let Seen::Text(text) = seen
+                && known & bit(index) == 0
+            {
                 let mut digits = [0; DIGITS];
                 let written = text.iter().filter(|octet| octet.is_ascii_digit());
                 let many = digits.iter_mut().zip(written).map(|(to, from)| *to = *from).count();
@@ -117,19 +167,6 @@ impl Word {
         }
         false
     }
-}
-
-fn says(contact: Packed<'_>, span: &Span, word: &Word) -> bool {
-    let mut found = false;
-    contact.walk(span, &mut |_, seen| {
-        found = match seen {
-            Seen::Text(text) => word.is_in(text),
-            Seen::Number(number) => word.is_in(number.as_bytes()),
-            _ => false,
-        };
-        found
-    });
-    found
 }
 
 /// Whether a word begins at an octet of a text.

@@ -1,3 +1,5 @@
+//! Filters over both forms of a contact: by example, by law, and against hostile texts.
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
