@@ -8,6 +8,8 @@ use crate::http::{Client, Request, Response, basic};
 use crate::server::{Server, shared, unique};
 use crate::sources::root;
 
+mod private;
+
 /// What all users of these tests sign in with.
 const PASSWORD: &str = "correct horse battery staple";
 

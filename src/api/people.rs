@@ -182,6 +182,14 @@ pub async fn change(ask: &Ask) -> Outcome {
 pub async fn remove(ask: &Ask) -> Outcome {
     let user = named(ask).await?;
     ask.when(&Reply::resource(&User::from(&user))?)?;
+    let erase_private = match (ask.query.get("private"), ask.query.get("hand_over")) {
+        (None, _) => false,
+        (Some("erase"), Some(_)) => true,
+        (Some(_), _) => {
+            let text = "private=erase goes with hand_over, and is all that can be said of private books";
+            return Err(Problem::parameter(Kind::Wrong, "private", text).into());
+        }
+    };
     let legacy = match (ask.query.get("hand_over"), ask.query.switch("erase")?) {
         (Some(_), true) => {
             let text = "books are handed over or erased, not both";
@@ -191,7 +199,7 @@ pub async fn remove(ask: &Ask) -> Outcome {
             let to = UserName::parse(to).ok();
             let to =
                 to.ok_or_else(|| Problem::parameter(Kind::Wrong, "hand_over", "this is no user name"))?;
-            Legacy::HandOver(to)
+            Legacy::HandOver { to, erase_private }
         }
         (None, true) => Legacy::Erase,
         (None, false) => Legacy::Empty,

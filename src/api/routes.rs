@@ -134,8 +134,9 @@ const READ_BOOKS: Need =
     Need::Scope(Permission::ContactsRead, &[Permission::ContactsWrite, Permission::Settings]);
 const WRITE_BOOKS: Need = Need::Scope(Permission::ContactsWrite, &[Permission::Settings]);
 
-const LEGACY: [(&str, &str); 2] = [
-    ("hand_over", "The user who takes the books over"),
+const LEGACY: [(&str, &str); 3] = [
+    ("hand_over", "The user who takes the books over, but for private ones"),
+    ("private", "`erase`: private books go with their contacts where the others are handed over"),
     ("erase", "Whether the books go with their contacts (true or false)"),
 ];
 const ERASE: [(&str, &str); 1] = [("erase", "Whether the books go with their contacts (true or false)")];

@@ -51,6 +51,9 @@ pub enum User {
         /// Remove its address books and contacts too, without asking
         #[arg(long, alias = "yes")]
         erase: bool,
+        /// Remove private address books, which are not given to anybody
+        #[arg(long, requires = "hand_over")]
+        erase_private: bool,
     },
 }
 
@@ -90,14 +93,24 @@ impl User {
             }
             Self::Disable { name } => AdminRequest::UserEnable { name, enabled: false },
             Self::Enable { name } => AdminRequest::UserEnable { name, enabled: true },
-            Self::Remove { name, hand_over, erase } => return remove(config, name, hand_over, erase).await,
+            Self::Remove { name, hand_over, erase, erase_private } => {
+                return remove(config, name, hand_over, (erase, erase_private)).await;
+            }
         };
         ask(config, request).await.map(drop)
     }
 }
 
-async fn remove(config: &Config, name: String, hand_over: Option<String>, erase: bool) -> anyhow::Result<()> {
-    let request = |hand_over, erase| AdminRequest::UserRemove { name: name.clone(), hand_over, erase };
+async fn remove(
+    config: &Config,
+    name: String,
+    hand_over: Option<String>,
+    (erase, erase_private): (bool, bool),
+) -> anyhow::Result<()> {
+    let request = |hand_over, erase| {
+        let name = name.clone();
+        AdminRequest::UserRemove { name, hand_over, erase, erase_private }
+    };
     let AdminAnswer::Undecided { books, contacts } = ask(config, request(hand_over, erase)).await? else {
         return Ok(());
     };

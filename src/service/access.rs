@@ -52,6 +52,8 @@ pub struct Caller {
     pub permissions: Permissions,
     /// What its token is for, which narrows what it may do with its own too; all without a token.
     pub scopes: Permissions,
+    /// The credential opens the account's private books: nobody else made it.
+    pub private: bool,
 }
 
 impl Caller {
@@ -111,8 +113,10 @@ pub const EVERYBODY: Id = Id([0; 16]);
 /// Whose a place is.
 #[derive(Debug, Clone, Copy)]
 pub enum Belongs<'a> {
-    /// This user's: a principal, a home, a book in it that is its own.
+    /// This user's: a principal, a home.
     To(&'a UserName),
+    /// This user's, a book in its home that is its own.
+    Own(&'a UserName, &'a CollectionRow),
     /// Whoever the book's row says, reached by its own URL.
     Shared(&'a CollectionRow),
     /// The same, reached through the caller's home, where the caller may describe it for themselves.
@@ -125,6 +129,10 @@ pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
     let (own, read, write, mounted) = match belongs {
         Belongs::To(name) => {
             let own = caller.name == *name;
+            (own, own, own, false)
+        }
+        Belongs::Own(name, row) => {
+            let own = caller.name == *name && !hidden(caller, row);
             (own, own, own, false)
         }
         Belongs::Shared(row) => {
@@ -145,9 +153,14 @@ pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
     }
 }
 
+/// Whether a book is too private for the credential, though it may be the caller's own.
+fn hidden(caller: &Caller, row: &CollectionRow) -> bool {
+    row.private && !caller.private
+}
+
 /// Whether a book is the caller's own, and whether it may be read and written by whoever it is.
 pub(super) fn granted(caller: &Caller, row: &CollectionRow) -> (bool, bool, bool) {
-    let own = row.owner == *caller.account.as_bytes();
+    let own = row.owner == *caller.account.as_bytes() && !hidden(caller, row);
     // Who belongs to a group that owns a book works with it, and does not dispose of it.
     let ours = caller.groups.iter().any(|group| group.0 == row.owner);
     let theirs = |account: &Id| {
@@ -173,6 +186,7 @@ mod tests {
             groups: [Id([7; 16])].into(),
             permissions: Permissions::NONE,
             scopes: Permissions::ALL,
+            private: true,
         }
     }
 
@@ -210,5 +224,20 @@ mod tests {
         }
         assert_eq!(words(rights(&caller(Reach::Write), Belongs::Shared(&book(1, &[])))), "rwdo");
         assert_eq!(words(rights(&caller(Reach::Write), Belongs::Mounted(&book(7, &[])))), "rwd", "a group's");
+    }
+
+    #[test]
+    fn a_credential_that_somebody_else_made_opens_all_but_private_books() {
+        let row = book(1, &[]);
+        let private = CollectionRow { private: true, ..row.clone() };
+        for (opens, of_private) in [(true, "rwdo"), (false, "")] {
+            let caller = Caller { private: opens, ..caller(Reach::Write) };
+            let bob = caller.name.clone();
+            for (row, expected) in [(&row, "rwdo"), (&private, of_private)] {
+                assert_eq!(words(rights(&caller, Belongs::Own(&bob, row))), expected);
+                assert_eq!(words(rights(&caller, Belongs::Shared(row))), expected);
+                assert_eq!(words(rights(&caller, Belongs::Mounted(row))), expected);
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::Caller;
 use super::directory::{DirectoryStatus, Mode, SyncReport};
-use super::people::{Legacy, may_be_enabled};
+use super::people::{Legacy, Undecided, may_be_enabled, private_books};
 use super::refusal::{Refusal, Stop};
 use super::sharing::Access;
 use super::tokens::{NewToken, TokenKind};
@@ -68,6 +68,9 @@ pub enum AdminRequest {
         /// The books go too, whatever is in them.
         #[serde(default)]
         erase: bool,
+        /// Of books that another gets, private ones go.
+        #[serde(default)]
+        erase_private: bool,
     },
     /// Shares a book.
     Share {
@@ -264,17 +267,24 @@ impl Service {
                 }
                 self.change(&name, move |row| row.enabled = enabled).await?;
             }
-            AdminRequest::UserRemove { name, hand_over, erase } => {
+            AdminRequest::UserRemove { name, hand_over, erase, erase_private } => {
                 let legacy = match hand_over {
-                    Some(to) => Legacy::HandOver(user_name(&to)?),
+                    Some(to) => Legacy::HandOver { to: user_name(&to)?, erase_private },
                     None if erase => Legacy::Erase,
                     None => Legacy::Empty,
                 };
                 let account = self.account(&name).await?;
                 let _turn = self.people.lock().await;
-                if let Some((books, contacts)) = self.part_with(None, &account, &legacy).await? {
-                    return Ok(AdminAnswer::Undecided { books, contacts });
-                }
+                return match self.part_with(None, &account, &legacy).await? {
+                    None => Ok(AdminAnswer::Done),
+                    Some(Undecided::Contacts { books, contacts }) => {
+                        Ok(AdminAnswer::Undecided { books, contacts })
+                    }
+                    Some(Undecided::Private(books)) => {
+                        let text = format!("{}; --erase-private removes them", private_books(books));
+                        Err(conflict(text))
+                    }
+                };
             }
             AdminRequest::Share { book, with, access } => self.share_asked(&book, &with, access).await?,
             AdminRequest::Private { book, private } => self.private_asked(&book, private).await?,

@@ -81,8 +81,11 @@ impl Service {
                 Found::Absent if link.mount => {}
                 Found::Whole(book) => {
                     let order = if book.row.default { Order::Default } else { Order::Own };
-                    let standing = (rights(caller, Belongs::To(owner)), Sharer::Own);
-                    books.push((order, collection_view(owner, Some(&name), book, standing)));
+                    let rights = rights(caller, Belongs::Own(owner, &book.row));
+                    if rights.read {
+                        let standing = (rights, Sharer::Own);
+                        books.push((order, collection_view(owner, Some(&name), book, standing)));
+                    }
                 }
                 // A link and its book are written and removed in one commit: a book that is not there
                 // is damage too.

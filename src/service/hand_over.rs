@@ -5,24 +5,27 @@ use std::collections::BTreeSet;
 
 use crate::domain::id::{AccountId, CollectionId, Principal, UserName};
 use crate::store::commit::{CollectionOp, Op};
+use crate::store::query::{Collection, Link, Reader};
 use crate::store::rows::AccountRow;
 
 use super::access::Caller;
 use super::admin::user_name;
-use super::people::Legacy;
+use super::people::{Legacy, Undecided};
 use super::refusal::{Refusal, Stop};
 use super::sharing::{ROUNDS, busy, free_name, member, principal, unknown};
 use super::{Answer, Service};
 
 impl Service {
     /// Gives every book of a user to another, under its name, or `NAME-OWNER` where the other has one
-    /// of that name. Who else had a share of a book keeps it.
+    /// of that name. Who else had a share of a book keeps it. Private ones stay where they are, if they
+    /// may go with the account; otherwise nothing is done where there are some, and their number told.
     pub(super) async fn hand_over(
         &self,
         caller: Option<&Caller>,
         from: &UserName,
         to: &UserName,
-    ) -> Answer<()> {
+        erase_private: bool,
+    ) -> Answer<Option<usize>> {
         if from == to {
             return Err(Refusal::Conflict(format!("'{to}' is the user who goes; name another")).into());
         }
@@ -32,12 +35,15 @@ impl Service {
             let giver = reader.principal(&from).await?.ok_or_else(|| unknown(&from))?;
             let taker = reader.principal(&to).await?.ok_or_else(|| unknown(&to))?;
             let (home, taking) = (CollectionId::from_bytes(giver.home), CollectionId::from_bytes(taker.home));
-            let links = reader.links(home).await?;
+            let (links, private) = self.given(&reader, home).await?;
+            if private > 0 && !erase_private {
+                return Ok(Some(private));
+            }
             let theirs = reader.links(taking).await?;
             drop(reader);
             let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
             let mut ops = Vec::new();
-            for link in links.iter().filter(|link| !link.mount) {
+            for link in &links {
                 // Where it has a place as another's, it stays there.
                 let new = match theirs.iter().find(|place| place.mount && place.book == link.book) {
                     Some(place) => member(&place.name)?,
@@ -49,18 +55,31 @@ impl Service {
                 ops.push(Op::Collection(CollectionOp::Give { home, name, owner, to: taking, new }));
             }
             if ops.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
             match self.commit(caller, Vec::new(), ops).await {
+                // One may have become private meanwhile, too.
                 Err(Stop::Refused(_)) => continue,
                 done => drop(done?),
             }
-            for link in links.iter().filter(|link| !link.mount) {
+            for link in &links {
                 self.share(caller, link.book, &to, None).await?;
             }
-            return Ok(());
+            return Ok(None);
         }
         Err(busy())
+    }
+
+    /// A home's own books that somebody may take over, and how many others there are.
+    async fn given(&self, reader: &Reader, home: CollectionId) -> Answer<(Vec<Link>, usize)> {
+        let mut links = reader.links(home).await?;
+        links.retain(|link| !link.mount);
+        let ids: Vec<_> = links.iter().map(|link| link.book).collect();
+        let rows = reader.collections(&ids).await?;
+        let private = |row: &Option<Collection>| row.as_ref().is_some_and(|book| book.row.private);
+        let count = rows.iter().filter(|row| private(row)).count();
+        let open = links.into_iter().zip(rows).filter(|(_, row)| !private(row)).map(|(link, _)| link);
+        Ok((open.collect(), count))
     }
 
     /// Removes a user with tokens and shares; the books go where `legacy` says. Where it says nothing
@@ -70,13 +89,18 @@ impl Service {
         caller: Option<&Caller>,
         account: &AccountRow,
         legacy: &Legacy,
-    ) -> Answer<Option<(usize, usize)>> {
+    ) -> Answer<Option<Undecided>> {
         match legacy {
-            Legacy::HandOver(to) => self.hand_over(caller, &user_name(&account.name)?, to).await?,
+            Legacy::HandOver { to, erase_private } => {
+                let from = user_name(&account.name)?;
+                if let Some(private) = self.hand_over(caller, &from, to, *erase_private).await? {
+                    return Ok(Some(Undecided::Private(private)));
+                }
+            }
             Legacy::Erase => {}
             Legacy::Empty => match self.holdings(account).await? {
                 (_, 0) => {}
-                held => return Ok(Some(held)),
+                (books, contacts) => return Ok(Some(Undecided::Contacts { books, contacts })),
             },
         }
         self.withdraw_account(account).await?;

@@ -110,6 +110,7 @@ impl Service {
         let mine = account.as_ref().is_some_and(|account| account.id == *caller.account.as_bytes());
         may_change(caller, mine)?;
         let account = account.ok_or_else(|| wrong("/owner", "there is no user or group of that name"))?;
+        opens_private(caller, new.private)?;
         if new.private && (!mine || !new.shares.is_empty()) {
             return Err(wrong("/private", "only its owner's and unshared, a book is private"));
         }
@@ -155,6 +156,7 @@ impl Service {
         shares: Vec<Share>,
     ) -> Answer<BookView> {
         changeable(caller, book)?;
+        opens_private(caller, private)?;
         if private && (!book.mine || matches!(book.owner, Principal::Group(_)) || !shares.is_empty()) {
             return Err(wrong("/private", "only its owner's and unshared, a book is private"));
         }
@@ -322,6 +324,14 @@ fn may_change(caller: &Caller, mine: bool) -> Result<(), Refusal> {
     match mine && !caller.permissions.has(Permission::Settings) {
         true => caller.need_scope(Permission::ContactsWrite),
         false => caller.need(Permission::Settings),
+    }
+}
+
+/// Refuses to make private what the credential would not open then.
+fn opens_private(caller: &Caller, private: bool) -> Answer<()> {
+    match private && !caller.private {
+        true => Err(wrong("/private", "a token that somebody else made opens no private books")),
+        false => Ok(()),
     }
 }
 

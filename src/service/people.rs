@@ -53,10 +53,35 @@ pub struct UserFields {
 pub enum Legacy {
     /// There must be no contacts in them.
     Empty,
-    /// Another user takes them over.
-    HandOver(UserName),
+    /// Another user takes them over, but for private ones, which nobody does.
+    HandOver {
+        /// Who.
+        to: UserName,
+        /// Private ones go; otherwise there must be none.
+        erase_private: bool,
+    },
     /// They go too.
     Erase,
+}
+
+/// What has to be decided before an account goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undecided {
+    /// What becomes of the contacts in its books.
+    Contacts {
+        /// How many books.
+        books: usize,
+        /// How many contacts in them.
+        contacts: usize,
+    },
+    /// That so many private books go, for nobody takes them over.
+    Private(usize),
+}
+
+/// Why books cannot be handed over.
+pub(super) fn private_books(books: usize) -> String {
+    let what = if books == 1 { "private book" } else { "private books" };
+    format!("the user has {books} {what}, which nobody takes over")
 }
 
 /// What an account may do beyond its own.
@@ -197,9 +222,13 @@ impl Service {
         self.leaves_an_admin(&user.row).await?;
         match self.part_with(Some(caller), &user.row, &legacy).await? {
             None => Ok(()),
-            Some(_) => {
+            Some(Undecided::Contacts { .. }) => {
                 let text = "the user's books hold contacts; say hand_over=USER, or erase=true";
                 Err(conflict(text.into()))
+            }
+            Some(Undecided::Private(books)) => {
+                let text = format!("{}; say private=erase, and they go with the user", private_books(books));
+                Err(conflict(text))
             }
         }
     }

@@ -65,14 +65,15 @@ impl Service {
             return if own { self.reach_gateway(reader, caller, home, book).await } else { Ok(None) };
         };
         let (id, mount) = (link.book, link.mount.then_some(link.member));
-        if own && !link.mount {
+        if own && !link.mount && caller.private {
             let rights = rights(caller, Belongs::To(owner));
             return Ok(Some(Reached { home, id, mount, rights, search_only: false }));
         }
         let row = reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row);
-        let rights = row.map_or(Rights::NONE, |row| match own {
-            true => rights(caller, Belongs::Mounted(&row)),
-            false => rights(caller, Belongs::Shared(&row)),
+        let rights = row.map_or(Rights::NONE, |row| match (own, mount) {
+            (true, Some(_)) => rights(caller, Belongs::Mounted(&row)),
+            (true, None) => rights(caller, Belongs::Own(owner, &row)),
+            (false, _) => rights(caller, Belongs::Shared(&row)),
         });
         Ok(rights.read.then_some(Reached { home, id, mount, rights, search_only: false }))
     }

@@ -51,8 +51,11 @@ impl Service {
         let mut found: Vec<(Ranked, usize)> = Vec::new();
         for (at, collection) in reader.found_collections(&ids).await?.into_iter().enumerate() {
             let Some(collection) = collection.readable() else { continue };
-            let shared = links.get(at).is_some_and(|link| link.mount);
-            if shared && !rights(caller, Belongs::Mounted(&collection.row)).read {
+            let belongs = match links.get(at).is_some_and(|link| link.mount) {
+                true => Belongs::Mounted(&collection.row),
+                false => Belongs::Own(&caller.name, &collection.row),
+            };
+            if !rights(caller, belongs).read {
                 continue;
             }
             let book = (collection.id, collection.revision);

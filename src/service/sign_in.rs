@@ -264,7 +264,7 @@ impl Service {
             let now = self.clock.now();
             if app.expires.is_none_or(|end| rows::time(end) > now) {
                 self.audit.signed_in(AccountId::from_bytes(account.id), Some(app), from, now);
-                return self.admitted(account, reach(app), Narrowed::App).await;
+                return self.admitted(account, reach(app), Narrowed::App { foreign: app.foreign }).await;
             }
             self.audit.expired(app, from, now);
         }
@@ -337,10 +337,10 @@ impl Service {
     ) -> Result<Caller, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
         let name = UserName::parse(&account.name).map_err(|_| failed("an account has no valid name"))?;
-        let (permissions, scopes) = match narrowed {
-            Narrowed::Not => (permissions_of(account), Permissions::ALL),
-            Narrowed::App => (Permissions::NONE, Permissions::NONE),
-            Narrowed::To(scopes) => (permissions_of(account).and(scopes), scopes),
+        let (permissions, scopes, foreign) = match narrowed {
+            Narrowed::Not => (permissions_of(account), Permissions::ALL, false),
+            Narrowed::App { foreign } => (Permissions::NONE, Permissions::NONE, foreign),
+            Narrowed::To { scopes, foreign } => (permissions_of(account).and(scopes), scopes, foreign),
         };
         let caller = Caller {
             account: AccountId::from_bytes(account.id),
@@ -350,6 +350,7 @@ impl Service {
             groups: account.groups.as_slice().into(),
             permissions,
             scopes,
+            private: !foreign,
         };
         if !account.provisioned {
             match self.provision(&caller, account.clone()).await {
@@ -406,9 +407,17 @@ enum Narrowed {
     /// Not at all: it is the account's password.
     Not,
     /// To DAV.
-    App,
+    App {
+        /// Somebody else made it.
+        foreign: bool,
+    },
     /// To these permissions, of those that the account has at each request.
-    To(Permissions),
+    To {
+        /// What the token is for.
+        scopes: Permissions,
+        /// Somebody else made it.
+        foreign: bool,
+    },
 }
 
 /// What an app password's scopes allow for contacts; none given is all of DAV.

@@ -507,7 +507,7 @@ fn token_for_alice() -> AdminRequest {
 }
 
 fn without_alice() -> AdminRequest {
-    AdminRequest::UserRemove { name: "alice".into(), hand_over: None, erase: true }
+    AdminRequest::UserRemove { name: "alice".into(), hand_over: None, erase: true, erase_private: false }
 }
 
 async fn add_alice(service: &Service) {

@@ -158,6 +158,8 @@ impl Service {
             created: rows::micros(self.clock.now()),
             expires: new.expires.map(rows::micros),
             api: new.kind == TokenKind::Api,
+            // What a token makes opens no more than it does. The command line is the machine's own.
+            foreign: caller.is_some_and(|caller| caller.account.as_bytes() != &account.id || !caller.private),
             ..AppPasswordRow::default()
         };
         let add = Op::Account(AccountOp::AddAppPassword(row.clone()));

@@ -158,6 +158,10 @@ impl Service {
             Some(link) if manner.overwrite && link.mount => {
                 return Err(denied(Place::Book(caller.name.clone(), to.clone()), Privilege::Unbind));
             }
+            // Nor is one that is too private for the credential.
+            Some(_) if self.reach(&reader, caller, own.0, to).await?.is_none() && manner.overwrite => {
+                return Err(denied(Place::Home(caller.name.clone()), Privilege::Unbind));
+            }
             Some(link) if manner.overwrite => self.ending_at(&reader, link.book).await?,
             _ => Ending::default(),
         };

@@ -282,6 +282,7 @@ pub enum CollectionOp {
         private: bool,
     },
     /// Gives a book to another owner, in whose home the name must be free, or this book's as another's.
+    /// A private one is not given.
     Give {
         /// The home that it lies in.
         home: CollectionId,

@@ -164,6 +164,9 @@ pub struct AppPasswordRow {
     /// Its last use that is on record.
     #[n(9)]
     pub used: Option<UseRow>,
+    /// Somebody else than the account made it, who might have kept it: it opens no private books.
+    #[cbor(n(10), default)]
+    pub foreign: bool,
 }
 
 /// A use of a token.

@@ -252,6 +252,7 @@ pub(super) mod tests {
             groups: [].into(),
             permissions: Permissions::NONE,
             scopes: Permissions::ALL,
+            private: true,
         }
     }
 

@@ -165,7 +165,14 @@ async fn changes_are_told_by_themselves() {
         service.admin(AdminRequest::UserEnable { name: "alice".into(), enabled }).await;
         assert_eq!(enters(&service, &secret, from(1, "")).await, enabled, "with the next request");
     }
-    service.admin(AdminRequest::UserRemove { name: "alice".into(), hand_over: None, erase: true }).await;
+    service
+        .admin(AdminRequest::UserRemove {
+            name: "alice".into(),
+            hand_over: None,
+            erase: true,
+            erase_private: false,
+        })
+        .await;
     let told = kinds(&service).await;
     let expected = [
         EventKind::AccountMade,

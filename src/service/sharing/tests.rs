@@ -713,7 +713,9 @@ async fn a_book_that_goes_takes_its_shares_along() {
 
 async fn remove(service: &Service, user: &str, to: Option<&str>, erase: bool) -> AdminAnswer {
     let hand_over = to.map(str::to_owned);
-    service.admin(AdminRequest::UserRemove { name: user.into(), hand_over, erase }).await
+    service
+        .admin(AdminRequest::UserRemove { name: user.into(), hand_over, erase, erase_private: false })
+        .await
 }
 
 #[tokio::test]
@@ -766,6 +768,85 @@ async fn who_goes_hands_over_or_takes_all_along() {
 }
 
 #[tokio::test]
+async fn private_books_are_handed_to_nobody() {
+    let world = World::new().await;
+    let service = &world.service;
+    world.make("alice", "team").await;
+    world.make("alice", "diary").await;
+    world.put("alice", "alice/team/a", "a").await.unwrap();
+    service.private_asked("alice/diary", true).await.unwrap();
+    let AdminAnswer::Refused(text) = remove(service, "alice", Some("bob"), false).await else {
+        panic!("a private book was handed over")
+    };
+    assert!(text.contains("1 private book,") && text.contains("--erase-private"), "{text}");
+    assert_eq!(world.home("alice").await, ["contacts", "diary", "team"], "nothing has happened");
+    // Not even where it became private after it was looked at.
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    let give = CollectionOp::Give {
+        home: alice.home,
+        name: name("diary"),
+        owner: bob.account,
+        to: bob.home,
+        new: name("diary"),
+    };
+    let given = service.commit(None, Vec::new(), vec![Op::Collection(give)]).await;
+    assert!(matches!(given, Err(Stop::Refused(_))));
+    let gone = AdminRequest::UserRemove {
+        name: "alice".into(),
+        hand_over: Some("bob".into()),
+        erase: false,
+        erase_private: true,
+    };
+    assert!(matches!(service.admin(gone).await, AdminAnswer::Done));
+    assert_eq!(world.home("bob").await, ["contacts", "contacts-alice", "team"]);
+    service.purge_all().await.unwrap();
+    service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_credential_that_somebody_else_made_reaches_no_private_book() {
+    let world = World::new().await;
+    let service = &world.service;
+    world.make("alice", "diary").await;
+    world.put("alice", "alice/diary/d", "Secret Santa").await.unwrap();
+    world.put("alice", "alice/contacts/c", "Open Santa").await.unwrap();
+    service.private_asked("alice/diary", true).await.unwrap();
+    let own = world.user("alice").await;
+    let foreign = Caller { private: false, ..own.clone() };
+    let (diary, santa) = (name("diary"), Place::Card(own.name.clone(), name("diary"), name("d")));
+    for (caller, there) in [(&own, true), (&foreign, false)] {
+        let books = service.home(caller, &own.name).await.unwrap().books;
+        assert_eq!(books.len(), if there { 2 } else { 1 });
+        let changes = service.home_changes(caller, &own.name, None, None).await.unwrap();
+        assert_eq!(changes.changed.len(), books.len());
+        let all = service.book(caller, &own.name, &diary, Members::All, Detail::default()).await;
+        assert_eq!(all.is_ok(), there);
+        assert_eq!(service.changes(caller, &own.name, &diary, None, None).await.is_ok(), there);
+        let query = Filter { test: crate::domain::filter::Test::AnyOf, properties: Vec::new() };
+        let mut carry = Carry::new(Detail::default());
+        assert_eq!(service.query(caller, &own.name, &diary, query, None, &mut carry).await.is_ok(), there);
+        let hits = service.search(caller, "santa", Mode::Substring, 10).await.unwrap();
+        assert_eq!(hits.len(), books.len());
+        assert_eq!(service.library(caller).await.unwrap().len(), books.len());
+        assert_eq!(service.rights_at(caller, &own.name, &diary).await.unwrap().is_some(), there);
+    }
+    // Neither written nor replaced, nor taken for free.
+    let at = (&own.name, &diary, &name("e"));
+    assert_eq!(refused(service.put(&foreign, at, card("e", "e"), Vec::new()).await), Refusal::NoParent);
+    assert_eq!(refused(service.delete(&foreign, &santa, Vec::new()).await), Refusal::NotFound);
+    let whole = Place::Book(own.name.clone(), diary.clone());
+    assert_eq!(refused(service.delete(&foreign, &whole, Vec::new()).await), Refusal::NotFound);
+    let over = |verb| Manner { verb, overwrite: true, shallow: false };
+    for verb in [Verb::Copy, Verb::Move] {
+        let onto = go(service, &foreign, over(verb), "alice/contacts", "alice/diary").await;
+        assert!(matches!(refused(onto), Refusal::NeedPrivileges(_)));
+        let from = go(service, &foreign, over(verb), "alice/diary", "alice/mine").await;
+        assert_eq!(refused(from), Refusal::NotFound);
+    }
+    assert_eq!(service.names(&own, "diary").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_group_can_hold_what_a_leaver_takes_over_only_once() {
     let world = World::new().await;
     let service = &world.service;
@@ -773,7 +854,7 @@ async fn a_group_can_hold_what_a_leaver_takes_over_only_once() {
     world.group("sales", &["bob"]).await;
     world.share("alice/team", "group:sales", WRITE).await;
     let (alice, bob) = (UserName::parse("alice").unwrap(), UserName::parse("bob").unwrap());
-    service.hand_over(None, &alice, &bob).await.unwrap();
+    service.hand_over(None, &alice, &bob, false).await.unwrap();
     let home = world.home("bob").await;
     assert_eq!(home.iter().filter(|book| book.starts_with("team")).count(), 1, "{home:?}");
     assert!(home.iter().all(|book| !book.contains('<')), "{home:?}");

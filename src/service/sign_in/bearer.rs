@@ -43,7 +43,8 @@ impl Service {
                 false => Permissions::of(row.scopes.iter().map(String::as_str)),
             };
             self.audit.signed_in(AccountId::from_bytes(account.id), Some(row), from, now);
-            return self.admitted(&account, reach(scopes), Narrowed::To(scopes)).await;
+            let narrowed = Narrowed::To { scopes, foreign: row.foreign };
+            return self.admitted(&account, reach(scopes), narrowed).await;
         }
         let guess = self.sign_in.guesses.of(TOKENS, from.address);
         match guess.turn().await {

@@ -97,6 +97,9 @@ impl Derivation<'_> {
                     _ => self.clear_place(*to, new, false).await?,
                 };
                 let row = self.need_collection(link.book).await?;
+                if row.private {
+                    return Err(Halt::Unmet(Unmet::Taken));
+                }
                 let (owner, home_of) = (*owner.as_bytes(), Some(*to.as_bytes()));
                 self.put_collection(
                     link.book,
