@@ -310,18 +310,19 @@ impl Service {
     ) -> Result<bool, NotSignedIn> {
         let guess = self.sign_in.guesses.of(self.store.account_hash(name), address);
         let slowed = |retry_after| Err(NotSignedIn::Slowed { retry_after });
-        let (turn, slow) = match guess.turn().await {
-            Pace::Free => (None, None),
-            Pace::Slow { turn, retry_after } => (Some(turn), Some(retry_after)),
+        let (reserved, turn, slow) = match guess.turn(credential).await {
+            Pace::Free(reserved) => (Some(reserved), None, None),
+            Pace::Slow { turn, retry_after } => (None, Some(turn), Some(retry_after)),
             Pace::Full { retry_after } => return slowed(retry_after),
         };
         let right = self.judge(credential, account, password).await?;
-        drop(turn);
         if right {
             guess.forgive();
             return Ok(true);
         }
+        // Before its place is given back, so that nobody takes that in between.
         guess.count();
+        drop((reserved, turn));
         match slow {
             Some(retry_after) => slowed(retry_after),
             None => Ok(false),

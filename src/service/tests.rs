@@ -477,6 +477,25 @@ async fn guesses_are_slowed_and_a_right_password_is_not_refused() {
 }
 
 #[tokio::test]
+async fn guesses_at_once_are_no_more_than_one_by_one() {
+    let service = service().await;
+    alice(&service).await;
+    let guess = |number: usize| {
+        let service = service.clone();
+        tokio::spawn(async move { sign_in(&service, "alice", &format!("guess {number}")).await })
+    };
+    let mut wrong = 0;
+    for guess in (0..6).map(guess).collect::<Vec<_>>() {
+        match guess.await.unwrap() {
+            Err(NotSignedIn::Wrong) => wrong += 1,
+            Err(NotSignedIn::Slowed { .. }) => {}
+            _ => panic!("neither wrong nor slowed"),
+        }
+    }
+    assert_eq!(wrong, 3, "as many as are free");
+}
+
+#[tokio::test]
 async fn properties_are_patched_all_or_none_and_bounded() {
     let service = service().await;
     let caller = alice(&service).await;

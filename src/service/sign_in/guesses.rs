@@ -1,14 +1,17 @@
 //! Brakes against guessing, per pair of account and address: after some wrong passwords, checks for
-//! the pair run one at a time and not faster than `PACE`. A credential that is right is never turned
+//! the pair run one at a time and not faster than `PACE`. What is being checked counts like what was
+//! wrong until it is known, so that guesses at once are no more than guesses one by one. A credential that is right is never turned
 //! away for others' guesses: it waits its turn, and one that is known to be right does not even wait.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Credential;
 
 /// How long wrong passwords count.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -32,15 +35,42 @@ pub(super) struct Guesses {
 /// One pair.
 pub(super) struct Guess {
     free: u32,
-    wrong: AtomicU32,
+    tally: Mutex<Tally>,
     waiting: Semaphore,
     turn: Arc<Semaphore>,
+}
+
+/// What counts of a pair.
+#[derive(Default)]
+struct Tally {
+    wrong: u32,
+    /// The credentials that are being checked, each with by how many requests: a client that sends the
+    /// same one ten times at once guesses once.
+    checking: HashMap<Credential, u32>,
+}
+
+/// A free check's place in the tally; given back where nothing was learned, or the client hung up.
+pub(super) struct Reserved {
+    guess: Arc<Guess>,
+    credential: Credential,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut tally = self.guess.tally();
+        if let Some(requests) = tally.checking.get_mut(&self.credential) {
+            *requests -= 1;
+            if *requests == 0 {
+                tally.checking.remove(&self.credential);
+            }
+        }
+    }
 }
 
 /// How a check may go on.
 pub(super) enum Pace {
     /// At once.
-    Free,
+    Free(Reserved),
     /// Now that the turn has come; a wrong password is answered with 429.
     Slow { turn: OwnedSemaphorePermit, retry_after: Duration },
     /// Not at all: too many wait already.
@@ -67,13 +97,29 @@ impl Guesses {
 impl Guess {
     fn new(free: u32) -> Self {
         let waiting = Semaphore::new(WAITING);
-        Self { free, wrong: AtomicU32::new(0), waiting, turn: Arc::new(Semaphore::new(1)) }
+        Self { free, tally: Mutex::default(), waiting, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place among the free checks, while there is one.
+    fn reserve(self: &Arc<Self>, credential: Credential) -> Option<Reserved> {
+        let mut tally = self.tally();
+        let others = tally.checking.keys().filter(|checked| **checked != credential).count();
+        let counted = tally.wrong.saturating_add(u32::try_from(others).unwrap_or(u32::MAX));
+        if counted >= self.free {
+            return None;
+        }
+        *tally.checking.entry(credential).or_default() += 1;
+        Some(Reserved { guess: self.clone(), credential })
     }
 
     /// Waits for the pair's turn, if it guessed wrong too often.
-    pub(super) async fn turn(&self) -> Pace {
-        if self.wrong.load(Ordering::Relaxed) < self.free {
-            return Pace::Free;
+    pub(super) async fn turn(self: &Arc<Self>, credential: Credential) -> Pace {
+        if let Some(reserved) = self.reserve(credential) {
+            return Pace::Free(reserved);
         }
         let Ok(_place) = self.waiting.try_acquire() else { return Pace::Full { retry_after: RETRY } };
         match self.turn.clone().acquire_owned().await {
@@ -87,14 +133,13 @@ impl Guess {
 
     /// A wrong password.
     pub(super) fn count(&self) {
-        let once_more = |wrong: u32| Some(wrong.saturating_add(1));
-        // The closure never refuses.
-        let _ = self.wrong.fetch_update(Ordering::Relaxed, Ordering::Relaxed, once_more);
+        let mut tally = self.tally();
+        tally.wrong = tally.wrong.saturating_add(1);
     }
 
     /// A right one: the pair starts anew.
     pub(super) fn forgive(&self) {
-        self.wrong.store(0, Ordering::Relaxed);
+        self.tally().wrong = 0;
     }
 }
 
@@ -108,12 +153,30 @@ mod tests {
         let here: IpAddr = "2001:db8::1".parse().unwrap();
         let near: IpAddr = "2001:db8::ffff".parse().unwrap();
         for _ in 0..2 {
-            assert!(matches!(guesses.of([1; 16], here).turn().await, Pace::Free));
+            assert!(matches!(guesses.of([1; 16], here).turn([0; 32]).await, Pace::Free(_)));
             guesses.of([1; 16], here).count();
         }
-        assert!(matches!(guesses.of([1; 16], near).turn().await, Pace::Slow { .. }));
-        assert!(matches!(guesses.of([2; 16], here).turn().await, Pace::Free));
+        assert!(matches!(guesses.of([1; 16], near).turn([0; 32]).await, Pace::Slow { .. }));
+        assert!(matches!(guesses.of([2; 16], here).turn([0; 32]).await, Pace::Free(_)));
         guesses.of([1; 16], here).forgive();
-        assert!(matches!(guesses.of([1; 16], here).turn().await, Pace::Free));
+        assert!(matches!(guesses.of([1; 16], here).turn([0; 32]).await, Pace::Free(_)));
+    }
+
+    #[tokio::test]
+    async fn what_is_being_checked_counts_until_it_is_known() {
+        let guess = Guesses::new(2).of([1; 16], IpAddr::from([127, 0, 0, 1]));
+        let first = guess.turn([1; 32]).await;
+        let second = guess.turn([2; 32]).await;
+        assert!(matches!((&first, &second), (Pace::Free(_), Pace::Free(_))));
+        assert!(matches!(guess.turn([3; 32]).await, Pace::Slow { .. }));
+        // The same once more is no other guess.
+        let again = guess.turn([2; 32]).await;
+        assert!(matches!(again, Pace::Free(_)));
+        // One was wrong, and of the other nothing is known any more.
+        guess.count();
+        drop(first);
+        assert!(matches!(guess.turn([3; 32]).await, Pace::Slow { .. }));
+        drop((second, again));
+        assert!(matches!(guess.turn([3; 32]).await, Pace::Free(_)));
     }
 }
