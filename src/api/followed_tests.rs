@@ -57,6 +57,10 @@ impl Directory for Fake {
         Box::pin(async move { Ok(password == "right") })
     }
 
+    fn answers(&self) -> Asked<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn place(&self) -> String {
         "ldap://fake".into()
     }

@@ -42,6 +42,19 @@ pub async fn is_password(
     }
 }
 
+/// Whether the directory answers, by the steps that it takes to check a password: somebody whose
+/// password nobody asks the directory for is to learn of that when everybody else does.
+pub async fn answers(place: &Place) -> Result<(), DirectoryError> {
+    let asked = async {
+        let mut connection = place.reader().await?;
+        // The root, which every directory has; whether it shows anything there is its own affair.
+        is_of(&mut connection, &place.settings, "", "").await.map(drop)
+    };
+    timeout(place.settings.timeout.saturating_mul(2), asked)
+        .await
+        .unwrap_or_else(|_| Err(DirectoryError::Unreachable("it takes too long to answer".to_owned())))
+}
+
 /// Whether the entry of that name is the one with that id, and no other that got the name since.
 async fn is_of(
     connection: &mut Connection,

@@ -147,6 +147,11 @@ impl Directory for Ldap {
         Box::pin(apart(async move { bind::is_password(&place, (&dn, &id), &password).await }))
     }
 
+    fn answers(&self) -> Asked<'_, ()> {
+        let place = self.place.clone();
+        Box::pin(apart(async move { bind::answers(&place).await }))
+    }
+
     fn place(&self) -> String {
         self.place.shown()
     }

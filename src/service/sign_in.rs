@@ -3,7 +3,6 @@
 //! No clear password is kept anywhere.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -273,7 +272,7 @@ impl Service {
         let known = self.bound(&credential, account.as_deref()).or(known);
         let judged = match known {
             Some(true) => Ok(true),
-            _ => self.check_paced(&name, from.address, credential, account.as_deref(), password).await,
+            _ => self.check_paced(&name, from, credential, account.as_deref(), password).await,
         };
         match (judged, account) {
             (Ok(true), Some(account)) if account.enabled => {
@@ -281,15 +280,18 @@ impl Service {
                 self.admitted(&account, Reach::Write, Narrowed::Not).await
             }
             (judged, account) => {
+                let why = match judged {
+                    // The password of an account that may not sign in.
+                    Ok(_) => {
+                        self.turned_away(EventKind::SignInFailed, account.as_deref(), from);
+                        self.if_directory_answers(NotSignedIn::Wrong).await
+                    }
+                    Err(why) => why,
+                };
                 if let Some(even) = even {
                     even.await;
                 }
-                if matches!(judged, Err(NotSignedIn::Slowed { .. })) {
-                    self.turned_away(EventKind::SignInSlowed, account.as_deref(), from);
-                }
-                judged?;
-                self.turned_away(EventKind::SignInFailed, account.as_deref(), from);
-                Err(account.map_or_else(|| self.unknown(), |_| NotSignedIn::Wrong))
+                Err(why)
             }
         }
     }
@@ -299,34 +301,45 @@ impl Service {
         self.audit.failed(kind, account, from, self.clock.now());
     }
 
-    /// Checks a password that is not known to be right, at the pace that past guesses leave.
+    /// Checks a password that is not known to be right, at the pace that past guesses leave. What is
+    /// said of a wrong one is the error.
     async fn check_paced(
         &self,
         name: &UserName,
-        address: IpAddr,
+        from: Origin<'_>,
         credential: Credential,
         account: Option<&AccountRow>,
         password: String,
     ) -> Result<bool, NotSignedIn> {
-        let guess = self.sign_in.guesses.of(self.store.account_hash(name), address);
-        let slowed = |retry_after| Err(NotSignedIn::Slowed { retry_after });
+        let guess = self.sign_in.guesses.of(self.store.account_hash(name), from.address);
         let (reserved, turn, slow) = match guess.turn(credential).await {
             Pace::Free(reserved) => (Some(reserved), None, None),
             Pace::Slow { turn, retry_after } => (None, Some(turn), Some(retry_after)),
-            Pace::Full { retry_after } => return slowed(retry_after),
+            Pace::Full { retry_after } => {
+                self.turned_away(EventKind::SignInSlowed, account, from);
+                return Err(NotSignedIn::Slowed { retry_after });
+            }
         };
-        let right = self.judge(credential, account, password).await?;
-        if right {
-            guess.forgive();
-            return Ok(true);
+        let asked = self.binding(account).is_some() && !password.is_empty();
+        let judged = self.judge(credential, account, password).await;
+        match judged {
+            Ok(true) => {
+                guess.forgive();
+                return Ok(true);
+            }
+            // What nobody can tell counts as well: else how often one may guess would tell who has a
+            // password here. Before its place is given back, so that nobody takes that in between.
+            Ok(false) | Err(NotSignedIn::Busy { .. }) => guess.count(),
+            Err(_) => {}
         }
-        // Before its place is given back, so that nobody takes that in between.
-        guess.count();
         drop((reserved, turn));
-        match slow {
-            Some(retry_after) => slowed(retry_after),
-            None => Ok(false),
-        }
+        judged?;
+        let (kind, why) = match slow {
+            Some(retry_after) => (EventKind::SignInSlowed, NotSignedIn::Slowed { retry_after }),
+            None => (EventKind::SignInFailed, NotSignedIn::Wrong),
+        };
+        self.turned_away(kind, account, from);
+        Err(if asked { why } else { self.if_directory_answers(why).await })
     }
 
     /// The caller, after its default book was made at the first sign-in.

@@ -45,6 +45,9 @@ pub trait Directory: Send + Sync {
     /// does not get the leaver's account.
     fn bind<'a>(&'a self, dn: &'a str, id: &'a str, password: &'a str) -> Asked<'a, bool>;
 
+    /// Whether it answers: what `bind` does before a password is asked for.
+    fn answers(&self) -> Asked<'_, ()>;
+
     /// Where the directory is, for status and error texts: scheme, host and port only.
     fn place(&self) -> String;
 }

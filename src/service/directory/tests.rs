@@ -100,6 +100,10 @@ impl Directory for Fake {
         })
     }
 
+    fn answers(&self) -> Asked<'_, ()> {
+        Box::pin(async { self.mood() })
+    }
+
     fn place(&self) -> String {
         "ldap://fake".into()
     }
@@ -269,6 +273,9 @@ async fn a_directory_that_is_down_or_panics_changes_nothing_and_calls_no_passwor
     sync(&service).await;
     let secret = app_password(&service, "bob").await;
     sign_in(&service, "bob", &secret).await.unwrap();
+    alice(&service).await;
+    crate::service::tests::add(&service, "closed").await;
+    service.admin(AdminRequest::UserEnable { name: "closed".into(), enabled: false }).await;
     let before = told(&service).await;
     for mood in [DOWN, PANICS] {
         fake.mood.store(mood, Ordering::Relaxed);
@@ -280,14 +287,46 @@ async fn a_directory_that_is_down_or_panics_changes_nothing_and_calls_no_passwor
             );
         }
         assert!(sign_in(&service, "bob", &secret).await.is_ok());
+        // Nobody learns which names are whose: not whether they are local, known, or free.
+        for (user, password) in [("alice", "wrong"), ("bob", ""), ("nobody", "wrong"), ("closed", "secret")] {
+            let answer = sign_in(&service, user, password).await;
+            assert!(matches!(answer, Err(NotSignedIn::Busy { .. })), "{user}");
+        }
+        assert!(sign_in(&service, "alice", "secret").await.is_ok(), "a local password needs no directory");
         assert_eq!(told(&service).await, before);
         let status = service.directory_status().unwrap();
         assert!(status.failure.is_some() && status.last_success.is_some() && status.people == 1);
     }
     fake.mood.store(UP, Ordering::Relaxed);
+    // It is back for everybody at once, whoever asks first.
+    for user in ["closed", "nobody", "alice"] {
+        assert!(matches!(sign_in(&service, user, "other").await, Err(NotSignedIn::Wrong)), "{user}");
+    }
     assert!(sign_in(&service, "bob", "right").await.is_ok());
     sync(&service).await;
     assert_eq!(service.directory_status().unwrap().failure, None);
+}
+
+#[tokio::test]
+async fn guesses_are_counted_alike_for_every_name_while_the_directory_is_down() {
+    let fake = Arc::new(Fake::default());
+    fake.put("1", "bob");
+    let service = following(&fake).await;
+    sync(&service).await;
+    alice(&service).await;
+    fake.mood.store(DOWN, Ordering::Relaxed);
+    for user in ["alice", "bob", "nobody"] {
+        for guess in 0..4 {
+            let answer = sign_in(&service, user, &format!("guess {guess}")).await;
+            assert!(matches!(answer, Err(NotSignedIn::Busy { .. })), "{user} {guess}");
+        }
+    }
+    fake.mood.store(UP, Ordering::Relaxed);
+    for user in ["alice", "bob", "nobody"] {
+        let answer = sign_in(&service, user, "guess").await;
+        assert!(matches!(answer, Err(NotSignedIn::Slowed { .. })), "{user}");
+    }
+    assert!(sign_in(&service, "bob", "right").await.is_ok());
 }
 
 #[tokio::test]

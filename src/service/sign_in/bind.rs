@@ -1,7 +1,7 @@
 //! Passwords that only the directory knows: it is asked by signing in there. What it said is
 //! remembered for a minute, so that a phone's next requests do not ask again and a password that was
 //! changed there is soon the only one. While it does not answer nobody is told that a password is
-//! wrong: clients would forget it.
+//! wrong: clients would forget it, and to be told so would tell who is no user of the directory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::service::Service;
-use crate::service::directory::DirectoryPort;
+use crate::service::directory::{DirectoryError, DirectoryPort};
 use crate::store::rows::AccountRow;
 
 use super::{Checking, Credential, NotSignedIn, QUEUE_FULL, VERDICTS, Verdict, identity};
@@ -22,8 +22,7 @@ const BELIEVED: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How many are asked at once.
 const AT_ONCE: usize = 32;
-/// When a client is told to come back while it does not answer, and how long it counts as not
-/// answering.
+/// When a client is told to come back while it does not answer.
 const DOWN: Duration = Duration::from_secs(30);
 /// Before that no wrong password is answered where there is a directory: who is unknown costs an
 /// Argon2 hash, who is known there costs what the directory takes, and the difference would tell
@@ -34,8 +33,6 @@ const EVEN: Duration = Duration::from_millis(300);
 pub(super) struct Binds {
     right: Cache<Credential, Verdict>,
     turns: Arc<Semaphore>,
-    /// Holds something for a while after it did not answer.
-    down: Cache<(), ()>,
 }
 
 impl Binds {
@@ -43,7 +40,6 @@ impl Binds {
         Self {
             right: Cache::builder().max_capacity(VERDICTS).time_to_live(BELIEVED).build(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
-            down: Cache::builder().max_capacity(1).time_to_live(DOWN).build(),
         }
     }
 
@@ -52,15 +48,22 @@ impl Binds {
         verdict.is_some_and(|verdict| (verdict.account, verdict.epoch) == identity(Some(account)))
     }
 
-    fn note(&self, down: bool) {
-        match down {
-            true => self.down.insert((), ()),
-            false => self.down.invalidate(&()),
+    /// Asks the directory, when it is its turn. What panics there fails here; and it ends with this
+    /// request.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = Result<T, DirectoryError>> + Send + 'static,
+    ) -> Result<T, String> {
+        let turn = self.turns.clone().acquire_owned().await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let _turn = turn;
+            question.await
+        });
+        match tasks.join_next().await {
+            Some(Ok(answer)) => answer.map_err(|error| error.to_string()),
+            Some(Err(_)) | None => Err("asking the directory failed by a defect of ours".to_owned()),
         }
-    }
-
-    fn is_down(&self) -> bool {
-        self.down.get(&()).is_some()
     }
 }
 
@@ -121,22 +124,10 @@ impl Service {
             if binds.remembered(&credential, account) {
                 return Ok(true);
             }
-            let turn = binds.turns.clone().acquire_owned().await;
-            // What panics there fails here; and it ends with this request.
-            let mut tasks = JoinSet::new();
-            tasks.spawn(async move {
-                let _turn = turn;
-                port.0.bind(&entry.dn, &entry.id, &password).await
-            });
-            match tasks.join_next().await {
-                Some(Ok(answer)) => answer.map_err(|error| error.to_string()),
-                Some(Err(_)) | None => Err("asking the directory failed by a defect of ours".to_owned()),
-            }
+            binds.ask(async move { port.0.bind(&entry.dn, &entry.id, &password).await }).await
         };
-        let answer = tokio::time::timeout(LONGEST, asked).await;
-        match answer.unwrap_or_else(|_| Err("the directory takes too long to answer".to_owned())) {
+        match in_time(asked).await {
             Ok(right) => {
-                binds.note(false);
                 if right {
                     let (id, epoch) = identity(Some(account));
                     binds.right.insert(credential, Verdict { account: id, epoch, right });
@@ -144,7 +135,6 @@ impl Service {
                 Ok(right)
             }
             Err(error) => {
-                binds.note(true);
                 tracing::warn!(error, "a password could not be checked");
                 busy(DOWN)
             }
@@ -156,12 +146,21 @@ impl Service {
         self.settings.directory.as_ref().map(|_| tokio::time::sleep(EVEN))
     }
 
-    /// What is said to those of whom nothing is known: while the directory does not answer, no more
-    /// than to those whom it knows.
-    pub(super) fn unknown(&self) -> NotSignedIn {
-        match self.sign_in.binds.is_down() {
-            true => NotSignedIn::Busy { retry_after: DOWN },
-            false => NotSignedIn::Wrong,
+    /// What those are told of a wrong password of whom the directory was not asked: while it does not
+    /// answer, no more than those whom it knows. It is asked each time, for whoever else asks learns of
+    /// it each time too.
+    pub(super) async fn if_directory_answers(&self, told: NotSignedIn) -> NotSignedIn {
+        let Some(port) = self.settings.directory.as_ref().map(|directory| directory.port.clone()) else {
+            return told;
+        };
+        match in_time(self.sign_in.binds.ask(async move { port.0.answers().await })).await {
+            Ok(()) => told,
+            Err(_) => NotSignedIn::Busy { retry_after: DOWN },
         }
     }
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let answer = tokio::time::timeout(LONGEST, asked).await;
+    answer.unwrap_or_else(|_| Err("the directory takes too long to answer".to_owned()))
 }
