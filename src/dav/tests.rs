@@ -21,7 +21,7 @@ use super::xml::name::Ns;
 use super::xml::read::{Element, parse};
 use super::*;
 
-async fn alice() -> (Arc<Service>, Caller) {
+pub(super) async fn alice() -> (Arc<Service>, Caller) {
     let settings = Settings { argon2: Argon2Cost { memory_kib: 8, passes: 1 }, ..Settings::default() };
     let clock = Arc::new(Ticking(AtomicI64::new(1_790_000_000_000)));
     let entropy = Arc::new(Counting(AtomicU64::new(0)));
@@ -75,7 +75,7 @@ fn card(number: usize) -> String {
     )
 }
 
-async fn fill(alice: &(Arc<Service>, Caller), count: usize) {
+pub(super) async fn fill(alice: &(Arc<Service>, Caller), count: usize) {
     for number in 0..count {
         let path = format!("{BOOK}{number}.vcf");
         let (parts, ..) = send(alice, "PUT", &path, &[], card(number)).await;
@@ -169,6 +169,38 @@ async fn hrefs_carry_the_front_s_prefix_in_and_out() {
     assert!(got[1].child(&Ns::Dav, "propstat").is_none());
     let text = std::str::from_utf8(&body).unwrap();
     assert!(text.contains("<D:owner><D:href>/p/dav/principals/users/alice/</D:href></D:owner>"));
+}
+
+#[tokio::test]
+async fn rep_3_what_is_too_much_to_expand_is_not_called_gone() {
+    let alice = alice().await;
+    let ask =
+        async |request: AdminRequest| assert!(matches!(alice.0.admin(request).await, AdminAnswer::Done));
+    ask(AdminRequest::GroupAdd { name: "all".into() }).await;
+    for number in 0..80 {
+        let name = format!("user{number:02}");
+        let (email, display_name, password) = (None, None, None);
+        ask(AdminRequest::UserAdd { name: name.clone(), email, display_name, admin: false, password }).await;
+        ask(AdminRequest::GroupMember { group: "all".into(), user: name, member: true }).await;
+    }
+    ask(AdminRequest::GroupMember { group: "all".into(), user: "alice".into(), member: true }).await;
+    ask(AdminRequest::Share { book: "alice/contacts".into(), with: "group:all".into(), access: None }).await;
+    for number in 0..80 {
+        // Whoever shares a book knows of each other.
+        let (with, access) = (format!("user{number:02}"), Some(crate::service::sharing::Access::Read));
+        ask(AdminRequest::Share { book: "alice/contacts".into(), with, access }).await;
+    }
+    let again = Credentials { user: "alice".into(), password: "secret".into() };
+    let caller = alice.0.sign_in(again, std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)).await.unwrap();
+    let alice = (alice.0, caller);
+    let body = "<D:expand-property xmlns:D='DAV:'><D:property name='group-member-set'><D:property name='displayname'/></D:property></D:expand-property>";
+    let (parts, _, answer) = send(&alice, "REPORT", "/dav/principals/groups/all/", &[], body).await;
+    assert_eq!(parts.status, StatusCode::MULTI_STATUS);
+    let text = std::str::from_utf8(&answer).unwrap();
+    assert_eq!(text.matches("<D:href>/dav/principals/users/").count(), 81, "everybody is named");
+    let over = "<D:status>HTTP/1.1 507 Insufficient Storage</D:status><D:error><D:number-of-matches-within-limits/></D:error>";
+    assert_eq!(text.matches(over).count(), 81 - 64);
+    assert!(!text.contains("404"), "{text}");
 }
 
 #[test]

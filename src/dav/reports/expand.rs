@@ -17,7 +17,8 @@ use super::super::xml::request::Expand;
 use super::super::xml::write::{Tag, Writer};
 use super::super::{Depth, Exchange, Outcome, full, multistatus};
 
-/// How many resources one answer may read beyond the request's own.
+/// How many resources one answer may read beyond the request's own. Of the rest it is said that they
+/// are too many (RFC 6578 §3.6 has the words), and not that they are gone.
 const MAX_READS: usize = 64;
 /// How large the answer may grow before nothing more is expanded and no further member is told.
 const MAX_BYTES: usize = 16 << 20;
@@ -53,8 +54,17 @@ pub async fn expand(exchange: &Exchange<'_>, asked: Vec<Expand>) -> Outcome {
 struct Expansion<'e, 'x> {
     exchange: &'e Exchange<'x>,
     reads: usize,
-    known: HashMap<Target, Option<std::sync::Arc<Subject>>>,
+    known: HashMap<Target, Known>,
     out: Writer,
+}
+
+/// What is known of a resource that an href points at.
+#[derive(Clone)]
+enum Known {
+    There(std::sync::Arc<Subject>),
+    Gone,
+    /// It was not looked at any more.
+    TooMany,
 }
 
 type Written<'f> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send + 'f>>;
@@ -148,30 +158,31 @@ impl Expansion<'_, '_> {
                 read
             }
         };
-        let mut root = None;
-        if let Some(subject) = known.as_deref().filter(|_| self.out.len() < MAX_BYTES) {
-            subject.nodes(|node, is_root| root = root.or(is_root.then_some(node)));
+        let (mut root, mut why) = (None, Verdict::Gone);
+        match &known {
+            Known::There(subject) if self.out.len() < MAX_BYTES => {
+                subject.nodes(|node, is_root| root = root.or(is_root.then_some(node)));
+            }
+            Known::There(_) | Known::TooMany => why = Verdict::Truncated,
+            Known::Gone => {}
         }
         match root {
             Some(node) => self.response(node, asked).await?,
-            None => {
-                let ask = self.exchange.ask();
-                verdict(target.href(), None, Verdict::Gone, &ask, &mut self.out);
-            }
+            None => verdict(target.href(), None, why, &self.exchange.ask(), &mut self.out),
         }
         Ok(())
     }
 
     /// Reads a resource; what the caller may not see is not there (REP-4).
-    async fn read(&mut self, target: &Target) -> Result<Option<std::sync::Arc<Subject>>, Trouble> {
+    async fn read(&mut self, target: &Target) -> Result<Known, Trouble> {
         self.reads += 1;
         if self.reads > MAX_READS {
-            return Ok(None);
+            return Ok(Known::TooMany);
         }
         let detail = Detail { properties: true, body: false };
         match Subject::read(self.exchange, target, detail, false).await {
-            Ok(subject) => Ok(Some(std::sync::Arc::new(subject))),
-            Err(Trouble::Stop(Stop::Refused(_))) => Ok(None),
+            Ok(subject) => Ok(Known::There(std::sync::Arc::new(subject))),
+            Err(Trouble::Stop(Stop::Refused(_))) => Ok(Known::Gone),
             Err(trouble) => Err(trouble),
         }
     }

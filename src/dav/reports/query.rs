@@ -2,8 +2,10 @@
 //! RFC 6352 §8.6.
 
 use crate::domain::id::MemberName;
-use crate::service::refusal::Refusal;
-use crate::service::view::{Carry, Matches};
+use crate::service::Service;
+use crate::service::access::Caller;
+use crate::service::refusal::{Refusal, Stop};
+use crate::service::view::{Carry, CollectionView, Matches};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
@@ -84,25 +86,76 @@ async fn find(
             found.add(book, matches);
         }
         (Target::Home(owner), Depth::Infinity) => {
-            for view in service.home(caller, owner).await?.books {
-                let Some(book) = &view.name else { continue };
-                let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
-                // With none left, one more match is looked for, only to know of it.
-                let limit = left.map(|left| left.max(1));
-                let matches = service.query(caller, owner, book, asked.filter.clone(), limit, carry).await?;
-                match left {
-                    Some(0) => found.truncated |= !(matches.cards.is_empty() && matches.names.is_empty()),
-                    _ => {
-                        found.truncated |= matches.truncated;
-                        found.add(book, matches);
-                    }
-                }
-                if found.truncated {
-                    break;
-                }
-            }
+            let books = service.home(caller, owner).await?.books;
+            found = across(service, caller, books, asked, carry).await?;
         }
         _ => exists(exchange).await?,
     }
     Ok(found)
+}
+
+/// The cards of a home's books that match. A book that is there no more when its turn comes, because
+/// it went or its share ended, has none.
+async fn across(
+    service: &Service,
+    caller: &Caller,
+    books: Vec<CollectionView>,
+    asked: Query,
+    carry: &mut Carry,
+) -> Result<Found, Stop> {
+    let mut found = Found::default();
+    for view in books {
+        let Some(book) = &view.name else { continue };
+        let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
+        // With none left, one more match is looked for, only to know of it.
+        let limit = left.map(|left| left.max(1));
+        let query = service.query(caller, &view.owner, book, asked.filter.clone(), limit, carry);
+        let matches = match query.await {
+            Err(Stop::Refused(Refusal::NotFound)) => continue,
+            matches => matches?,
+        };
+        match left {
+            Some(0) => found.truncated |= !(matches.cards.is_empty() && matches.names.is_empty()),
+            _ => {
+                found.truncated |= matches.truncated;
+                found.add(book, matches);
+            }
+        }
+        if found.truncated {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dav::tests::{alice, fill};
+    use crate::dav::xml::read::parse;
+    use crate::dav::xml::request;
+    use crate::domain::id::UserName;
+    use crate::service::place::Place;
+    use crate::service::view::Detail;
+
+    #[tokio::test]
+    async fn card_36_a_book_that_goes_meanwhile_spoils_no_query_of_its_home() {
+        let alice = alice().await;
+        fill(&alice, 3).await;
+        let (service, caller) = &alice;
+        let owner = UserName::parse("alice").unwrap();
+        for book in ["a", "z"] {
+            let name = MemberName::parse(book).unwrap();
+            service.create_book(caller, &owner, &name, Vec::new(), Vec::new()).await.unwrap();
+        }
+        let books = service.home(caller, &owner).await.unwrap().books;
+        assert_eq!(books.len(), 3);
+        let gone = Place::Book(owner.clone(), MemberName::parse("a").unwrap());
+        service.delete(caller, &gone, Vec::new()).await.unwrap();
+        let body = b"<C:addressbook-query xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:carddav'><D:prop><D:getetag/></D:prop></C:addressbook-query>";
+        let asked = request::query(&parse(body).unwrap()).unwrap();
+        let mut carry = Carry::new(Detail::default());
+        let found = across(service, caller, books, asked, &mut carry).await.unwrap();
+        assert_eq!((found.wanted.len(), found.books.len(), found.truncated), (3, 2, false));
+    }
 }
