@@ -79,6 +79,11 @@ impl Server {
         Self::begin(data, environment, "", None)
     }
 
+    /// The same with a configuration file.
+    pub fn there(data: &Path, config: &str) -> Self {
+        Self::begin(data, &[], "", Some(Path::new(config)))
+    }
+
     fn begin(data: &Path, environment: &[(&str, &str)], remove: &str, config: Option<&Path>) -> Self {
         std::fs::create_dir_all(data).unwrap();
         let log = data.with_extension("log");

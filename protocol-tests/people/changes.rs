@@ -44,6 +44,30 @@ fn who_leaves_the_directory_is_out_at_once() {
 }
 
 #[test]
+fn after_a_restore_the_directory_is_read_anew() {
+    let Some(mut site) = site("after_a_restore_the_directory_is_read_anew", 6, "") else { return };
+    let room = crate::server::room();
+    let path = |name: &str| room.path().join(name).to_str().unwrap().to_owned();
+    let (archive, keyring, there) = (path("archive"), path("keyring"), room.path().join("there"));
+    site.server.run(&["backup", &archive, "--keyring", &keyring], "");
+    // An account that the archive has and the keyring does not open any more; the directory has nothing to
+    // tell of it.
+    site.server.run(&["user", "remove", "u3", "--erase"], "");
+    assert_eq!(count(&site.sync(), "came"), 0);
+    assert!(!site.users().contains("u3"));
+    site.server.run(&["backup", &path("second"), "--keyring", &keyring], "");
+    site.server.kill();
+    let restore = ["restore", &archive, "--keyring", &keyring, "--partial"];
+    let told = crate::server::run(&there, &restore, "");
+    assert!(told.contains("were erased since"), "{told}");
+    let file = path("cardkeep.toml");
+    std::fs::write(&file, config(site.slapd.port, "")).unwrap();
+    site.server = Server::there(&there, &file);
+    site.sync();
+    assert!(site.users().contains("u3"), "{:?}", site.users());
+}
+
+#[test]
 fn when_most_leave_at_once_somebody_must_say_that_it_is_so() {
     let Some(site) = site("when_most_leave_at_once_somebody_must_say_that_it_is_so", 40, "") else { return };
     let before = site.listed();

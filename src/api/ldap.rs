@@ -57,6 +57,9 @@ pub struct Sync {
     /// However many leave, it is meant.
     #[schema(value_type = Option<bool>)]
     accept_leavers: bool,
+    /// Read everything, though the directory could tell what has changed.
+    #[schema(value_type = Option<bool>)]
+    full: bool,
 }
 
 /// What became, or in a dry run would become, of what the directory says.
@@ -115,6 +118,7 @@ impl Read for Sync {
         Self {
             dry_run: fields.switch("dry_run", Some(false)),
             accept_leavers: fields.switch("accept_leavers", Some(false)),
+            full: fields.switch("full", Some(false)),
         }
     }
 }
@@ -172,7 +176,7 @@ pub async fn status(ask: &Ask) -> Outcome {
 
 /// `POST /ldap/sync`
 pub async fn sync(ask: &Ask) -> Outcome {
-    let Sync { dry_run, accept_leavers } = ask.body()?;
-    let report = ask.service.directory_sync(Mode { dry_run, accept_leavers }).await?;
+    let Sync { dry_run, accept_leavers, full } = ask.body()?;
+    let report = ask.service.directory_sync(Mode { dry_run, accept_leavers, full }).await?;
     Ok(Reply::json(&Synced::from(report))?)
 }

@@ -30,6 +30,9 @@ pub struct Sync {
     /// However many users or groups leave, it is meant
     #[arg(long)]
     accept_leavers: bool,
+    /// Read everything, though the directory could tell what has changed
+    #[arg(long)]
+    full: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -72,8 +75,8 @@ async fn test(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn follow(config: &Config, sync: Sync) -> anyhow::Result<()> {
-    let Sync { dry_run, accept_leavers, json } = sync;
-    let request = AdminRequest::LdapSync { dry_run, accept_leavers };
+    let Sync { dry_run, accept_leavers, full, json } = sync;
+    let request = AdminRequest::LdapSync { dry_run, accept_leavers, full };
     let AdminAnswer::Synced(report) = ask(config, request).await? else {
         bail!("the server answered something else; is it another version?");
     };

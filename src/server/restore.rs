@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::domain::event::{Event, EventKind};
+use crate::service::directory::begin_anew;
 use crate::service::{Clock as _, KeyFile};
 use crate::store::Store;
 use crate::store::archive::keyring::Keyring;
@@ -59,7 +60,8 @@ pub async fn restore(
     };
     let now = SystemClock.now();
     let events = vec![Event::new(EventKind::Restored, now)];
-    let commit = Commit { events, ..Commit::new(None, now, Vec::new(), Vec::new()) };
+    let anew = begin_anew(&store).await.map_err(|error| failed(data, &error))?;
+    let commit = Commit { events, ..Commit::new(None, now, Vec::new(), anew.into_iter().collect()) };
     store.commit(&commit).await.map_err(|error| failed(data, &error))?;
     store.close(now).await.map_err(|error| failed(data, &error))?;
     site.move_in(data).map_err(|error| failed(data, &error))?;

@@ -137,6 +137,9 @@ pub enum AdminRequest {
         dry_run: bool,
         /// However many leave, it is meant.
         accept_leavers: bool,
+        /// Read everything, though the directory could tell what has changed.
+        #[serde(default)]
+        full: bool,
     },
     /// Tells how the directory is followed.
     LdapStatus,
@@ -311,8 +314,8 @@ impl Service {
                 self.purge_soon();
                 return Ok(AdminAnswer::Checked(report));
             }
-            AdminRequest::LdapSync { dry_run, accept_leavers } => {
-                let mode = Mode { dry_run, accept_leavers };
+            AdminRequest::LdapSync { dry_run, accept_leavers, full } => {
+                let mode = Mode { dry_run, accept_leavers, full };
                 return Ok(AdminAnswer::Synced(self.directory_sync(mode).await?));
             }
             AdminRequest::LdapStatus => {

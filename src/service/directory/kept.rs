@@ -8,10 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::id::CollectionId;
+use crate::service::own::HOME;
 use crate::service::{Answer, Service};
 use crate::store::commit::{Described, Op, PropertiesOp};
 use crate::store::query::Reader;
 use crate::store::rows::{AccountRow, Id, StoredProperty};
+use crate::store::{Store, StoreError};
 
 use super::Member;
 
@@ -56,6 +58,20 @@ fn read(text: &str) -> Vec<Member> {
         _ => Member::Dn(text),
     };
     pairs.into_iter().map(member).collect()
+}
+
+/// What has the next reading begin with everything, in a store that was restored: what is not in it
+/// any more would not be told again as a change. Nothing, where no reading went before.
+pub async fn begin_anew(store: &Store) -> Result<Option<Op>, StoreError> {
+    let home = HOME;
+    let before = store.read().await?.properties(&home).await?;
+    if text(&before, NEXT).is_none() {
+        return Ok(None);
+    }
+    let mut properties = before.clone();
+    properties.retain(|property| property.namespace != NAMESPACE || property.local != NEXT);
+    let of = Described::Home(CollectionId::from_bytes(home));
+    Ok(Some(Op::Properties(PropertiesOp { of, properties, before })))
 }
 
 impl Service {

@@ -22,6 +22,7 @@ mod upkeep;
 mod tests;
 
 pub(super) use book::BOOK;
+pub use kept::begin_anew;
 pub use settings::DirectorySettings;
 pub use status::{DirectoryStatus, Refused, SyncReport};
 pub(super) use upkeep::Followed;

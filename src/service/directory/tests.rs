@@ -463,6 +463,29 @@ async fn whom_the_directory_forgot_to_tell_of_is_found_within_a_day() {
     clock.0.fetch_add(-1000 * 3_600_000, Ordering::Relaxed);
     sync(&service).await;
     assert_eq!(fake.partial.load(Ordering::Relaxed), 4, "nor is a clock believed that went back");
+
+    // Whoever knows better does not wait for that.
+    let forget = || {
+        let now = fake.now.lock().unwrap().clone();
+        fake.past.lock().unwrap().iter_mut().for_each(|past| *past = now.clone());
+    };
+    fake.remove("4");
+    forget();
+    assert!(sync(&service).await.went.is_empty());
+    let full = Mode { full: true, ..Mode::default() };
+    assert_eq!(service.directory_sync(full).await.unwrap().went, ["user4"]);
+    // Nor does a store that was restored.
+    fake.remove("5");
+    forget();
+    assert!(sync(&service).await.went.is_empty());
+    let anew = begin_anew(&service.store).await.unwrap();
+    service.commit(None, Vec::new(), anew.into_iter().collect()).await.unwrap();
+    assert_eq!(sync(&service).await.went, ["user5"]);
+    let (without, anew) = (crate::service::own::HOME, begin_anew(&service.store).await.unwrap());
+    assert!(anew.is_some());
+    service.keep_cookie(without, None).await.unwrap();
+    assert!(begin_anew(&service.store).await.unwrap().is_none());
+    service.assert_sound().await;
 }
 
 #[tokio::test]

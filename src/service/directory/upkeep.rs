@@ -37,6 +37,8 @@ pub struct Mode {
     pub dry_run: bool,
     /// However many leave, it is meant.
     pub accept_leavers: bool,
+    /// Read everything, though the directory could tell what has changed.
+    pub full: bool,
 }
 
 /// How far the directory is followed, in memory only.
@@ -165,7 +167,7 @@ impl Service {
             age.is_ok_and(|age| Duration::from_micros(age) < WHOLE)
         };
         let since = self.cookie(home).await?;
-        let since = since.filter(|cookie| cookie.book == settings.staff_book && recent(cookie));
+        let since = since.filter(|cookie| !mode.full && cookie.book == settings.staff_book && recent(cookie));
         let whole = since.as_ref().map_or(now, |cookie| cookie.whole);
         let reading = self.reading(settings, since.map(|cookie| cookie.next)).await?;
         let plan: Plan = self.planned(settings, &reading, mode.accept_leavers).await?;
