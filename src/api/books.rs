@@ -14,7 +14,7 @@ use super::page::{Asked, Key, Order};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::shares::Share;
-use super::{Ask, Outcome, Trouble, there};
+use super::{Ask, Outcome, ROUNDS, Trouble, moved, there};
 
 /// A book.
 #[derive(Serialize, ToSchema)]
@@ -198,21 +198,30 @@ pub async fn show(ask: &Ask) -> Outcome {
 
 /// `PATCH /books/{owner}/{name}`
 pub async fn change(ask: &Ask) -> Outcome {
-    let book = named(ask).await?;
-    let shown = Reply::resource(&Book::from(&book))?;
-    ask.when(&shown)?;
-    let fields: PatchBook = read_object(ask.patched(&shown, &WRITABLE)?)?;
-    let (name, shares) = (there(fields.name)?, chosen(fields.shares)?);
-    let book = ask.service.change_library_book(&ask.caller, &book, name, fields.private, shares).await?;
-    Ok(Reply::resource(&Book::from(&book))?)
+    for _ in 0..ROUNDS {
+        let book = named(ask).await?;
+        let shown = Reply::resource(&Book::from(&book))?;
+        ask.when(&shown)?;
+        let fields: PatchBook = read_object(ask.patched(&shown, &WRITABLE)?)?;
+        let (name, shares) = (there(fields.name)?, chosen(fields.shares)?);
+        let changed = ask.service.change_library_book(&ask.caller, &book, name, fields.private, shares);
+        if let Some(book) = changed.await? {
+            return Ok(Reply::resource(&Book::from(&book))?);
+        }
+    }
+    Err(moved())
 }
 
 /// `DELETE /books/{owner}/{name}`
 pub async fn remove(ask: &Ask) -> Outcome {
-    let book = named(ask).await?;
-    ask.when(&Reply::resource(&Book::from(&book))?)?;
-    ask.service.remove_library_book(&ask.caller, &book).await?;
-    Ok(Reply::gone())
+    for _ in 0..ROUNDS {
+        let book = named(ask).await?;
+        ask.when(&Reply::resource(&Book::from(&book))?)?;
+        if ask.service.remove_library_book(&ask.caller, &book).await? {
+            return Ok(Reply::gone());
+        }
+    }
+    Err(moved())
 }
 
 /// The shares of a body; nobody is named twice.

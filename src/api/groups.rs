@@ -149,11 +149,15 @@ pub async fn change(ask: &Ask) -> Outcome {
 
 /// `DELETE /groups/{name}`
 pub async fn remove(ask: &Ask) -> Outcome {
-    let group = named(ask).await?;
-    ask.when(&Reply::resource(&Group::from(&group))?)?;
     let legacy = if ask.query.switch("erase")? { Legacy::Erase } else { Legacy::Empty };
-    ask.service.remove_group(&ask.caller, group, &legacy).await?;
-    Ok(Reply::gone())
+    for _ in 0..ROUNDS {
+        let group = named(ask).await?;
+        ask.when(&Reply::resource(&Group::from(&group))?)?;
+        if ask.service.remove_group(&ask.caller, &group, &legacy).await? {
+            return Ok(Reply::gone());
+        }
+    }
+    Err(moved())
 }
 
 async fn named(ask: &Ask) -> Result<GroupView, Trouble> {

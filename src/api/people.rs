@@ -13,7 +13,7 @@ use super::body::{Fields, Read, read_object};
 use super::page::{Asked, Key, Order};
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
-use super::{Ask, Outcome, ROUNDS, email, moved, permission, there};
+use super::{Ask, Outcome, ROUNDS, Trouble, email, moved, permission, there};
 
 /// A user.
 #[derive(Serialize, ToSchema)]
@@ -180,8 +180,19 @@ pub async fn change(ask: &Ask) -> Outcome {
 
 /// `DELETE /users/{name}`
 pub async fn remove(ask: &Ask) -> Outcome {
-    let user = named(ask).await?;
-    ask.when(&Reply::resource(&User::from(&user))?)?;
+    let legacy = legacy(ask)?;
+    for _ in 0..ROUNDS {
+        let user = named(ask).await?;
+        ask.when(&Reply::resource(&User::from(&user))?)?;
+        if ask.service.remove_person(&ask.caller, &user, &legacy).await? {
+            return Ok(Reply::gone());
+        }
+    }
+    Err(moved())
+}
+
+/// What is to become of the books.
+fn legacy(ask: &Ask) -> Result<Legacy, Trouble> {
     let erase_private = match (ask.query.get("private"), ask.query.get("hand_over")) {
         (None, _) => false,
         (Some("erase"), Some(_)) => true,
@@ -190,7 +201,7 @@ pub async fn remove(ask: &Ask) -> Outcome {
             return Err(Problem::parameter(Kind::Wrong, "private", text).into());
         }
     };
-    let legacy = match (ask.query.get("hand_over"), ask.query.switch("erase")?) {
+    Ok(match (ask.query.get("hand_over"), ask.query.switch("erase")?) {
         (Some(_), true) => {
             let text = "books are handed over or erased, not both";
             return Err(Problem::parameter(Kind::Unreadable, "erase", text).into());
@@ -203,12 +214,10 @@ pub async fn remove(ask: &Ask) -> Outcome {
         }
         (None, true) => Legacy::Erase,
         (None, false) => Legacy::Empty,
-    };
-    ask.service.remove_person(&ask.caller, user, legacy).await?;
-    Ok(Reply::gone())
+    })
 }
 
-async fn named(ask: &Ask) -> Result<UserView, super::Trouble> {
+async fn named(ask: &Ask) -> Result<UserView, Trouble> {
     let name = UserName::parse(ask.param(0)).map_err(|_| Refusal::NotFound)?;
     Ok(ask.service.user(&ask.caller, &name).await?)
 }

@@ -12,7 +12,7 @@ use crate::service::tokens::{NewToken as Wanted, TokenKind, TokenView};
 use super::body::{Fields, Read, read_object};
 use super::page::{Asked, Key, Order};
 use super::reply::Reply;
-use super::{Ask, Outcome, Trouble, there};
+use super::{Ask, Outcome, ROUNDS, Trouble, moved, there};
 
 /// An app password or an API token, without its secret.
 #[derive(Serialize, ToSchema)]
@@ -167,20 +167,28 @@ pub async fn show(ask: &Ask) -> Outcome {
 
 /// `PATCH /tokens/{id}`
 pub async fn change(ask: &Ask) -> Outcome {
-    let token = named(ask).await?;
-    let shown = Reply::resource(&Token::from(&token))?;
-    ask.when(&shown)?;
-    let PatchToken { label, expires } = read_object(ask.patched(&shown, &WRITABLE)?)?;
-    let token = ask.service.change_token(&ask.caller, &token, label, expires).await?;
-    Ok(Reply::resource(&Token::from(&token))?)
+    for _ in 0..ROUNDS {
+        let token = named(ask).await?;
+        let shown = Reply::resource(&Token::from(&token))?;
+        ask.when(&shown)?;
+        let PatchToken { label, expires } = read_object(ask.patched(&shown, &WRITABLE)?)?;
+        if let Some(token) = ask.service.change_token(&ask.caller, &token, label, expires).await? {
+            return Ok(Reply::resource(&Token::from(&token))?);
+        }
+    }
+    Err(moved())
 }
 
 /// `DELETE /tokens/{id}`
 pub async fn remove(ask: &Ask) -> Outcome {
-    let token = named(ask).await?;
-    ask.when(&Reply::resource(&Token::from(&token))?)?;
-    ask.service.remove_token(&ask.caller, token).await?;
-    Ok(Reply::gone())
+    for _ in 0..ROUNDS {
+        let token = named(ask).await?;
+        ask.when(&Reply::resource(&Token::from(&token))?)?;
+        if ask.service.remove_token(&ask.caller, &token).await? {
+            return Ok(Reply::gone());
+        }
+    }
+    Err(moved())
 }
 
 async fn named(ask: &Ask) -> Result<TokenView, Trouble> {

@@ -193,7 +193,7 @@ impl Service {
         }
         let ending = self.ending_at(&reader, reached.id).await?;
         drop(reader);
-        let remove = CollectionOp::Remove { home: reached.home, name: book.clone() };
+        let remove = CollectionOp::Remove { home: reached.home, name: book.clone(), book: reached.id };
         self.commit(Some(caller), expect, vec![Op::Collection(remove)]).await?;
         self.purge.notify_one();
         self.settle_ended(ending).await

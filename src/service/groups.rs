@@ -120,6 +120,9 @@ impl Service {
         checked(&fields)?;
         let _turn = self.people.lock().await;
         let accounts = self.store.read().await?.accounts().await?;
+        if !is_shown(group, &accounts) {
+            return Ok(false);
+        }
         let wanted = chosen(&accounts, &fields.members)?;
         let mut changed = Vec::new();
         for user in accounts.iter().filter(|account| !account.group) {
@@ -132,12 +135,11 @@ impl Service {
         let (display_name, email) = (fields.display_name, fields.email);
         let after = AccountRow { display_name, email, ..group.row.clone() };
         let mut ops: Vec<_> = changed.iter().map(update).collect();
-        if after != group.row {
-            ops.push(update(&(group.row.clone(), after)));
-        }
-        if ops.is_empty() {
+        if ops.is_empty() && after == group.row {
             return Ok(true);
         }
+        // Though it may stay as it is: who is in it is read off it, and off those who change.
+        ops.push(update(&(group.row.clone(), after)));
         match self.commit(Some(caller), Vec::new(), ops).await {
             Err(Stop::Refused(Refusal::NotFound)) => return Ok(false),
             done => drop(done?),
@@ -146,14 +148,18 @@ impl Service {
         Ok(true)
     }
 
-    /// Removes a group, with what it was given and its books.
-    pub async fn remove_group(&self, caller: &Caller, group: GroupView, legacy: &Legacy) -> Answer<()> {
+    /// Removes a group, with what it was given and its books; false where it is no longer as `group`
+    /// shows it.
+    pub async fn remove_group(&self, caller: &Caller, group: &GroupView, legacy: &Legacy) -> Answer<bool> {
         caller.need(Permission::Users)?;
         // What the directory has no more, nobody else can remove.
         if !group.row.origin.as_ref().is_some_and(|origin| origin.gone) {
-            local(&group)?;
+            local(group)?;
         }
         let _turn = self.people.lock().await;
+        if !is_shown(group, &self.store.read().await?.accounts().await?) {
+            return Ok(false);
+        }
         if *legacy != Legacy::Erase && self.holdings(&group.row).await?.1 > 0 {
             return Err(conflict("the group's books hold contacts; say erase=true".into()));
         }
@@ -175,8 +181,16 @@ impl Service {
             done => drop(done?),
         }
         self.purge_soon();
-        self.settle(members.into_iter().map(|(_, after)| after).collect(), None).await
+        self.settle(members.into_iter().map(|(_, after)| after).collect(), None).await?;
+        Ok(true)
     }
+}
+
+/// Whether a group and who is in it are as they were shown.
+fn is_shown(group: &GroupView, accounts: &[AccountRow]) -> bool {
+    let now = accounts.iter().find(|account| account.id == group.row.id && account.group);
+    let now = now.and_then(|row| view(row, accounts));
+    now.is_some_and(|now| now.row == group.row && now.fields == group.fields)
 }
 
 /// The accounts of these users.

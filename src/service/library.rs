@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::domain::id::{AccountId, CollectionId, MemberName, Principal};
 use crate::domain::permission::Permission;
-use crate::store::commit::{CollectionOp, Op};
+use crate::store::commit::{At, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::keys::TRASH;
 use crate::store::query::Reader;
 use crate::store::rows::{self, AccountRow, CollectionRow};
@@ -44,6 +44,18 @@ pub struct BookView {
     pub created: Timestamp,
     home: CollectionId,
     mine: bool,
+    row: CollectionRow,
+}
+
+impl BookView {
+    /// That it is in its place, and as it is shown.
+    fn as_shown(&self) -> Vec<Expect> {
+        let place = At::Link(self.home, self.name.clone());
+        let shown = FactState::ShownAs(Box::new(self.row.clone()));
+        let facts = [(place, FactState::Holds(self.id)), (At::Collection(self.id), shown)];
+        let facts = facts.map(|(at, state)| Fact { at: Some(at), state, negate: false });
+        vec![Expect(vec![facts.into()])]
+    }
 }
 
 /// A book that is to be made.
@@ -146,7 +158,8 @@ impl Service {
         self.library_book(caller, &new.owner, &new.name).await
     }
 
-    /// Changes a book's name, whether it is private, and who may use it.
+    /// Changes a book's name, whether it is private, and who may use it; `None` where it is no longer as
+    /// `book` shows it.
     pub async fn change_library_book(
         &self,
         caller: &Caller,
@@ -154,16 +167,34 @@ impl Service {
         name: MemberName,
         private: bool,
         shares: Vec<Share>,
-    ) -> Answer<BookView> {
+    ) -> Answer<Option<BookView>> {
         changeable(caller, book)?;
         opens_private(caller, private)?;
         if private && (!book.mine || matches!(book.owner, Principal::Group(_)) || !shares.is_empty()) {
             return Err(wrong("/private", "only its owner's and unshared, a book is private"));
         }
-        if name != book.name {
+        match self.rewrite_book(caller, book, &name, private, &shares).await {
+            Err(Stop::Refused(Refusal::Unmet)) => return Ok(None),
+            done => done?,
+        }
+        self.library_book(caller, &book.owner, &name).await.map(Some)
+    }
+
+    /// Does what a change of a book asks for, in several commits, of which the first makes sure that
+    /// the book is as it is shown.
+    async fn rewrite_book(
+        &self,
+        caller: &Caller,
+        book: &BookView,
+        name: &MemberName,
+        private: bool,
+        shares: &[Share],
+    ) -> Answer<()> {
+        let mut expect = book.as_shown();
+        if *name != book.name {
             let (home, from, to) = (book.home, book.name.clone(), name.clone());
             let rename = CollectionOp::Rename { home, from, to, replace: false };
-            match self.commit(Some(caller), Vec::new(), vec![Op::Collection(rename)]).await {
+            match self.commit(Some(caller), std::mem::take(&mut expect), vec![Op::Collection(rename)]).await {
                 Err(Stop::Refused(Refusal::Mapped)) => {
                     return Err(conflict("the owner has a book of that name already".into()));
                 }
@@ -172,33 +203,35 @@ impl Service {
         }
         let before = book.shares.clone().unwrap_or_default();
         for gone in before.iter().filter(|share| !shares.iter().any(|kept| kept.with == share.with)) {
-            self.share(Some(caller), book.id, &gone.with, None).await?;
+            self.share_if(Some(caller), book.id, &gone.with, None, std::mem::take(&mut expect)).await?;
         }
-        // With the places of those whose shares count again.
-        self.set_private(Some(caller), book.id, private).await?;
+        if private != book.private {
+            // With the places of those whose shares count again.
+            self.set_private_if(Some(caller), book.id, private, std::mem::take(&mut expect)).await?;
+        }
         for (at, share) in shares.iter().enumerate().filter(|(_, share)| !before.contains(share)) {
             let known = self.store.read().await?.principal(&share.with).await?;
             known.ok_or_else(|| wrong(&format!("/shares/{at}"), "there is no user or group of that name"))?;
-            self.share(Some(caller), book.id, &share.with, Some(share.access)).await?;
+            let expect = std::mem::take(&mut expect);
+            self.share_if(Some(caller), book.id, &share.with, Some(share.access), expect).await?;
         }
-        self.library_book(caller, &book.owner, &name).await
+        Ok(())
     }
 
-    /// Removes a book with all that is in it.
-    pub async fn remove_library_book(&self, caller: &Caller, book: &BookView) -> Answer<()> {
+    /// Removes a book with all that is in it; false where it is no longer as `book` shows it.
+    pub async fn remove_library_book(&self, caller: &Caller, book: &BookView) -> Answer<bool> {
         changeable(caller, book)?;
         if book.mine && !caller.permissions.has(Permission::Settings) {
             caller.need_scope(Permission::ContactsDelete)?;
         }
-        self.withdraw_all(book.id).await?;
-        let remove = CollectionOp::Remove { home: book.home, name: book.name.clone() };
-        self.commit(Some(caller), Vec::new(), vec![Op::Collection(remove)]).await?;
-        self.purge_soon();
-        let owner = self.store.read().await?.principal(&book.owner).await?;
-        match owner {
-            Some(owner) => self.settle_owners(&owner).await,
-            None => Ok(()),
+        let ending = self.ending_at(&self.store.read().await?, book.id).await?;
+        let remove = CollectionOp::Remove { home: book.home, name: book.name.clone(), book: book.id };
+        match self.commit(Some(caller), book.as_shown(), vec![Op::Collection(remove)]).await {
+            Err(Stop::Refused(Refusal::Unmet | Refusal::NotFound)) => return Ok(false),
+            done => drop(done?),
         }
+        self.purge_soon();
+        self.settle_ended(ending).await.map(|()| true)
     }
 
     /// Gives access to a book, other access than before, or none; whether it was another before.
@@ -303,6 +336,7 @@ impl Service {
             created: rows::time(row.created),
             home: shelf.home,
             mine,
+            row,
         }))
     }
 

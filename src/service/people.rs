@@ -212,16 +212,20 @@ impl Service {
         }
     }
 
-    /// Removes a user, with tokens, shares and, as `legacy` says, books.
-    pub async fn remove_person(&self, caller: &Caller, user: UserView, legacy: Legacy) -> Answer<()> {
+    /// Removes a user, with tokens, shares and, as `legacy` says, books; false where the user is no
+    /// longer as `user` shows it.
+    pub async fn remove_person(&self, caller: &Caller, user: &UserView, legacy: &Legacy) -> Answer<bool> {
         outranked(caller, &user.row)?;
         let _turn = self.people.lock().await;
         if user.id == caller.account {
             return Err(conflict("nobody removes themselves".into()));
         }
+        if self.store.read().await?.account(&user.name).await?.as_ref() != Some(&user.row) {
+            return Ok(false);
+        }
         self.leaves_an_admin(&user.row).await?;
-        match self.part_with(Some(caller), &user.row, &legacy).await? {
-            None => Ok(()),
+        match self.part_with(Some(caller), &user.row, legacy).await? {
+            None => Ok(true),
             Some(Undecided::Contacts { .. }) => {
                 let text = "the user's books hold contacts; say hand_over=USER, or erase=true";
                 Err(conflict(text.into()))

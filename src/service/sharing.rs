@@ -82,6 +82,19 @@ impl Service {
         with: &Principal,
         access: Option<Access>,
     ) -> Answer<()> {
+        self.share_if(caller, book, with, access, Vec::new()).await
+    }
+
+    /// The same if something holds. Where it is so already, what was expected does not hold: it would
+    /// not have been asked for.
+    pub(super) async fn share_if(
+        &self,
+        caller: Option<&Caller>,
+        book: CollectionId,
+        with: &Principal,
+        access: Option<Access>,
+        expect: Vec<Expect>,
+    ) -> Answer<()> {
         for _ in 0..ROUNDS {
             let reader = self.store.read().await?;
             let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
@@ -99,11 +112,11 @@ impl Service {
                 mark(&mut changed.left, Id(*book.as_bytes()), false);
             }
             if after == row.shares && changed == account {
-                return Ok(());
+                return unless_expected(&expect);
             }
             let share = CollectionOp::Share { id: book, before: row.shares, after };
             let note = AccountOp::Update { before: account.clone(), after: changed };
-            match self.commit(caller, Vec::new(), vec![Op::Collection(share), Op::Account(note)]).await {
+            match self.commit(caller, expect.clone(), vec![Op::Collection(share), Op::Account(note)]).await {
                 Err(Stop::Refused(Refusal::NotFound)) => continue,
                 done => drop(done?),
             }
@@ -119,15 +132,26 @@ impl Service {
         book: CollectionId,
         private: bool,
     ) -> Answer<()> {
+        self.set_private_if(caller, book, private, Vec::new()).await
+    }
+
+    /// The same if something holds.
+    pub(super) async fn set_private_if(
+        &self,
+        caller: Option<&Caller>,
+        book: CollectionId,
+        private: bool,
+        expect: Vec<Expect>,
+    ) -> Answer<()> {
         let reader = self.store.read().await?;
         let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
         if row.private == private {
-            return Ok(());
+            return unless_expected(&expect);
         }
         let ending = Ending { ops: Vec::new(), ..self.ending(&reader, book, &row).await? };
         drop(reader);
         let op = Op::Collection(CollectionOp::Private { id: book, private });
-        self.commit(caller, Vec::new(), vec![op]).await?;
+        self.commit(caller, expect, vec![op]).await?;
         self.settle_ended(ending).await
     }
 
@@ -417,6 +441,11 @@ impl Service {
 
 pub(super) async fn collection(reader: &Reader, id: CollectionId) -> Answer<Option<CollectionRow>> {
     Ok(reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row))
+}
+
+/// Nothing was to be done, though something was expected to be otherwise.
+fn unless_expected(expect: &[Expect]) -> Answer<()> {
+    if expect.is_empty() { Ok(()) } else { Err(Refusal::Unmet.into()) }
 }
 
 /// The shares after one of them changed, sorted.

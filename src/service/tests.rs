@@ -76,14 +76,14 @@ pub(super) async fn service_with(engine: Arc<dyn Engine>, settings: Settings) ->
 /// An engine on which something happens just before the next commit, as if another request had been
 /// quicker, and which can be full.
 #[derive(Default)]
-struct Meddled {
+pub(super) struct Meddled {
     inner: MemoryEngine,
     next: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     full: AtomicBool,
 }
 
 impl Meddled {
-    fn before_commit(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn before_commit(&self, work: impl Future<Output = ()> + Send + 'static) {
         *self.next.lock().unwrap() = Some(Box::pin(work));
     }
 }
@@ -115,7 +115,7 @@ impl Engine for Meddled {
     }
 }
 
-async fn meddled() -> (Arc<Meddled>, Arc<Service>) {
+pub(super) async fn meddled() -> (Arc<Meddled>, Arc<Service>) {
     let engine = Arc::new(Meddled::default());
     let service = service_over(engine.clone()).await;
     (engine, service)

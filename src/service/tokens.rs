@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use crate::domain::id::{AccountId, UserName};
 use crate::domain::permission::{DAV_SCOPES, Permission, Permissions};
-use crate::store::commit::{AccountOp, Op};
-use crate::store::rows::{self, AccountRow, AppPasswordRow};
+use crate::store::commit::{AccountOp, At, Expect, Fact, FactState, Op};
+use crate::store::rows::{self, AccountRow, AppPasswordRow, Id};
 
 use super::access::Caller;
 use super::admin::{one_line, removal};
 use super::people::outranked;
-use super::refusal::{Fault, Refusal};
+use super::refusal::{Fault, Refusal, Stop};
 use super::sign_in::secret;
 use super::{Answer, Service};
 
@@ -167,14 +167,15 @@ impl Service {
         Ok((row, written))
     }
 
-    /// Changes what is written on a token, and when it ends.
+    /// Changes what is written on a token, and when it ends; `None` where it is no longer as `token`
+    /// shows it.
     pub async fn change_token(
         &self,
         caller: &Caller,
         token: &TokenView,
         label: Option<String>,
         expires: Option<Timestamp>,
-    ) -> Answer<TokenView> {
+    ) -> Answer<Option<TokenView>> {
         caller.need_scope(Permission::Users)?;
         may_change(caller, &token.owner)?;
         one_line("label", label.as_deref())?;
@@ -183,17 +184,22 @@ impl Service {
         }
         let row = AppPasswordRow { label, expires: expires.map(rows::micros), ..token.row.clone() };
         let op = Op::Account(AccountOp::UpdateAppPassword(row.clone()));
-        self.commit(Some(caller), Vec::new(), vec![op]).await?;
+        match self.commit(Some(caller), vec![as_shown(token)], vec![op]).await {
+            Err(Stop::Refused(Refusal::Unmet)) => return Ok(None),
+            done => drop(done?),
+        }
         let view = view(token.owner.clone(), row);
-        Ok(view.ok_or(Fault("an account has no valid name".into()))?)
+        Ok(Some(view.ok_or(Fault("an account has no valid name".into()))?))
     }
 
-    /// Makes a token useless.
-    pub async fn remove_token(&self, caller: &Caller, token: TokenView) -> Answer<()> {
+    /// Makes a token useless; false where it is no longer as `token` shows it.
+    pub async fn remove_token(&self, caller: &Caller, token: &TokenView) -> Answer<bool> {
         caller.need_scope(Permission::Users)?;
         may_change(caller, &token.owner)?;
-        self.commit(Some(caller), Vec::new(), vec![removal(token.row)]).await?;
-        Ok(())
+        match self.commit(Some(caller), vec![as_shown(token)], vec![removal(token.row.clone())]).await {
+            Err(Stop::Refused(Refusal::Unmet)) => Ok(false),
+            done => done.map(|_| true),
+        }
     }
 
     fn in_future(&self, expires: Option<Timestamp>) -> Answer<()> {
@@ -205,6 +211,13 @@ impl Service {
             false => Ok(()),
         }
     }
+}
+
+/// That a token is as it is shown.
+fn as_shown(token: &TokenView) -> Expect {
+    let at = At::AppPassword(Id(token.row.account), Id(token.row.id));
+    let state = FactState::SaysAs(Box::new(token.row.clone()));
+    Expect(vec![vec![Fact { at: Some(at), state, negate: false }]])
 }
 
 /// What a token of these scopes lets its holder do, in the words of permissions: with an app password

@@ -14,7 +14,8 @@ use super::derive::{Derivation, Derived, Halt};
 use super::engine::{Batch, Outcome, Write};
 use super::keys::{Hash, Table};
 use super::rows::{
-    AccountRow, AppPasswordRow, Definition, Id, JobRow, JobState, ShareRow, StoredProperty, UseRow,
+    AccountRow, AppPasswordRow, CollectionRow, Definition, Id, JobRow, JobState, ShareRow, StoredProperty,
+    UseRow,
 };
 use super::{Store, StoreError, calls};
 
@@ -72,6 +73,8 @@ pub enum At {
     Card(CollectionId, MemberName),
     /// A book of a home.
     Link(CollectionId, MemberName),
+    /// An app password, by its account and its id.
+    AppPassword(Id, Id),
 }
 
 /// What a fact says.
@@ -85,6 +88,12 @@ pub enum FactState {
     UnmodifiedSince(Timestamp),
     /// It is a collection, or a book's place with that book in it: this one, at this revision.
     At(CollectionId, Revision),
+    /// It is a book's place with that book in it, whatever became of the book.
+    Holds(CollectionId),
+    /// It is a collection that people would be shown as this one.
+    ShownAs(Box<CollectionRow>),
+    /// It is an app password that says what this one does.
+    SaysAs(Box<AppPasswordRow>),
     /// Never true.
     Never,
 }
@@ -258,12 +267,15 @@ pub enum CollectionOp {
         /// A book of the new name goes; otherwise the name must be free.
         replace: bool,
     },
-    /// Takes a book out of its home; its content is purged later.
+    /// Takes a book out of its home; its content is purged later. Another book that has the name by
+    /// now stays.
     Remove {
         /// The home.
         home: CollectionId,
         /// Its name.
         name: MemberName,
+        /// The book.
+        book: CollectionId,
     },
     /// Says who beside the owner may use a book; refused when it is no longer `before`.
     Share {
@@ -385,7 +397,7 @@ pub enum AccountOp {
     Remove(AccountRow),
     /// Makes an app password.
     AddAppPassword(AppPasswordRow),
-    /// Replaces what is written on an app password, its last use among that.
+    /// Replaces what is written on an app password, but for its last use.
     UpdateAppPassword(AppPasswordRow),
     /// Notes the last use of an app password; one that is not there any more is passed over.
     UseAppPassword {

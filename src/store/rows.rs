@@ -169,6 +169,15 @@ pub struct AppPasswordRow {
     pub foreign: bool,
 }
 
+impl AppPasswordRow {
+    /// Whether it is the same and says the same; its uses, and what its account is called by now, are
+    /// not its own.
+    pub fn says_as(&self, other: &Self) -> bool {
+        let own = |row: &Self| Self { used: None, account_name: [0; 16], ..row.clone() };
+        own(self) == own(other)
+    }
+}
+
 /// A use of a token.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct UseRow {
@@ -214,6 +223,14 @@ pub struct CollectionRow {
     /// It is its owner's alone: not searched, exported or reported.
     #[cbor(n(8), default)]
     pub private: bool,
+}
+
+impl CollectionRow {
+    /// Whether people would be shown the same of it: whose it is, and who may use it.
+    pub fn is_shown_as(&self, other: &Self) -> bool {
+        let shown = |row: &Self| (row.owner, row.home, row.private, row.default);
+        shown(self) == shown(other) && self.shares == other.shares
+    }
 }
 
 /// What a user or a group may do with another's collection.

@@ -165,7 +165,7 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         describe(Described::Card { book: BOOK, name: name("a") }),
         describe(Described::Card { book: gone, name: name("d") }),
         remove(BOOK, "b"),
-        Op::Collection(CollectionOp::Remove { home: HOME, name: name("gone") }),
+        Op::Collection(CollectionOp::Remove { home: HOME, name: name("gone"), book: gone }),
     ];
     for op in ops {
         commit(&store, jiff::Timestamp::UNIX_EPOCH, op).await.unwrap();

@@ -37,6 +37,7 @@ impl Service {
     /// Takes a user into a group, or out of it.
     pub(in crate::service) async fn member_asked(&self, group: &str, user: &str, member: bool) -> Answer<()> {
         let (group, user) = (who(&format!("group:{group}"))?, who(user)?);
+        let _turn = self.people.lock().await;
         for _ in 0..ROUNDS {
             let reader = self.store.read().await?;
             let group = reader.principal(&group).await?.ok_or_else(|| unknown(&group))?;

@@ -262,7 +262,10 @@ async fn places_that_a_kill_left_behind_follow_at_the_next_start() {
         world.share(&format!("alice/{book}"), "bob", READ).await;
     }
     let alice = world.user("alice").await;
-    let remove = CollectionOp::Remove { home: alice.home, name: name("gone") };
+    let reader = world.service.store.read().await.unwrap();
+    let book = reader.link(alice.home, &name("gone")).await.unwrap().unwrap().book;
+    drop(reader);
+    let remove = CollectionOp::Remove { home: alice.home, name: name("gone"), book };
     world.service.commit(None, Vec::new(), vec![Op::Collection(remove)]).await.unwrap();
     let bob = world.user("bob").await;
     let unmount = CollectionOp::Unmount { home: bob.home, name: name("team") };

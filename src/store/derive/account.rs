@@ -68,11 +68,11 @@ impl Derivation<'_> {
             }
             AccountOp::UpdateAppPassword(row) => {
                 let key = keys::app_password_of(&row.account, &row.id);
-                let slot = match self.value(key.clone()).await? {
-                    Some(value) => Sealer::slot_of(&value)?,
-                    None => return Err(Halt::Unmet(Unmet::NoMember)),
-                };
-                self.put_password(slot, row)
+                let value = self.value(key.clone()).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+                let now: AppPasswordRow = self.sealer.decode_sealed(&key, &value)?;
+                // Both may have moved since the row was read, which is no reason to undo that.
+                let row = AppPasswordRow { used: now.used, account_name: now.account_name, ..row.clone() };
+                self.put_password(Sealer::slot_of(&value)?, &row)
             }
             AccountOp::UseAppPassword { account, id, used } => {
                 let key = keys::app_password_of(&account.0, &id.0);

@@ -17,7 +17,7 @@ impl Derivation<'_> {
     pub(super) fn collection_keys(&self, op: &CollectionOp, wanted: &mut Vec<Vec<u8>>) {
         match op {
             CollectionOp::Create { home, name, .. }
-            | CollectionOp::Remove { home, name }
+            | CollectionOp::Remove { home, name, .. }
             | CollectionOp::Mount { home, name, .. }
             | CollectionOp::Unmount { home, name } => {
                 wanted.push(keys::collection(*home));
@@ -76,8 +76,8 @@ impl Derivation<'_> {
                 self.log_removed(*home, member, from, link.revision).await?;
                 self.log_link(*home, to, link, before).await
             }
-            CollectionOp::Remove { home, name } => {
-                let link = self.link(*home, name).await?.filter(|link| !link.mount);
+            CollectionOp::Remove { home, name, book } => {
+                let link = self.link(*home, name).await?.filter(|link| !link.mount && link.book == *book);
                 let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 let member = self.sealer.member(home.as_bytes(), name);
                 self.condemn(link.book, link.slot, false);

@@ -13,7 +13,7 @@ use super::events;
 use super::keys::{self, Hash};
 use super::keyslots::Slot;
 use super::owner::Owner;
-use super::rows::{self, ChangeRow, CollectionRow, NamesRow, TombstoneRow};
+use super::rows::{self, AppPasswordRow, ChangeRow, CollectionRow, NamesRow, TombstoneRow};
 use super::seal::Sealer;
 use super::search::{News, What};
 use super::{StoreError, calls};
@@ -194,6 +194,7 @@ impl<'a> Derivation<'a> {
         Some(match (fact.at.as_ref()?, &fact.state) {
             (At::Collection(id), _) => keys::collection(*id),
             (At::Card(home, name) | At::Link(home, name), _) => self.member_key(*home, name),
+            (At::AppPassword(account, id), _) => keys::app_password_of(&account.0, &id.0),
         })
     }
 
@@ -228,6 +229,16 @@ impl<'a> Derivation<'a> {
                 let (_, row) = self.sealer.decode_link(&key, &value)?;
                 let id = CollectionId::from_bytes(row.collection);
                 self.is_at(id, *of, *revision).await?
+            }
+            (FactState::Holds(book), At::Link(..)) => {
+                let (_, row) = self.sealer.decode_link(&key, &value)?;
+                row.collection == *book.as_bytes()
+            }
+            (FactState::ShownAs(row), At::Collection(_)) => {
+                self.sealer.decode::<CollectionRow>(&key, &value)?.is_shown_as(row)
+            }
+            (FactState::SaysAs(row), At::AppPassword(..)) => {
+                self.sealer.decode_sealed::<AppPasswordRow>(&key, &value)?.says_as(row)
             }
             _ => false,
         })

@@ -397,7 +397,8 @@ async fn what_is_gone_is_overwritten() {
     assert!(
         kept.held().as_ref().is_some_and(|held| !held.arena.holds(b"anna") && held.arena.holds(b"berta"))
     );
-    commit(&store, Op::Collection(CollectionOp::Remove { home: HOME, name: name("contacts") })).await;
+    commit(&store, Op::Collection(CollectionOp::Remove { home: HOME, name: name("contacts"), book: book() }))
+        .await;
     store.refresh_index(book()).await.unwrap();
     assert_eq!(store.indexes().size(), Size::default());
     assert_eq!(store.all_books().await.unwrap(), [OTHER]);

@@ -250,7 +250,9 @@ async fn a_deleted_book_is_in_no_keyring_though_its_purge_is_still_to_come() {
     let (bytes, _) = archive(&store).await;
     let old = keyring(&store).await;
     let home = CollectionId::from_bytes([2; 16]);
-    commit(&store, Op::Collection(CollectionOp::Remove { home, name: name("contacts") })).await;
+    let name = name("contacts");
+    let book = store.read().await.unwrap().link(home, &name).await.unwrap().unwrap().book;
+    commit(&store, Op::Collection(CollectionOp::Remove { home, name, book })).await;
     let new = keyring(&store).await;
     assert_eq!(new.may_replace(&old), Ok(()));
     assert!(new.keys().iter().all(|(owner, _)| owner.kind != crate::store::owner::Kind::Contact));
