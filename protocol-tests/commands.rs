@@ -38,6 +38,9 @@ fn listed(data: &Path, what: &str) -> Vec<String> {
     rows.iter().map(shown).collect()
 }
 
+/// The administrator who is left.
+const ROOT: &str = "name=\"root\" display_name=null email=null admin=true enabled=true";
+
 /// Every command once, and every refusal.
 fn all_commands(data: &Path) {
     let add = ["user", "add", "ann", "--email", "ann@example.org", "--display-name", "Ann", "--admin"];
@@ -50,6 +53,7 @@ fn all_commands(data: &Path) {
         [
             "name=\"ann\" display_name=\"Ann\" email=\"ann@example.org\" admin=true enabled=true",
             "name=\"bob\" display_name=null email=null admin=false enabled=false",
+            ROOT,
         ]
     );
     run(data, &["user", "enable", "bob"], "");
@@ -67,7 +71,7 @@ fn all_commands(data: &Path) {
     let id = rows[0]["id"].as_str().unwrap();
     run(data, &["token", "revoke", id], "");
     assert_eq!(run(data, &["token", "list", "--user", "bob", "--json"], "").trim(), "[]");
-    assert!(run(data, &["check"], "").starts_with("2 accounts, "));
+    assert!(run(data, &["check"], "").starts_with("3 accounts, "));
 
     let failures: [(&[&str], &str); 10] = [
         (&["user", "add", "ann", "--password-stdin"], "'ann'"),
@@ -89,13 +93,18 @@ fn all_commands(data: &Path) {
     assert_eq!(refused(data, &["user", "add", "eve", "--password-stdin"], "\n").0, 1, "no password");
     run(data, &["user", "remove", "ann", "--erase"], "");
     run(data, &["user", "remove", "bob"], "");
-    assert_eq!(listed(data, "user"), [""; 0]);
+    assert_eq!(listed(data, "user"), [ROOT]);
+    for last in [&["user", "disable", "root"][..], &["user", "remove", "root", "--erase"]] {
+        let (code, line) = refused(data, last, "");
+        assert!(code == 1 && line.contains("last administrator"), "{line}");
+    }
 }
 
 #[test]
 fn commands_do_the_same_with_and_without_a_server_and_after_kill_9() {
     let room = room();
     let data = room.path().join("data");
+    run(&data, &["user", "add", "root", "--admin", "--password-stdin"], "a pass phrase\n");
     all_commands(&data);
     assert_eq!((mode(&data), mode(&data.join("cardkeep.redb"))), (0o700, 0o600));
     let mut server = Server::on(&data, &[]);

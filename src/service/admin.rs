@@ -265,8 +265,11 @@ impl Service {
                 self.change(&name, move |row| row.password.clone_from(&hash)).await?;
             }
             AdminRequest::UserEnable { name, enabled } => {
-                if enabled {
-                    may_be_enabled(&self.account(&name).await?)?;
+                let account = self.account(&name).await?;
+                let _turn = self.people.lock().await;
+                match enabled {
+                    true => may_be_enabled(&account)?,
+                    false => self.leaves_an_admin(&account).await?,
                 }
                 self.change(&name, move |row| row.enabled = enabled).await?;
             }
@@ -278,6 +281,7 @@ impl Service {
                 };
                 let account = self.account(&name).await?;
                 let _turn = self.people.lock().await;
+                self.leaves_an_admin(&account).await?;
                 return match self.part_with(None, &account, &legacy).await? {
                     None => Ok(AdminAnswer::Done),
                     Some(Undecided::Contacts { books, contacts }) => {

@@ -243,7 +243,7 @@ impl Service {
     }
 
     /// Refuses to do without the last account that may do everything.
-    async fn leaves_an_admin(&self, but: &AccountRow) -> Answer<()> {
+    pub(super) async fn leaves_an_admin(&self, but: &AccountRow) -> Answer<()> {
         let reigns = |account: &AccountRow| {
             let gone = account.origin.as_ref().is_some_and(|origin| origin.gone);
             !account.group && account.enabled && !gone && permissions_of(account).has(Permission::Admin)
@@ -254,7 +254,9 @@ impl Service {
         let accounts = self.store.read().await?.accounts().await?;
         match accounts.iter().any(|account| account.id != but.id && reigns(account)) {
             true => Ok(()),
-            false => Err(conflict("the user is the last administrator; name another one first".into())),
+            false => {
+                Err(conflict("the user is the last administrator; there has to be another one first".into()))
+            }
         }
     }
 }

@@ -477,6 +477,35 @@ async fn guesses_are_slowed_and_a_right_password_is_not_refused() {
 }
 
 #[tokio::test]
+async fn commands_leave_an_administrator_too() {
+    let service = service().await;
+    let user = |name: &str, admin| AdminRequest::UserAdd {
+        name: name.into(),
+        email: None,
+        display_name: None,
+        admin,
+        password: None,
+    };
+    let off = |name: &str| AdminRequest::UserEnable { name: name.into(), enabled: false };
+    let gone = |name: &str| {
+        let (hand_over, erase, erase_private) = (None, true, false);
+        AdminRequest::UserRemove { name: name.into(), hand_over, erase, erase_private }
+    };
+    for (name, admin) in [("boss", true), ("ann", false)] {
+        assert!(matches!(service.admin(user(name, admin)).await, AdminAnswer::Done));
+    }
+    for request in [off("boss"), gone("boss")] {
+        let AdminAnswer::Refused(why) = service.admin(request).await else { panic!("nobody is left") };
+        assert!(why.contains("last administrator"), "{why}");
+    }
+    assert!(matches!(service.admin(gone("ann")).await, AdminAnswer::Done));
+    assert!(matches!(service.admin(user("second", true)).await, AdminAnswer::Done));
+    assert!(matches!(service.admin(off("boss")).await, AdminAnswer::Done));
+    assert!(matches!(service.admin(gone("second")).await, AdminAnswer::Refused(_)), "the other is disabled");
+    assert!(matches!(service.admin(gone("boss")).await, AdminAnswer::Done));
+}
+
+#[tokio::test]
 async fn guesses_at_once_are_no_more_than_one_by_one() {
     let service = service().await;
     alice(&service).await;
