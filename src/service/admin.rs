@@ -421,7 +421,7 @@ impl Service {
             // One may have been made since the tokens were read; none can be any more.
             let late = self.store.read().await?.app_passwords(Some(&id)).await?;
             if !late.is_empty() {
-                self.commit(None, Vec::new(), late.into_iter().map(removal).collect()).await?;
+                self.commit(caller, Vec::new(), late.into_iter().map(removal).collect()).await?;
             }
             return Ok(());
         }

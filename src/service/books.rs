@@ -194,9 +194,9 @@ impl Service {
         let ending = self.ending_at(&reader, reached.id).await?;
         drop(reader);
         let remove = CollectionOp::Remove { home: reached.home, name: book.clone(), book: reached.id };
-        self.commit(Some(caller), expect, vec![Op::Collection(remove)]).await?;
+        self.commit_ending(Some(caller), expect, vec![Op::Collection(remove)], &ending).await?;
         self.purge.notify_one();
-        self.settle_ended(ending).await
+        self.settle_ended(Some(caller), ending).await
     }
 
     /// Starts the clearing of what a removed or replaced book left.

@@ -163,7 +163,7 @@ impl Service {
         if *legacy != Legacy::Erase && self.holdings(&group.row).await?.1 > 0 {
             return Err(conflict("the group's books hold contacts; say erase=true".into()));
         }
-        self.withdraw_account(&group.row).await?;
+        self.withdraw_account(Some(caller), &group.row).await?;
         let reader = self.store.read().await?;
         let name = Principal::Group(group.name.clone());
         let row = reader.principal(&name).await?.ok_or(Refusal::NotFound)?;

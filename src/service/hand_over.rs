@@ -103,7 +103,7 @@ impl Service {
                 (books, contacts) => return Ok(Some(Undecided::Contacts { books, contacts })),
             },
         }
-        self.withdraw_account(account).await?;
+        self.withdraw_account(caller, account).await?;
         self.remove_user(caller, account).await?;
         Ok(None)
     }
@@ -122,16 +122,16 @@ impl Service {
 
     /// Ends what an account that goes has of others, and what others have of it: so that nothing
     /// names it any more.
-    pub(super) async fn withdraw_account(&self, account: &AccountRow) -> Answer<()> {
+    pub(super) async fn withdraw_account(&self, caller: Option<&Caller>, account: &AccountRow) -> Answer<()> {
         let reader = self.store.read().await?;
         let links = reader.links(CollectionId::from_bytes(account.home)).await?;
         drop(reader);
         for link in links.iter().filter(|link| !link.mount) {
-            self.withdraw_all(link.book).await?;
+            self.withdraw_all(caller, link.book).await?;
         }
         let name = principal(account)?;
         for book in &account.granted {
-            match self.share(None, CollectionId::from_bytes(book.0), &name, None).await {
+            match self.share(caller, CollectionId::from_bytes(book.0), &name, None).await {
                 // The book is gone already.
                 Err(Stop::Refused(Refusal::NotFound)) => {}
                 done => done?,

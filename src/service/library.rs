@@ -226,12 +226,13 @@ impl Service {
         }
         let ending = self.ending_at(&self.store.read().await?, book.id).await?;
         let remove = CollectionOp::Remove { home: book.home, name: book.name.clone(), book: book.id };
-        match self.commit(Some(caller), book.as_shown(), vec![Op::Collection(remove)]).await {
+        let ops = vec![Op::Collection(remove)];
+        match self.commit_ending(Some(caller), book.as_shown(), ops, &ending).await {
             Err(Stop::Refused(Refusal::Unmet | Refusal::NotFound)) => return Ok(false),
             done => drop(done?),
         }
         self.purge_soon();
-        self.settle_ended(ending).await.map(|()| true)
+        self.settle_ended(Some(caller), ending).await.map(|()| true)
     }
 
     /// Gives access to a book, other access than before, or none; whether it was another before.

@@ -317,9 +317,23 @@ impl Service {
     }
 
     async fn commit(&self, caller: Option<&Caller>, expect: Vec<Expect>, ops: Vec<Op>) -> Answer<Committed> {
+        self.commit_ending(caller, expect, ops, &sharing::Ending::default()).await
+    }
+
+    /// A commit with which a book goes; that its shares end is told too.
+    async fn commit_ending(
+        &self,
+        caller: Option<&Caller>,
+        expect: Vec<Expect>,
+        ops: Vec<Op>,
+        ending: &sharing::Ending,
+    ) -> Answer<Committed> {
         let actor = caller.map(|caller| caller.account);
         let at = self.clock.now();
-        let events = audit::told::told(actor, at, &ops);
+        let mut events = audit::told::told(actor, at, &ops);
+        if let Some((book, shares)) = &ending.shared {
+            events.extend(audit::told::ended(actor, at, *book, shares));
+        }
         let commit = Commit { events, ..Commit::new(actor, at, expect, ops) };
         self.store.commit(&commit).await.map_err(|error| match error {
             CommitError::Unmet(unmet) => Stop::Refused(refusal(unmet)),

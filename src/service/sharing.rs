@@ -54,6 +54,8 @@ pub(super) struct Ending {
     ops: Vec<Op>,
     touched: Vec<AccountRow>,
     everybody: bool,
+    /// The book, and the shares that it had.
+    pub(super) shared: Option<(CollectionId, Vec<ShareRow>)>,
 }
 
 /// The books that a group's members have by way of it, by the group.
@@ -152,11 +154,11 @@ impl Service {
         drop(reader);
         let op = Op::Collection(CollectionOp::Private { id: book, private });
         self.commit(caller, expect, vec![op]).await?;
-        self.settle_ended(ending).await
+        self.settle_ended(caller, ending).await
     }
 
     /// Ends every share of a book.
-    pub(super) async fn withdraw_all(&self, book: CollectionId) -> Answer<()> {
+    pub(super) async fn withdraw_all(&self, caller: Option<&Caller>, book: CollectionId) -> Answer<()> {
         for _ in 0..ROUNDS {
             let reader = self.store.read().await?;
             let Some(row) = collection(&reader, book).await? else { return Ok(()) };
@@ -168,11 +170,11 @@ impl Service {
             let mut ops = std::mem::take(&mut ending.ops);
             let end = CollectionOp::Share { id: book, before: row.shares, after: Vec::new() };
             ops.push(Op::Collection(end));
-            match self.commit(None, Vec::new(), ops).await {
+            match self.commit(caller, Vec::new(), ops).await {
                 Err(Stop::Refused(Refusal::NotFound)) => continue,
                 done => drop(done?),
             }
-            return self.settle_ended(ending).await;
+            return self.settle_ended(caller, ending).await;
         }
         Err(busy())
     }
@@ -183,7 +185,8 @@ impl Service {
         let shares = row.shares.iter().map(|share| share.account).filter(|id| *id != EVERYBODY);
         // The members of a group that owns it have places for it too.
         let ids: Vec<_> = shares.chain([Id(row.owner)]).map(|id| id.0).collect();
-        let mut ending = Ending { everybody, ..Ending::default() };
+        let shared = Some((book, row.shares.clone()));
+        let mut ending = Ending { everybody, shared, ..Ending::default() };
         for before in self.accounts_of(reader, &ids).await?.into_iter().flatten() {
             let mut after = before.clone();
             mark(&mut after.granted, Id(*book.as_bytes()), false);
@@ -207,9 +210,9 @@ impl Service {
     }
 
     /// Puts the places right of those who had a book that ended.
-    pub(super) async fn settle_ended(&self, ending: Ending) -> Answer<()> {
+    pub(super) async fn settle_ended(&self, caller: Option<&Caller>, ending: Ending) -> Answer<()> {
         for note in ending.ops {
-            match self.commit(None, Vec::new(), vec![note]).await {
+            match self.commit(caller, Vec::new(), vec![note]).await {
                 // A row that moved keeps its note, which names nothing any more.
                 Ok(_) | Err(Stop::Refused(_)) => {}
                 Err(failed) => return Err(failed),
@@ -375,7 +378,20 @@ impl Service {
             names.insert(name.as_str().to_owned());
             ops.push(Op::Collection(CollectionOp::Mount { home, name, id: *id }));
         }
+        ops.extend(self.forgotten(reader, user).await?);
         Ok(ops)
+    }
+
+    /// What forgets that a user left books which are gone.
+    async fn forgotten(&self, reader: &Reader, user: &AccountRow) -> Answer<Option<Op>> {
+        if user.left.is_empty() {
+            return Ok(None);
+        }
+        let left: Vec<_> = user.left.iter().map(|id| CollectionId::from_bytes(id.0)).collect();
+        let found = reader.found_collections(&left).await?;
+        let kept = user.left.iter().zip(&found).filter(|(_, found)| found.is_there());
+        let after = AccountRow { left: kept.map(|(id, _)| *id).collect(), ..user.clone() };
+        Ok((after != *user).then(|| Op::Account(AccountOp::Update { before: user.clone(), after })))
     }
 
     /// Has the home's log tell of a place once more.

@@ -196,7 +196,7 @@ impl Service {
             }
         };
         drop(reader);
-        match self.commit(Some(caller), expect, vec![Op::Collection(op)]).await {
+        match self.commit_ending(Some(caller), expect, vec![Op::Collection(op)], &ending).await {
             // Of the things that must hold, one is that there is something to copy.
             Err(Stop::Refused(Refusal::Unmet)) => {
                 self.store.read().await?.link(home, from).await?.ok_or(Refusal::NotFound)?;
@@ -207,7 +207,7 @@ impl Service {
         if manner.overwrite {
             self.purge_soon();
         }
-        self.settle_ended(ending).await?;
+        self.settle_ended(Some(caller), ending).await?;
         self.copy_cards(caller, &cards, source, id).await?;
         Ok(if replaced.is_some() { Transferred::Replaced } else { Transferred::Created })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::access::Caller;
 use crate::service::admin::{AdminAnswer, AdminRequest, TokenRow};
 use crate::service::sign_in::{Credentials, NotSignedIn};
 use crate::service::tests::{alice, service};
@@ -52,6 +53,33 @@ async fn listed(service: &Service) -> TokenRow {
         AdminAnswer::Tokens(mut tokens) => tokens.pop().unwrap(),
         _ => panic!("no list"),
     }
+}
+
+#[tokio::test]
+async fn what_follows_from_a_removal_is_told_of_whoever_removed() {
+    let service = service().await;
+    let alice = alice(&service).await;
+    for user in ["bob", "carol"] {
+        crate::service::tests::add(&service, user).await;
+    }
+    let boss = Caller { permissions: crate::domain::permission::Permissions::ALL, ..alice.clone() };
+    let bob = crate::service::tests::sign_in(&service, "bob", "secret").await.unwrap();
+    let book = crate::service::tests::name("team");
+    for owner in [&alice, &bob] {
+        service.create_book(owner, &owner.name, &book, Vec::new(), Vec::new()).await.unwrap();
+        let shared = format!("{}/team", owner.name);
+        service.share_asked(&shared, "carol", Some(crate::service::sharing::Access::Read)).await.unwrap();
+    }
+    service.share_asked("alice/team", "bob", Some(crate::service::sharing::Access::Read)).await.unwrap();
+    let user = service.user(&boss, &bob.name).await.unwrap();
+    assert!(service.remove_person(&boss, &user, &crate::service::people::Legacy::Erase).await.unwrap());
+    let place = crate::service::place::Place::Book(alice.name.clone(), book);
+    service.delete(&alice, &place, Vec::new()).await.unwrap();
+    let page = service.events(EventsPage { before: None, limit: 1000 }).await.unwrap();
+    let ended = page.events.iter().filter(|(_, event)| event.kind == EventKind::ShareEnded);
+    let actors: Vec<_> = ended.map(|(_, event)| event.actor).collect();
+    // Of bob's book carol's, of alice's bob's, and at last carol's.
+    assert_eq!(actors, [Some(alice.account); 3]);
 }
 
 #[tokio::test]

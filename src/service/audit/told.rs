@@ -29,6 +29,18 @@ pub(in crate::service) fn told(actor: Option<AccountId>, at: Timestamp, ops: &[O
     told.events
 }
 
+/// The events of a book that goes: its shares end.
+pub(in crate::service) fn ended(
+    actor: Option<AccountId>,
+    at: Timestamp,
+    book: CollectionId,
+    shares: &[ShareRow],
+) -> Vec<Event> {
+    let mut told = Told { actor, at, events: Vec::new() };
+    told.shares(book, shares, &[]);
+    told.events
+}
+
 struct Told {
     actor: Option<AccountId>,
     at: Timestamp,

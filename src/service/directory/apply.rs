@@ -130,7 +130,7 @@ impl Service {
                 kept += 1;
                 continue;
             }
-            self.withdraw_account(&group).await?;
+            self.withdraw_account(None, &group).await?;
             let reader = self.store.read().await?;
             // As it is without its shares.
             let Some(group) = self.account_of(&reader, &id.0).await? else { continue };

@@ -771,6 +771,32 @@ async fn who_goes_hands_over_or_takes_all_along() {
 }
 
 #[tokio::test]
+async fn that_somebody_left_a_book_is_forgotten_with_the_book() {
+    let world = World::new().await;
+    let service = &world.service;
+    world.group("sales", &["bob", "carol"]).await;
+    for book in ["kept", "gone"] {
+        world.make("alice", book).await;
+        world.share(&format!("alice/{book}"), "group:sales", READ).await;
+        let bob = world.user("bob").await;
+        service.delete(&bob, &at(&format!("bob/{book}")), Vec::new()).await.unwrap();
+    }
+    let left = async || {
+        let reader = service.store.read().await.unwrap();
+        let row = reader.account(&UserName::parse("bob").unwrap()).await.unwrap().unwrap();
+        row.left.len()
+    };
+    assert_eq!(left().await, 2);
+    let alice = world.user("alice").await;
+    service.delete(&alice, &at("alice/gone"), Vec::new()).await.unwrap();
+    assert_eq!(left().await, 1);
+    // What is left stays so.
+    assert_eq!(world.home("bob").await, ["contacts"]);
+    assert_eq!(world.home("carol").await, ["contacts", "kept<alice"]);
+    service.assert_sound().await;
+}
+
+#[tokio::test]
 async fn private_books_are_handed_to_nobody() {
     let world = World::new().await;
     let service = &world.service;
