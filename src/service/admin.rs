@@ -427,42 +427,6 @@ impl Service {
         }
         Err(Refusal::Busy { retry_after: RETRY }.into())
     }
-
-    async fn list_tokens(&self, user: Option<String>) -> Answer<AdminAnswer> {
-        let account = match user {
-            Some(user) => Some(self.account(&user).await?.id),
-            None => None,
-        };
-        // So that the list tells of the latest uses; without them it is a list all the same.
-        let _ = self.flush_events().await;
-        let reader = self.store.read().await?;
-        let accounts = reader.accounts().await?;
-        let tokens = reader.app_passwords(account.as_ref()).await?;
-        let name = |id| accounts.iter().find(|account| account.id == id).map(|account| account.name.clone());
-        let row = |token: AppPasswordRow| TokenRow {
-            last_use: token.used.as_ref().map(|used| rows::time(used.at)),
-            client: token.used.as_ref().map(|used| used.client.clone()),
-            address: token.used.as_ref().map(|used| used.address.clone()),
-            id: uuid::Uuid::from_bytes(token.id).to_string(),
-            user: name(token.account).unwrap_or_default(),
-            kind: if token.api { "api" } else { "app" }.into(),
-            label: token.label,
-            scopes: token.scopes,
-            created: rows::time(token.created),
-            expires: token.expires.map(rows::time),
-        };
-        Ok(AdminAnswer::Tokens(tokens.into_iter().map(row).collect()))
-    }
-
-    async fn revoke_token(&self, id: &str) -> Answer<()> {
-        let tokens = self.store.read().await?.app_passwords(None).await?;
-        let wanted = uuid::Uuid::try_parse(id).ok().map(uuid::Uuid::into_bytes);
-        let token = tokens.into_iter().find(|token| Some(token.id) == wanted);
-        let token = token
-            .ok_or_else(|| conflict(format!("there is no token '{id}'; 'cardkeep token list' shows them")))?;
-        self.commit(None, Vec::new(), vec![removal(token)]).await?;
-        Ok(())
-    }
 }
 
 pub(super) fn removal(token: AppPasswordRow) -> Op {

@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::id::{CollectionId, MemberName, Principal};
 use crate::store::commit::{AccountOp, CollectionOp, Described, Expect, Op, PropertiesOp};
-use crate::store::damage::Found;
 use crate::store::query::{Link, Reader};
 use crate::store::rows::{AccountRow, CollectionRow, Id, ShareRow};
 
@@ -20,8 +19,11 @@ use super::sign_in::DEFAULT_BOOK;
 use super::{Answer, Service};
 
 mod asked;
+mod ending;
 #[cfg(test)]
 mod tests;
+
+pub(super) use ending::Ending;
 
 /// How often a change is tried again when what it read has moved meanwhile.
 pub(super) const ROUNDS: usize = 16;
@@ -45,17 +47,6 @@ pub struct Share {
     pub with: Principal,
     /// What they may do.
     pub access: Access,
-}
-
-/// What ends with a book.
-#[derive(Default)]
-pub(super) struct Ending {
-    /// What is to be committed with its end, or after it.
-    ops: Vec<Op>,
-    touched: Vec<AccountRow>,
-    everybody: bool,
-    /// The book, and the shares that it had.
-    pub(super) shared: Option<(CollectionId, Vec<ShareRow>)>,
 }
 
 /// The books that a group's members have by way of it, by the group.
@@ -155,76 +146,6 @@ impl Service {
         let op = Op::Collection(CollectionOp::Private { id: book, private });
         self.commit(caller, expect, vec![op]).await?;
         self.settle_ended(caller, ending).await
-    }
-
-    /// Ends every share of a book.
-    pub(super) async fn withdraw_all(&self, caller: Option<&Caller>, book: CollectionId) -> Answer<()> {
-        for _ in 0..ROUNDS {
-            let reader = self.store.read().await?;
-            let Some(row) = collection(&reader, book).await? else { return Ok(()) };
-            if row.shares.is_empty() {
-                return Ok(());
-            }
-            let mut ending = self.ending(&reader, book, &row).await?;
-            drop(reader);
-            let mut ops = std::mem::take(&mut ending.ops);
-            let end = CollectionOp::Share { id: book, before: row.shares, after: Vec::new() };
-            ops.push(Op::Collection(end));
-            match self.commit(caller, Vec::new(), ops).await {
-                Err(Stop::Refused(Refusal::NotFound)) => continue,
-                done => drop(done?),
-            }
-            return self.settle_ended(caller, ending).await;
-        }
-        Err(busy())
-    }
-
-    /// What ends with a book: the notes of it in the rows of those that it is shared with.
-    async fn ending(&self, reader: &Reader, book: CollectionId, row: &CollectionRow) -> Answer<Ending> {
-        let everybody = row.shares.iter().any(|share| share.account == EVERYBODY);
-        let shares = row.shares.iter().map(|share| share.account).filter(|id| *id != EVERYBODY);
-        // The members of a group that owns it have places for it too.
-        let ids: Vec<_> = shares.chain([Id(row.owner)]).map(|id| id.0).collect();
-        let shared = Some((book, row.shares.clone()));
-        let mut ending = Ending { everybody, shared, ..Ending::default() };
-        for before in self.accounts_of(reader, &ids).await?.into_iter().flatten() {
-            let mut after = before.clone();
-            mark(&mut after.granted, Id(*book.as_bytes()), false);
-            if after != before {
-                ending.ops.push(Op::Account(AccountOp::Update { before, after: after.clone() }));
-            }
-            if after.id != row.owner || after.group {
-                ending.touched.push(after);
-            }
-        }
-        Ok(ending)
-    }
-
-    /// The same of a book by its id; nothing, where it is gone already.
-    pub(super) async fn ending_at(&self, reader: &Reader, book: CollectionId) -> Answer<Ending> {
-        let found = reader.found_collections(&[book]).await?.pop().and_then(Found::readable);
-        match found {
-            Some(collection) => self.ending(reader, book, &collection.row).await,
-            None => Ok(Ending::default()),
-        }
-    }
-
-    /// Puts the places right of those who had a book that ended.
-    pub(super) async fn settle_ended(&self, caller: Option<&Caller>, ending: Ending) -> Answer<()> {
-        for note in ending.ops {
-            match self.commit(caller, Vec::new(), vec![note]).await {
-                // A row that moved keeps its note, which names nothing any more.
-                Ok(_) | Err(Stop::Refused(_)) => {}
-                Err(failed) => return Err(failed),
-            }
-        }
-        if ending.everybody {
-            return self.settle_all().await;
-        }
-        for account in &ending.touched {
-            self.settle_members(account, None).await?;
-        }
-        Ok(())
     }
 
     /// Takes another's book out of the caller's home, for good: a share of its own ends, one by way

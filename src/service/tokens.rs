@@ -10,7 +10,7 @@ use crate::store::commit::{AccountOp, At, Expect, Fact, FactState, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow, Id};
 
 use super::access::Caller;
-use super::admin::{one_line, removal};
+use super::admin::{AdminAnswer, TokenRow, conflict, one_line, removal};
 use super::people::outranked;
 use super::refusal::{Fault, Refusal, Stop};
 use super::sign_in::secret;
@@ -200,6 +200,44 @@ impl Service {
             Err(Stop::Refused(Refusal::Unmet)) => Ok(false),
             done => done.map(|_| true),
         }
+    }
+
+    /// All tokens, or those of one user, as the command line lists them.
+    pub(super) async fn list_tokens(&self, user: Option<String>) -> Answer<AdminAnswer> {
+        let account = match user {
+            Some(user) => Some(self.account(&user).await?.id),
+            None => None,
+        };
+        // So that the list tells of the latest uses; without them it is a list all the same.
+        let _ = self.flush_events().await;
+        let reader = self.store.read().await?;
+        let accounts = reader.accounts().await?;
+        let tokens = reader.app_passwords(account.as_ref()).await?;
+        let name = |id| accounts.iter().find(|account| account.id == id).map(|account| account.name.clone());
+        let row = |token: AppPasswordRow| TokenRow {
+            last_use: token.used.as_ref().map(|used| rows::time(used.at)),
+            client: token.used.as_ref().map(|used| used.client.clone()),
+            address: token.used.as_ref().map(|used| used.address.clone()),
+            id: Uuid::from_bytes(token.id).to_string(),
+            user: name(token.account).unwrap_or_default(),
+            kind: if token.api { "api" } else { "app" }.into(),
+            label: token.label,
+            scopes: token.scopes,
+            created: rows::time(token.created),
+            expires: token.expires.map(rows::time),
+        };
+        Ok(AdminAnswer::Tokens(tokens.into_iter().map(row).collect()))
+    }
+
+    /// Makes a token useless, by its id.
+    pub(super) async fn revoke_token(&self, id: &str) -> Answer<()> {
+        let tokens = self.store.read().await?.app_passwords(None).await?;
+        let wanted = Uuid::try_parse(id).ok().map(Uuid::into_bytes);
+        let token = tokens.into_iter().find(|token| Some(token.id) == wanted);
+        let token = token
+            .ok_or_else(|| conflict(format!("there is no token '{id}'; 'cardkeep token list' shows them")))?;
+        self.commit(None, Vec::new(), vec![removal(token)]).await?;
+        Ok(())
     }
 
     fn in_future(&self, expires: Option<Timestamp>) -> Answer<()> {
