@@ -3,7 +3,8 @@
 //! the store's business.
 //!
 //! A card's *entry* is one run of octets: each text behind an octet that says which field it is of.
-//! Those octets are in no UTF-8, so a text that is looked for is never found across two fields.
+//! Those octets are in no UTF-8, so a text that is looked for is never found across two fields. Notes
+//! come last: they are longer than all else and few look for them, so they can be kept apart.
 
 mod entry;
 mod fold;
@@ -76,6 +77,34 @@ impl Field {
     }
 }
 
+/// What of entries may be kept, and searched, apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All but notes.
+    Head,
+    /// Notes.
+    Notes,
+}
+
+impl Part {
+    /// Both, in the order in which an entry holds them.
+    pub const ALL: [Self; 2] = [Self::Head, Self::Notes];
+
+    /// The fields that are in it.
+    const fn fields(self) -> Fields {
+        let notes = Fields::one(Field::Note);
+        match self {
+            Self::Head => Fields(!notes.0),
+            Self::Notes => notes,
+        }
+    }
+}
+
+/// Where an entry's notes begin, or else its end.
+pub fn notes_at(entry: &[u8]) -> usize {
+    memchr::memchr(Field::Note as u8, entry).unwrap_or(entry.len())
+}
+
 /// A set of fields, a bit for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fields(u16);
@@ -92,6 +121,10 @@ impl Fields {
 
     const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether the field that this octet names is among them.

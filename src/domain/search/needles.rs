@@ -4,7 +4,7 @@
 use memchr::memmem::Finder;
 
 use super::fold::fold;
-use super::{Field, Fields, tag_before, text_end};
+use super::{Field, Fields, Part, tag_before, text_end};
 use crate::domain::filter::{Filter, PropertyCondition, PropertyFilter, Test};
 
 crate::hidden!(Needle, Needles);
@@ -22,6 +22,11 @@ pub struct Needle {
 impl Needle {
     pub(super) fn new(text: &[u8], fields: Fields) -> Self {
         Self { finder: Finder::new(text).into_owned(), fields }
+    }
+
+    /// Whether the text counts in that part of an entry.
+    pub fn counts_in(&self, part: Part) -> bool {
+        self.fields.meets(part.fields())
     }
 
     /// Where the text is next, from an octet on, in entries that lie one behind the other.

@@ -80,7 +80,7 @@ impl Service {
         Ok(Some(people > settings.gateway_above))
     }
 
-    async fn staff_book(&self, reader: &Reader) -> Answer<Option<CollectionId>> {
+    pub(super) async fn staff_book(&self, reader: &Reader) -> Answer<Option<CollectionId>> {
         let link = reader.link(CollectionId::from_bytes(HOME), &name(BOOK)?).await?;
         Ok(link.map(|link| link.book))
     }

@@ -91,6 +91,14 @@ pub struct Reading {
     pub passed_over: usize,
 }
 
+impl Reading {
+    /// Whether nobody and nothing came, changed or went.
+    fn tells_nothing(&self) -> bool {
+        let nobody_went = matches!(&self.gone, Gone::These(gone) if gone.is_empty());
+        nobody_went && self.people.is_empty() && self.groups.is_empty()
+    }
+}
+
 /// What went, by the ids that the directory never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gone {

@@ -20,6 +20,7 @@ use crate::service::sign_in::NotSignedIn;
 use crate::service::tests::{Counting, Ticking, alice, card, name, quick, service_with, sign_in};
 use crate::service::view::{Carry, Detail, Members};
 use crate::service::{Answer, Service, Settings};
+use crate::store::commit::{AccountOp, Op};
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::{Batch, Engine, EngineError, Outcome, Pending, Snapshot};
 use crate::store::keyslots::memory::MemoryMedium;
@@ -435,6 +436,38 @@ async fn what_changes_in_the_directory_is_what_phones_sync() {
     let view = service.book(&bob, &bob.name, &book, Members::None, Detail::default()).await.unwrap();
     assert_eq!(view.book.sharer, crate::service::view::Sharer::Unknown);
     service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn where_nothing_is_new_accounts_are_not_gone_through_and_yet_nothing_is_overlooked() {
+    let fake = Arc::new(Fake { tells_changes: true, ..Fake::default() });
+    for (id, name) in [("1", "bob"), ("2", "carol")] {
+        fake.put(id, name);
+    }
+    fake.change(|now| now.people.get_mut("2").unwrap().emails = vec!["bob@example.org".into()]);
+    fake.group("g1", "sales", &["1"]);
+    let admin_group = GroupName::parse("sales").ok();
+    let service = following_with(&fake, |settings| settings.admin_group = admin_group).await;
+    sync(&service).await;
+    let counted = || crate::store::calls::counted(sync(&service));
+    let (gone_through, many) = counted().await;
+    assert_eq!(gone_through.warnings, ["1 e-mail addresses are those of several people"]);
+    let (report, few) = counted().await;
+    assert!(report == gone_through && few <= many / 2, "{few} calls, {many} before");
+    assert_eq!(counted().await.1, few, "and again");
+    // What somebody changed here is put right.
+    let before = row(&service, "bob").await.unwrap();
+    let after = AccountRow { admin: false, ..before.clone() };
+    let op = Op::Account(AccountOp::Update { before, after });
+    service.commit(None, Vec::new(), vec![op]).await.unwrap();
+    sync(&service).await;
+    assert!(row(&service, "bob").await.unwrap().admin);
+    // What the directory tells is done, whatever was agreed on before.
+    sync(&service).await;
+    fake.put("2", "caroline");
+    assert_eq!(sync(&service).await.renamed, [("carol".into(), "caroline".into())]);
+    let told_again = sync(&service).await;
+    assert!(told_again.warnings.is_empty() && told_again.renamed.is_empty());
 }
 
 #[tokio::test]

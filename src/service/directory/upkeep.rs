@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::domain::event::EventKind;
+use crate::domain::id::Revision;
 use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::rows;
@@ -49,6 +50,22 @@ pub(in crate::service) struct Followed {
     pub(super) people: AtomicUsize,
     /// The book's places were put right since the start.
     pub(super) settled: AtomicBool,
+    /// What there was when the directory was last followed and nothing was to be done.
+    agreed: Mutex<Option<Agreed>>,
+}
+
+/// What there was when accounts, groups and the staff's book were what the directory says.
+#[derive(Clone, PartialEq, Eq)]
+struct There {
+    accounts: [u8; 32],
+    /// The staff's book, as of its revision.
+    book: Option<Revision>,
+}
+
+/// That there was nothing to be done, and what was to be told nevertheless.
+struct Agreed {
+    there: There,
+    warnings: Vec<String>,
 }
 
 impl Default for Followed {
@@ -58,6 +75,7 @@ impl Default for Followed {
             status: Mutex::default(),
             people: AtomicUsize::new(UNKNOWN),
             settled: AtomicBool::new(false),
+            agreed: Mutex::default(),
         }
     }
 }
@@ -65,6 +83,15 @@ impl Default for Followed {
 impl Followed {
     fn status(&self) -> MutexGuard<'_, DirectoryStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn agreed(&self) -> MutexGuard<'_, Option<Agreed>> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is told where the directory has nothing new, of what there is already.
+    fn told_before(&self, there: &There) -> Option<Vec<String>> {
+        self.agreed().as_ref().filter(|agreed| agreed.there == *there).map(|agreed| agreed.warnings.clone())
     }
 }
 
@@ -169,22 +196,48 @@ impl Service {
         let since = self.cookie(home).await?;
         let since = since.filter(|cookie| !mode.full && cookie.book == settings.staff_book && recent(cookie));
         let whole = since.as_ref().map_or(now, |cookie| cookie.whole);
+        let partial = since.is_some();
         let reading = self.reading(settings, since.map(|cookie| cookie.next)).await?;
+        let cookie = |next| Cookie { next, book: settings.staff_book, whole };
+        // Before the accounts are planned with: what comes meanwhile is not agreed with.
+        let there = self.there().await?;
+        if partial
+            && reading.tells_nothing()
+            && let Some(warnings) = self.followed.told_before(&there)
+        {
+            if !mode.dry_run {
+                self.keep_cookie(home, reading.next.map(cookie).as_ref()).await?;
+            }
+            let (dry_run, passed_over) = (mode.dry_run, reading.passed_over);
+            let warnings = [reading.warnings, warnings].concat();
+            return Ok(SyncReport { dry_run, passed_over, warnings, ..SyncReport::default() });
+        }
         let plan: Plan = self.planned(settings, &reading, mode.accept_leavers).await?;
         if mode.dry_run || plan.report.pending_leavers.is_some() {
             return Ok(SyncReport { dry_run: mode.dry_run, ..plan.report });
         }
         self.lay_own_group().await?;
-        if !plan.works.is_empty() || !plan.gone_groups.is_empty() {
+        let mut nothing = plan.works.is_empty() && plan.gone_groups.is_empty();
+        if !nothing {
             self.keep_cookie(home, None).await?;
         }
         let mut done = self.carry_out(settings, &reading, plan).await?;
         self.write_staff(settings, &reading, &mut done).await?;
+        nothing &= !done.contested && done.report.cards_written + done.report.cards_removed == 0;
         let next = reading.next.filter(|_| !done.contested);
-        let cookie = next.map(|next| Cookie { next, book: settings.staff_book, whole });
-        self.keep_cookie(home, cookie.as_ref()).await?;
+        self.keep_cookie(home, next.map(cookie).as_ref()).await?;
         self.count().await?;
+        let ours = || done.report.warnings.iter().skip(reading.warnings.len()).cloned().collect();
+        *self.followed.agreed() = nothing.then(|| Agreed { there, warnings: ours() });
         Ok(done.report)
+    }
+
+    /// What there is, by what changes with it.
+    async fn there(&self) -> Answer<There> {
+        let reader = self.store.read().await?;
+        let book: Vec<_> = self.staff_book(&reader).await?.into_iter().collect();
+        let book = reader.collections(&book).await?.pop().flatten().map(|book| book.revision);
+        Ok(There { accounts: reader.accounts_digest().await?, book })
     }
 
     /// Asks the directory, in a task of its own: what panics there fails here.
