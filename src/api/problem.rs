@@ -253,6 +253,7 @@ impl Problem {
                 Self::new(Kind::Forbidden, text)
             }
             Refusal::Wrong { pointer, text } => Self::wrong(vec![(pointer, text)]),
+            Refusal::AllWrong(errors) => Self::wrong(errors),
             Refusal::Card(_) => Self::new(Kind::Wrong, text),
             Refusal::Unmet => Self::new(Kind::Unmet, text),
             Refusal::Mapped | Refusal::NoParent | Refusal::UidTaken { .. } | Refusal::Conflict(_) => {

@@ -179,7 +179,7 @@ fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
         Refusal::SamePlace | Refusal::NeedPrivileges(_) | Refusal::NeedPermission(_) => {
             (StatusCode::FORBIDDEN, None)
         }
-        Refusal::Wrong { .. } => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        Refusal::Wrong { .. } | Refusal::AllWrong(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
         Refusal::Card(NotAdmitted::Version) => (StatusCode::FORBIDDEN, Some(C::SupportedAddressData)),
         Refusal::Card(NotAdmitted::TooLarge) => (StatusCode::FORBIDDEN, Some(C::MaxResourceSize)),
         Refusal::Card(_) => (StatusCode::FORBIDDEN, Some(C::ValidAddressData)),

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 
 use crate::service::Service;
+use crate::domain::client;
 use crate::service::access::Caller;
 use crate::service::audit::Origin;
 use crate::service::refusal::Fault;
@@ -36,7 +37,8 @@ pub async fn authenticate(service: &Service, headers: &HeaderMap, client: IpAddr
         return Err(Denied::Unknown);
     };
     let agent = user_agent(headers);
-    judged(service.sign_in(credentials, Origin { address: client, client: &agent }).await)
+    let answer = service.sign_in(credentials, Origin { address: client, client: &agent }).await;
+    judged(answer, client::family(&agent))
 }
 
 /// Signs in whoever the headers name, for the API: by a token of it, or an account's own password.
@@ -48,17 +50,20 @@ pub async fn authenticate_for_api(
     let agent = user_agent(headers);
     let from = Origin { address: client, client: &agent };
     if let Some(token) = bearer(headers) {
-        return judged(service.sign_in_by_token(&token, from).await);
+        return judged(service.sign_in_by_token(&token, from).await, BY_API);
     }
     let Some(credentials) = credentials(headers) else {
         metrics::sign_in("none");
         return Err(Denied::Unknown);
     };
-    judged(service.sign_in_at(Door::Api, credentials, from).await)
+    judged(service.sign_in_at(Door::Api, credentials, from).await, BY_API)
 }
 
-/// Counts what became of a sign-in.
-fn judged(answer: Result<Caller, NotSignedIn>) -> Result<Caller, Denied> {
+/// What histories call a program that uses the API.
+const BY_API: &str = "api";
+
+/// Counts what became of a sign-in, and notes with what client the caller comes.
+fn judged(answer: Result<Caller, NotSignedIn>, client: &'static str) -> Result<Caller, Denied> {
     metrics::sign_in(match &answer {
         Ok(_) => "ok",
         Err(NotSignedIn::Wrong) => "wrong",
@@ -66,7 +71,7 @@ fn judged(answer: Result<Caller, NotSignedIn>) -> Result<Caller, Denied> {
         Err(NotSignedIn::Busy { .. }) => "busy",
         Err(NotSignedIn::Failed(_)) => "failed",
     });
-    answer.map_err(|why| match why {
+    answer.map(|caller| Caller { client, ..caller }).map_err(|why| match why {
         NotSignedIn::Wrong => Denied::Unknown,
         NotSignedIn::Slowed { retry_after } => Denied::Slowed(retry_after),
         NotSignedIn::Busy { retry_after } => Denied::Busy(retry_after),

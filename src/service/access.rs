@@ -54,6 +54,8 @@ pub struct Caller {
     pub scopes: Permissions,
     /// The credential opens the account's private books: nobody else made it.
     pub private: bool,
+    /// The family of the client it asks with, of a fixed list; empty where that is not known.
+    pub client: &'static str,
 }
 
 impl Caller {
@@ -187,6 +189,7 @@ mod tests {
             permissions: Permissions::NONE,
             scopes: Permissions::ALL,
             private: true,
+            client: "",
         }
     }
 

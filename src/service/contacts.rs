@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::domain::contact::{CardFields, Record};
 use crate::domain::filter::Filter;
 use crate::domain::id::{ContactId, MemberName, UserName};
 use crate::domain::search::Needles;
 use crate::domain::vcard::admit;
-use crate::store::commit::{CardOp, NewCard, Op};
+use crate::store::commit::{CardOp, NewCard, Op, RecordChange};
 use crate::store::damage::Found;
 use crate::store::query::{Unreadable, With};
 use crate::store::search::Matching;
@@ -167,7 +168,8 @@ impl Service {
             body: admitted.bytes.clone(),
         };
         let fresh = ContactId::new(self.fresh()?);
-        let op = Op::Card(CardOp::Put { book: id, name: name.clone(), card, fresh, record: None });
+        let record = Some(Box::new(self.of_phone(&admitted.bytes)));
+        let op = Op::Card(CardOp::Put { book: id, name: name.clone(), card, fresh, record });
         let committed = match self.commit(Some(caller), expect, vec![op]).await {
             // The book went while we were at it.
             Err(Stop::Refused(Refusal::NotFound)) => return Err(Refusal::NoParent.into()),
@@ -191,6 +193,13 @@ impl Service {
                 body: Some(admitted.bytes),
             },
         })
+    }
+
+    /// The record of a contact that a phone may be making.
+    fn of_phone(&self, card: &[u8]) -> RecordChange {
+        let record = self.new_record(&CardFields::read(card));
+        let after = Record { source: super::office::BY_PHONE.into(), ..record };
+        RecordChange { before: None, after, merged: Vec::new() }
     }
 
     pub(super) async fn delete_card(

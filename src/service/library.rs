@@ -269,7 +269,8 @@ impl Service {
         let mut shelves = Vec::new();
         for account in reader.accounts().await? {
             if let Some(owner) = account.principal() {
-                shelves.extend(self.shelves(reader, CollectionId::from_bytes(account.home), &owner).await?);
+                shelves
+                    .extend(self.shelves_of(reader, CollectionId::from_bytes(account.home), &owner).await?);
             }
         }
         Ok(shelves)
@@ -278,7 +279,7 @@ impl Service {
     /// The caller's own books, and those that have places in the caller's home.
     async fn within_reach(&self, reader: &Reader, caller: &Caller) -> Answer<Vec<Shelf>> {
         let own = Principal::User(caller.name.clone());
-        let mut shelves = self.shelves(reader, caller.home, &own).await?;
+        let mut shelves = self.shelves_of(reader, caller.home, &own).await?;
         let links = reader.links(caller.home).await?;
         let mut others: Vec<_> = links.iter().filter(|link| link.mount).map(|link| link.book).collect();
         // A large staff has no place in homes.
@@ -293,13 +294,13 @@ impl Service {
             }
         }
         for (home, owner) in homes {
-            let theirs = self.shelves(reader, CollectionId::from_bytes(home), &owner).await?;
+            let theirs = self.shelves_of(reader, CollectionId::from_bytes(home), &owner).await?;
             shelves.extend(theirs.into_iter().filter(|shelf| others.contains(&shelf.book)));
         }
         Ok(shelves)
     }
 
-    async fn shelves(&self, reader: &Reader, home: CollectionId, owner: &Principal) -> Answer<Vec<Shelf>> {
+    async fn shelves_of(&self, reader: &Reader, home: CollectionId, owner: &Principal) -> Answer<Vec<Shelf>> {
         let links = reader.links(home).await?.into_iter().filter(|link| !link.mount && link.book != TRASH);
         let shelf = |link: crate::store::query::Link| {
             let name = MemberName::parse(&link.name).ok()?;

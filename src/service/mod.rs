@@ -38,6 +38,7 @@ mod hand_over;
 pub mod keyring;
 pub mod library;
 mod names;
+pub mod office;
 mod own;
 pub mod people;
 pub mod place;
@@ -158,6 +159,9 @@ pub struct Service {
     followed: directory::Followed,
     /// One change at a time to who may do what, so that an administrator is left.
     people: tokio::sync::Mutex<()>,
+    /// One change at a time to whom contacts are linked with, so that no links go in a circle.
+    links: tokio::sync::Mutex<()>,
+    shelves: office::KeptShelves,
 }
 
 impl Service {
@@ -190,6 +194,8 @@ impl Service {
             audit: audit::Lane::default(),
             followed,
             people: tokio::sync::Mutex::new(()),
+            links: tokio::sync::Mutex::new(()),
+            shelves: office::KeptShelves::default(),
         })
     }
 
@@ -334,8 +340,14 @@ impl Service {
         if let Some((book, shares)) = &ending.shared {
             events.extend(audit::told::ended(actor, at, *book, shares));
         }
-        let commit = Commit { events, ..Commit::new(actor, at, expect, ops) };
-        self.store.commit(&commit).await.map_err(|error| match error {
+        let moves = ops.iter().any(|op| matches!(op, Op::Collection(_) | Op::Account(_)));
+        let client = caller.map(|caller| caller.client.to_owned()).filter(|client| !client.is_empty());
+        let commit = Commit { events, client, ..Commit::new(actor, at, expect, ops) };
+        let done = self.store.commit(&commit).await;
+        if moves {
+            self.shelves.changed();
+        }
+        done.map_err(|error| match error {
             CommitError::Unmet(unmet) => Stop::Refused(refusal(unmet)),
             CommitError::Store(error) => stop(error),
         })

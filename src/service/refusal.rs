@@ -31,6 +31,9 @@ pub enum Refusal {
         /// What is wrong with it.
         text: String,
     },
+    /// The request can be read and asks for what cannot be, in these places (422).
+    #[error("{} fields are wrong", .0.len())]
+    AllWrong(Vec<(String, String)>),
     /// A precondition of the request does not hold (412).
     #[error("a precondition does not hold")]
     Unmet,

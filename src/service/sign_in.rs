@@ -365,6 +365,7 @@ impl Service {
             permissions,
             scopes,
             private: !foreign,
+            client: "",
         };
         if !account.provisioned {
             match self.provision(&caller, account.clone()).await {

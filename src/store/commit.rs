@@ -214,8 +214,8 @@ pub enum CardOp {
 /// A change to a contact's record.
 #[derive(Debug, Clone)]
 pub struct RecordChange {
-    /// The record as it was read: the commit is refused when it has moved. `None` where the contact is
-    /// new.
+    /// The record as it was read: the commit is refused when it has moved. `None` where nothing was
+    /// read: then a contact that is there keeps its own.
     pub before: Option<Record>,
     /// The record as it is to be.
     pub after: Record,

@@ -253,6 +253,7 @@ pub(super) mod tests {
             permissions: Permissions::NONE,
             scopes: Permissions::ALL,
             private: true,
+            client: "",
         }
     }
 

@@ -13,6 +13,7 @@ mod mark;
 mod read;
 mod record;
 mod sheet;
+mod uid;
 
 pub use crate::domain::search::extension;
 pub use diff::{Change, changes};
@@ -24,6 +25,7 @@ pub use record::{
     Address as AddressStatus, Custom, CustomValue, Flags, Kind, MailPreferences, MailState, Portal, Record,
     Stage,
 };
+pub use uid::with_uid;
 
 crate::hidden!(CardFields, Name, Organization, Email, Phone, PostalAddress, Url);
 

@@ -122,7 +122,7 @@ impl Derivation<'_> {
                 let record = change.map(|change| change.after.clone()).unwrap_or_default();
                 self.new_record(&kept, &card.uid, &lies, ContactKind::of(&card.body), record);
             }
-            (Some(_), Some(change)) if revived.is_none() => {
+            (Some(_), Some(change)) if revived.is_none() && change.before.is_some() => {
                 self.change_record(fresh_of(&kept), change).await?
             }
             _ => {}

@@ -1,0 +1,106 @@
+//! What a contact is to be, as it comes from outside: the card's fields, and the record with names for
+//! ids. What is wrong is told by JSON pointers (contract §4).
+
+use crate::domain::contact::{
+    CardFields, Custom, CustomValue, Flags, MailPreferences, Portal, Record, Stage,
+};
+use crate::service::refusal::Refusal;
+
+crate::hidden!(Draft, RecordDraft, Given);
+
+/// A contact that is to be.
+#[derive(Clone, Default)]
+pub struct Draft {
+    /// The book, as `OWNER/NAME`; left out, where it is, or the caller's default one.
+    pub book: Option<String>,
+    /// What the card is to say.
+    pub fields: CardFields,
+    /// What the organisation knows.
+    pub record: RecordDraft,
+}
+
+/// A record that is to be.
+#[derive(Clone, Default)]
+pub struct RecordDraft {
+    /// Lead or contact.
+    pub stage: Stage,
+    /// Keys of roles.
+    pub roles: Vec<String>,
+    /// How they are addressed.
+    pub salutation: String,
+    /// The language to write in.
+    pub language: String,
+    /// A user's name.
+    pub assigned_to: Option<String>,
+    /// The person they report to, by number or id.
+    pub reports_to: Option<String>,
+    /// Their company, by number or id.
+    pub company: Option<String>,
+    /// What must not be done, and the newsletter; left out, as it is for new contacts.
+    pub flags: Option<Flags>,
+    /// Which mail they want.
+    pub mail_preferences: MailPreferences,
+    /// Access to the portal.
+    pub portal: Portal,
+    /// The admin's own fields.
+    pub custom: Vec<(String, Given)>,
+    /// The key of a source.
+    pub source: Option<String>,
+    /// A company's service level.
+    pub service_level: String,
+}
+
+/// A value of one of the admin's own fields, as it is given.
+#[derive(Clone, PartialEq)]
+pub enum Given {
+    /// A text.
+    Text(String),
+    /// A number, as it is written.
+    Number(String),
+    /// Yes or no.
+    Bool(bool),
+    /// Several texts.
+    List(Vec<String>),
+    /// What no field may hold.
+    Other,
+}
+
+/// Refuses with what is wrong, field by field.
+pub(super) fn refuse(wrong: Vec<(String, String)>) -> Result<(), Refusal> {
+    match wrong.len() {
+        0 => Ok(()),
+        _ => Err(Refusal::AllWrong(wrong)),
+    }
+}
+
+impl RecordDraft {
+    /// What a record says, for a draft that changes part of it.
+    pub fn of(record: &Record, names: (Option<String>, Option<String>, Option<String>)) -> Self {
+        let (assigned_to, reports_to, company) = names;
+        Self {
+            stage: record.stage,
+            roles: record.roles.clone(),
+            salutation: record.salutation.clone(),
+            language: record.language.clone(),
+            assigned_to,
+            reports_to,
+            company,
+            flags: Some(record.flags),
+            mail_preferences: record.mail_preferences,
+            portal: record.portal,
+            custom: record.custom.iter().map(given).collect(),
+            source: Some(record.source.clone()).filter(|source| !source.is_empty()),
+            service_level: record.service_level.clone(),
+        }
+    }
+}
+
+fn given(custom: &Custom) -> (String, Given) {
+    let value = match &custom.value {
+        CustomValue::Text(text) => Given::Text(text.clone()),
+        CustomValue::Number(number) => Given::Number(number.clone()),
+        CustomValue::Bool(yes) => Given::Bool(*yes),
+        CustomValue::List(texts) => Given::List(texts.clone()),
+    };
+    (custom.key.clone(), value)
+}

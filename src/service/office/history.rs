@@ -1,0 +1,324 @@
+//! What became of a contact, field by field: who changed what from what to what, when and with which
+//! client; and the way back to an earlier state of a field or of the whole.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::domain::contact::{CardFields, Leaf, Record, Scalar, Whole, changes, edit, leaves};
+use crate::domain::id::{AccountId, CollectionId, ContactId};
+use crate::service::access::Caller;
+use crate::service::refusal::Refusal;
+use crate::service::{Answer, Service};
+use crate::store::query::{Contact, Earlier, Reader};
+use crate::store::rows;
+
+use super::change::{moved, unchanged};
+use super::shelves::Deed;
+use super::view::ContactView;
+
+crate::hidden!(HistoryEntry);
+
+/// How many of the newest bodies have kept their pictures.
+const WHOLE: u64 = 20;
+
+/// A field that was changed.
+#[derive(Clone)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: Option<String>,
+    /// With which client.
+    pub client: Option<String>,
+    /// The field.
+    pub path: String,
+    /// What it held; names stand for ids.
+    pub old: Vec<Leaf>,
+    /// What it held from then on.
+    pub new: Vec<Leaf>,
+    /// The number of the contact it was changed of, if that was merged into this one.
+    pub of: Option<String>,
+}
+
+/// A state that a contact was in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name: how often the card had been written, and how often the record had been changed.
+    pub version: (u64, u64),
+    /// Since when it was so.
+    pub at: Timestamp,
+    /// Who made it so.
+    pub actor: Option<String>,
+    /// With which client.
+    pub client: Option<String>,
+}
+
+/// A state, with what made it so.
+struct State {
+    version: (u64, u64),
+    body: Bytes,
+    record: Record,
+    book: [u8; 16],
+    at: i64,
+    actor: Option<AccountId>,
+    client: Option<String>,
+}
+
+/// What ended a state: of the card, or of the record.
+struct Ended {
+    at: i64,
+    actor: Option<AccountId>,
+    client: Option<String>,
+    what: Was,
+}
+
+enum Was {
+    Body(u64, Bytes),
+    Record(u64, Record, [u8; 16]),
+}
+
+/// The states that a contact was in, oldest first, the last one being what it is.
+fn states(contact: &Contact, earlier: Earlier) -> Vec<State> {
+    let account = |id: [u8; 16]| AccountId::from_bytes(id);
+    let mut ended: Vec<Ended> = Vec::new();
+    for (version, row) in earlier.bodies {
+        let (at, actor, client) = (row.at, row.actor.map(account), row.client);
+        ended.push(Ended { at, actor, client, what: Was::Body(version, row.body.into()) });
+    }
+    for (number, row) in earlier.records {
+        let (at, actor, client) = (row.at, row.actor, row.client);
+        ended.push(Ended { at, actor, client, what: Was::Record(number, row.record, row.book) });
+    }
+    ended.sort_by_key(|ended| ended.at);
+    // From the last state back: what ended tells what was before.
+    let mut state = (contact.body.clone(), contact.record.record.clone(), contact.record.book);
+    let mut version = (contact.card.version, contact.record.changes);
+    let mut states = Vec::with_capacity(ended.len() + 1);
+    let mut rest = ended.into_iter().rev().peekable();
+    loop {
+        let Some(last) = rest.next() else { break };
+        let shown = (state.clone(), version);
+        let (at, actor, client) = (last.at, last.actor, last.client.clone());
+        let mut apply = |was: Was| match was {
+            Was::Body(number, body) => {
+                state.0 = body;
+                version.0 = number;
+            }
+            Was::Record(number, record, book) => {
+                (state.1, state.2) = (record, book);
+                version.1 = number;
+            }
+        };
+        apply(last.what);
+        // One commit may have ended both.
+        while let Some(next) = rest.next_if(|next| next.at == at && next.actor == actor) {
+            apply(next.what);
+        }
+        let ((body, record, book), version) = shown;
+        states.push(State { version, body, record, book, at, actor, client });
+    }
+    let (body, record, book) = state;
+    let (at, actor) = (contact.record.created, contact.record.created_by);
+    states.push(State { version, body, record, book, at, actor, client: None });
+    states.reverse();
+    states
+}
+
+impl Service {
+    /// What became of a contact and of those that were merged into it, newest first.
+    pub async fn contact_history(&self, shown: &ContactView) -> Answer<Vec<HistoryEntry>> {
+        let reader = self.store.read().await?;
+        let mut entries = self.history_of(&reader, &shown.stored, None).await?;
+        let mut waiting = shown.stored.record.merged.clone();
+        while let Some(merged) = waiting.pop() {
+            let Some(contact) = reader.contacts(&[merged]).await?.pop().flatten() else { continue };
+            waiting.extend(&contact.record.merged);
+            let number = super::view::number(contact.series, contact.number);
+            entries.extend(self.history_of(&reader, &contact, Some(number)).await?);
+        }
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+        Ok(entries)
+    }
+
+    async fn history_of(
+        &self,
+        reader: &Reader,
+        contact: &Contact,
+        of: Option<String>,
+    ) -> Answer<Vec<HistoryEntry>> {
+        let states = states(contact, reader.earlier(contact.id).await?);
+        let mut entries = Vec::new();
+        for pair in states.windows(2) {
+            let [before, after] = pair else { continue };
+            let actor = match after.actor {
+                Some(actor) => self.account_name(reader, actor).await?,
+                None => None,
+            };
+            let fields = [CardFields::read(&before.body), CardFields::read(&after.body)];
+            let [old, new] = [(before, &fields[0]), (after, &fields[1])]
+                .map(|(state, fields)| leaves(&self.whole(contact.id, state, fields)));
+            for change in changes(&old, &new) {
+                entries.push(HistoryEntry {
+                    at: rows::time(after.at),
+                    actor: actor.clone(),
+                    client: after.client.clone(),
+                    path: change.path,
+                    old: self.spoken(reader, change.old).await?,
+                    new: self.spoken(reader, change.new).await?,
+                    of: of.clone(),
+                });
+            }
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+
+    fn whole<'a>(&self, id: ContactId, state: &'a State, fields: &'a CardFields) -> Whole<'a> {
+        Whole {
+            card: fields,
+            record: &state.record,
+            id,
+            uid: "",
+            etag: String::new(),
+            book: CollectionId::from_bytes(state.book),
+            created: 0,
+            updated: 0,
+            created_by: None,
+            updated_by: None,
+            region: self.settings.default_region,
+        }
+    }
+
+    /// Names in the place of ids.
+    async fn spoken(&self, reader: &Reader, leaves: Vec<Leaf>) -> Answer<Vec<Leaf>> {
+        let shelves = self.shelves().await?;
+        let mut spoken = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let text = match &leaf.value {
+                Scalar::Account(id) => self.account_name(reader, *id).await?,
+                Scalar::Contact(id) => self.numbers_of(reader, &[*id]).await?.remove(id),
+                Scalar::Book(id) => Some(shelves.address(id).unwrap_or_else(|| "trash".into())),
+                _ => {
+                    spoken.push(leaf);
+                    continue;
+                }
+            };
+            spoken.extend(text.map(|text| Leaf { value: Scalar::Text(text), ..leaf }));
+        }
+        Ok(spoken)
+    }
+
+    /// The states that a contact was in, newest first.
+    pub async fn contact_versions(&self, shown: &ContactView) -> Answer<Vec<Version>> {
+        let reader = self.store.read().await?;
+        let mut versions = Vec::new();
+        for state in states(&shown.stored, reader.earlier(shown.id).await?) {
+            let actor = match state.actor {
+                Some(actor) => self.account_name(&reader, actor).await?,
+                None => None,
+            };
+            let at = rows::time(state.at);
+            versions.push(Version { version: state.version, at, actor, client: state.client });
+        }
+        versions.reverse();
+        Ok(versions)
+    }
+
+    /// Brings back how a contact was in an earlier state: as a whole, or one field of it.
+    pub async fn restore_version(
+        &self,
+        caller: &Caller,
+        shown: &ContactView,
+        version: (u64, u64),
+        field: Option<&str>,
+    ) -> Answer<ContactView> {
+        self.need_deed(caller, shown, Deed::Write).await?;
+        let reader = self.store.read().await?;
+        let earlier = reader.earlier(shown.id).await?;
+        drop(reader);
+        let found = states(&shown.stored, earlier).into_iter().find(|state| state.version == version);
+        let wrong = || Refusal::Wrong { pointer: "/version".into(), text: "there is no such version".into() };
+        let state = found.ok_or_else(wrong)?;
+        let then = CardFields::read(&state.body);
+        // What is known of addresses, and of who is somebody else, is no field that anybody wrote.
+        let mut record = Record {
+            addresses: shown.record.addresses.clone(),
+            distinct: shown.record.distinct.clone(),
+            ..state.record
+        };
+        let _links = self.links.lock().await;
+        let ops = match field {
+            Some(field) => {
+                let mut fields = shown.fields.clone();
+                record =
+                    super::merge::taken(field, &mut fields, &shown.record, (&then, &record)).ok_or_else(
+                        || Refusal::Wrong { pointer: "/field".into(), text: "there is no such field".into() },
+                    )?;
+                self.sound_links(&shown.record, &mut record, shown.id).await?;
+                self.rewrite(&shown.stored, &shown.fields, &fields, record, Vec::new())?
+            }
+            None => {
+                self.sound_links(&shown.record, &mut record, shown.id).await?;
+                let young = state.version.0 + WHOLE > shown.stored.card.version;
+                match young {
+                    true => self.recard(&shown.stored, state.body, record, Vec::new())?,
+                    // Its pictures are gone: what there is now stays, and the fields come back.
+                    false => {
+                        let card = edit(&shown.stored.body, &shown.fields, &then);
+                        self.recard(&shown.stored, card.into(), record, Vec::new())?
+                    }
+                }
+            }
+        };
+        self.commit(Some(caller), vec![unchanged(&shown.stored)?], ops).await.map_err(moved)?;
+        self.shown_contact(caller, shown.id).await
+    }
+
+    /// Keeps today's links where those of then lead nowhere or back.
+    async fn sound_links(&self, now: &Record, then: &mut Record, id: ContactId) -> Answer<()> {
+        let reader = self.store.read().await?;
+        for link in [Link::ReportsTo, Link::Company] {
+            let (today, wanted) = (link.of(now), link.of(then));
+            if wanted == today || wanted.is_none() {
+                continue;
+            }
+            let mut at = wanted;
+            let mut sound = true;
+            for _ in 0..1_000 {
+                let Some(here) = at else { break };
+                let record = reader.records(&[here]).await?.pop().flatten();
+                sound &= here != id && record.as_ref().is_some_and(|kept| kept.row.merged_into.is_none());
+                if !sound {
+                    break;
+                }
+                at = record.and_then(|kept| link.of(&kept.row.record));
+            }
+            if !sound {
+                link.set(then, today);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Link {
+    ReportsTo,
+    Company,
+}
+
+impl Link {
+    fn of(self, record: &Record) -> Option<ContactId> {
+        match self {
+            Self::ReportsTo => record.reports_to,
+            Self::Company => record.company,
+        }
+    }
+
+    fn set(self, record: &mut Record, to: Option<ContactId>) {
+        match self {
+            Self::ReportsTo => record.reports_to = to,
+            Self::Company => record.company = to,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Contacts as the office sees them: card and record together, found by id or number, in all books that
+//! the caller may use. What phones do with cards is `contacts.rs`'s; both write through the same commit.
+
+mod change;
+mod convert;
+mod draft;
+mod find;
+mod history;
+mod links;
+mod merge;
+mod shelves;
+mod trashed;
+mod view;
+mod words;
+
+pub(super) use change::BY_PHONE;
+pub use convert::Company;
+pub use draft::{Draft, Given, RecordDraft};
+pub use find::{Found, Listed, ListedContacts};
+pub use history::{HistoryEntry, Version};
+pub use links::{Relation, RelationKind};
+pub use merge::{MergeAsked, Take};
+pub(super) use shelves::Kept as KeptShelves;
+pub use shelves::{Deed, Shelves};
+pub use view::{ContactRef, ContactView, NumberedContact};
