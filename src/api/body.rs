@@ -273,6 +273,83 @@ impl Fields {
         list
     }
 
+    /// An object.
+    pub fn object<T: Read>(&mut self, name: &str) -> Option<T> {
+        match self.take(name)? {
+            Value::Object(map) => Some(part(pointer(&self.base, name), map, &mut self.errors)),
+            _ => {
+                self.wrong(name, "this must be an object");
+                None
+            }
+        }
+    }
+
+    /// An object whose members anybody may name.
+    pub fn map(&mut self, name: &str) -> Map<String, Value> {
+        match self.take(name) {
+            None => Map::new(),
+            Some(Value::Object(map)) => map,
+            Some(_) => {
+                self.wrong(name, "this must be an object");
+                Map::new()
+            }
+        }
+    }
+
+    /// A text of several lines, which may be long.
+    pub fn long_text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            _ => {
+                self.wrong(name, "this must be a text");
+                None
+            }
+        }
+    }
+
+    /// A small number.
+    pub fn small(&mut self, name: &str) -> Option<u8> {
+        let value = self.take(name)?;
+        let small = value.as_u64().and_then(|number| u8::try_from(number).ok());
+        if small.is_none() {
+            self.wrong(name, "this must be a number from 1 to 100");
+        }
+        small
+    }
+
+    /// A field's value as it stands; null is as good as none.
+    pub fn value(&mut self, name: &str) -> Option<Value> {
+        self.take(name)
+    }
+
+    /// Whether a field is there and a list.
+    pub fn is_list(&self, name: &str) -> bool {
+        matches!(self.map.get(name), Some(Value::Array(_)))
+    }
+
+    /// The names of the fields that were not read yet.
+    pub fn names(&self) -> Vec<String> {
+        self.map.keys().take(MOST).cloned().collect()
+    }
+
+    /// A list of objects, of which one may be written as the text of its most important member.
+    pub fn items<T: Read>(&mut self, name: &str, member: &str) -> Vec<T> {
+        if let Some(Value::Array(values)) = self.map.get_mut(name) {
+            for value in values {
+                if value.is_string() {
+                    let text = std::mem::take(value);
+                    *value = Value::Object(Map::from_iter([(member.to_owned(), text)]));
+                }
+            }
+        }
+        self.objects(name)
+    }
+
+    /// A field that is shown, and passed over where it is written.
+    pub fn shown_only(&mut self, name: &str) {
+        self.map.remove(name);
+    }
+
     /// An RFC 3339 time, or a date, whose beginning in UTC it is.
     pub fn time(&mut self, name: &str) -> Option<Timestamp> {
         self.optional(name, |text| {

@@ -4,6 +4,7 @@
 
 mod body;
 mod books;
+mod contacts;
 mod describe;
 mod docs;
 mod groups;
@@ -119,7 +120,7 @@ impl Ask {
         if given.peek().is_none() {
             return Ok(());
         }
-        let etag = reply::etag(&shown.body);
+        let etag = shown.tag();
         let tags = given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
         match tags.map(str::trim).any(|tag| tag == "*" || tag == etag) {
             true => Ok(()),
@@ -171,10 +172,17 @@ pub fn template(path: &str) -> &'static str {
     match path {
         "/api/openapi.json" => "/api/openapi.json",
         "/api/docs" => "/api/docs",
-        _ => {
-            ROUTES.iter().find(|route| route.params(path).is_some()).map_or("/api/other", |route| route.path)
-        }
+        _ => routes_of(path).first().map_or("/api/other", |route| route.path),
     }
+}
+
+/// The routes of a path: where a word stands in one template and a parameter in another, the word's.
+fn routes_of(path: &str) -> Vec<&'static Route> {
+    let mut here: Vec<_> = ROUTES.iter().filter(|route| route.params(path).is_some()).collect();
+    let open = |route: &Route| route.path.matches('{').count();
+    let least = here.iter().map(|route| open(route)).min().unwrap_or(0);
+    here.retain(|route| open(route) == least);
+    here
 }
 
 /// What is told to everybody: the description of the API and its reference page.
@@ -234,7 +242,7 @@ async fn dispatch(
 ) -> Result<Response<Body>, Trouble> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let here: Vec<&Route> = ROUTES.iter().filter(|route| route.params(path).is_some()).collect();
+    let here = routes_of(path);
     if here.is_empty() {
         return Err(Refusal::NotFound.into());
     }
@@ -373,7 +381,7 @@ mod tests {
     #[test]
     fn no_two_routes_are_one() {
         for (at, route) in ROUTES.iter().enumerate() {
-            let same = |other: &&Route| other.method == route.method && other.params(route.path).is_some();
+            let same = |other: &&Route| (other.method, other.path) == (route.method, route.path);
             assert_eq!(ROUTES.iter().filter(same).count(), 1, "{} {}", route.method, route.path);
             assert!(route.path.starts_with("/api/v1/") && !route.summary.is_empty(), "{at}");
         }

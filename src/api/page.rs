@@ -71,28 +71,21 @@ pub struct Asked {
     sort: Vec<(usize, bool)>,
 }
 
+/// Where a piece of a list begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cursor {
-    sort: u32,
-    at: u32,
-    id: [u8; 16],
+pub struct Cursor {
+    /// Of which list and order, as a number.
+    pub sort: u32,
+    /// Where the last item that was told stood.
+    pub at: u32,
+    /// The last item that was told.
+    pub id: [u8; 16],
 }
 
 impl Asked {
     /// Reads `limit`, `cursor` and `sort`.
     pub fn of<T: 'static>(query: &Query, order: &Order<T>) -> Result<Self, Problem> {
-        let limit = match query.get("limit") {
-            None => USUAL,
-            Some(text) => {
-                let number = text.parse::<usize>();
-                let number = number.map_err(|_| unreadable("limit", "this must be a number"))?;
-                if !(1..=MOST).contains(&number) {
-                    let text = format!("a list is told in pieces of 1 to {MOST}");
-                    return Err(Problem::parameter(Kind::Wrong, "limit", text));
-                }
-                number
-            }
-        };
+        let limit = limit(query)?;
         let sort = match query.get("sort") {
             None => vec![(0, false)],
             Some(text) => sort(text, order)?,
@@ -135,6 +128,17 @@ impl Asked {
         });
         Page { items, next_cursor, total }
     }
+}
+
+/// How many items are asked for.
+pub fn limit(query: &Query) -> Result<usize, Problem> {
+    let Some(text) = query.get("limit") else { return Ok(USUAL) };
+    let number = text.parse::<usize>().map_err(|_| unreadable("limit", "this must be a number"))?;
+    if !(1..=MOST).contains(&number) {
+        let text = format!("a list is told in pieces of 1 to {MOST}");
+        return Err(Problem::parameter(Kind::Wrong, "limit", text));
+    }
+    Ok(number)
 }
 
 /// Keys of which some count backwards, and the id for where they are equal.
@@ -186,7 +190,8 @@ fn number(sort: &[(usize, bool)]) -> u32 {
 }
 
 impl Cursor {
-    fn written(self) -> String {
+    /// As it is told.
+    pub fn written(self) -> String {
         let mut bytes = Vec::with_capacity(24);
         bytes.extend_from_slice(&self.sort.to_be_bytes());
         bytes.extend_from_slice(&self.at.to_be_bytes());
@@ -194,7 +199,8 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads what was told.
+    pub fn parse(text: &str) -> Option<Self> {
         if text.len() > 64 {
             return None;
         }

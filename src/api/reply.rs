@@ -38,6 +38,33 @@ impl Reply {
         Ok(reply)
     }
 
+    /// 200 with a resource that has an entity tag of its own.
+    pub fn tagged(shown: &impl Serialize, tag: &str) -> Result<Self, Fault> {
+        Ok(Self { etag: Some(format!("\"{tag}\"")), ..Self::json(shown)? })
+    }
+
+    /// The same, made just now, and where it is.
+    pub fn made_at(self, location: String) -> Self {
+        Self { status: StatusCode::CREATED, location: Some(location), ..self }
+    }
+
+    /// 200 with something that is no JSON.
+    pub fn other(body: Bytes, kind: &'static str, tag: &str) -> Self {
+        let etag = Some(format!("\"{tag}\""));
+        Self { status: StatusCode::OK, body, kind, etag, location: None }
+    }
+
+    /// 308: it is somewhere else, for ever.
+    pub fn elsewhere(shown: &impl Serialize, location: String) -> Result<Self, Fault> {
+        let status = StatusCode::PERMANENT_REDIRECT;
+        Ok(Self { status, location: Some(location), ..Self::json(shown)? })
+    }
+
+    /// Its entity tag: its own, or one of what is shown.
+    pub fn tag(&self) -> String {
+        self.etag.clone().unwrap_or_else(|| etag(&self.body))
+    }
+
     /// 201 with a resource and where it is.
     pub fn created(shown: &impl Serialize, location: String) -> Result<Self, Fault> {
         Ok(Self { status: StatusCode::CREATED, location: Some(location), ..Self::resource(shown)? })

@@ -316,9 +316,29 @@ pub struct WriteContact {
 
 /// The fields that may be written.
 pub const WRITABLE: [&str; 24] = [
-    "book", "kind", "stage", "roles", "salutation", "language", "name", "organization", "title", "emails",
-    "phones", "addresses", "urls", "birthday", "note", "categories", "assigned_to", "reports_to",
-    "service_level", "flags", "mail_preferences", "portal", "privacy",
+    "book",
+    "kind",
+    "stage",
+    "roles",
+    "salutation",
+    "language",
+    "name",
+    "organization",
+    "title",
+    "emails",
+    "phones",
+    "addresses",
+    "urls",
+    "birthday",
+    "note",
+    "categories",
+    "assigned_to",
+    "reports_to",
+    "service_level",
+    "flags",
+    "mail_preferences",
+    "portal",
+    "privacy",
     "custom",
 ];
 
@@ -550,7 +570,8 @@ impl Read for NameRead {
             return Self(name);
         }
         let parts = [&name.prefix, &name.given, &name.additional, &name.family, &name.suffix];
-        let parts: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> =
+            parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
         Self(contact::Name { formatted: parts.join(" "), ..name })
     }
 }

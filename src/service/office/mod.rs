@@ -13,6 +13,7 @@ mod trashed;
 mod view;
 mod words;
 
+pub use crate::store::roster::{By, Order, Step};
 pub(super) use change::BY_PHONE;
 pub use convert::Company;
 pub use draft::{Draft, Given, RecordDraft};
