@@ -1,6 +1,7 @@
 //! The table of everything that the API answers.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -15,7 +16,10 @@ use super::shares::Share;
 use super::tokens::{MadeToken, NewToken, PatchToken, Token};
 use super::{Ask, Work, books, groups, ldap, people, shares, tokens};
 
+mod definitions;
+
 /// A route.
+#[derive(Clone)]
 pub struct Route {
     /// Its method; `HEAD` goes with `GET`.
     pub method: &'static str,
@@ -57,6 +61,9 @@ pub enum Told {
     Created(Shape),
     /// 200 with what was done.
     Done(Shape),
+    /// 202 with a job.
+    #[allow(dead_code, reason = "rooms that ask for long work come with their own routes")]
+    Accepted(Shape),
     /// 204.
     Nothing,
 }
@@ -143,7 +150,10 @@ const WITH: [(&str, &str); 2] =
     [("user", "The user whose share ends"), ("group", "The group whose share ends")];
 
 /// Every route.
-pub static ROUTES: &[Route] = &[
+pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| [PEOPLE, definitions::ROUTES].concat());
+
+/// Those of people, books and tokens.
+const PEOPLE: &[Route] = &[
     Route::new(
         "GET",
         "/api/v1/users",

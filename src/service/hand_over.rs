@@ -79,6 +79,12 @@ impl Service {
                 held => return Ok(Some(held)),
             },
         }
+        let heir = match legacy {
+            Legacy::HandOver(to) => self.store.read().await?.account(to).await?,
+            Legacy::Empty | Legacy::Erase => None,
+        };
+        let heir = heir.map(|heir| AccountId::from_bytes(heir.id));
+        self.part_with_filters(caller, AccountId::from_bytes(account.id), heir).await?;
         self.withdraw_account(account).await?;
         self.remove_user(caller, account).await?;
         Ok(None)
