@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::phone::Region;
@@ -28,6 +30,8 @@ pub struct Config {
     pub tls: Tls,
     /// `[contacts]`
     pub contacts: Contacts,
+    /// `[api]`
+    pub api: Api,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
@@ -96,6 +100,15 @@ pub struct Tls {
 pub struct Contacts {
     /// The region whose phone numbers are written without a country code.
     pub default_region: Option<Region>,
+}
+
+/// Who may ask the API, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Requests a minute that are answered to one token, or one account that signs in with its password.
+    pub rate_limit: Option<NonZeroU32>,
+    /// The origins of web pages elsewhere that may ask, each as browsers write it.
+    pub cors_origins: Vec<String>,
 }
 
 /// How much a client may ask for.
@@ -186,6 +199,7 @@ impl Default for Config {
             },
             tls: Tls { certificate: None, key: None, handshake_timeout: Duration::from_secs(10) },
             contacts: Contacts::default(),
+            api: Api { rate_limit: NonZeroU32::new(6000), cors_origins: Vec::new() },
             limits: Limits {
                 card_bytes: 10 << 20,
                 login_attempts: 10,
@@ -416,6 +430,13 @@ fn given<'a>(value: &'a DeValue<'_>) -> Result<Given<'a>, String> {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(Given::Number)
             .map_err(|_| "the number is too large".to_owned()),
+        DeValue::Array(values) => {
+            let text = |value: &'a Spanned<DeValue<'_>>| match value.get_ref() {
+                DeValue::String(text) => Ok(text.as_ref()),
+                other => Err(format!("a {} cannot stand in a list", other.type_str())),
+            };
+            values.iter().map(text).collect::<Result<_, _>>().map(Given::List)
+        }
         other => Err(format!("a {} cannot stand here", other.type_str())),
     }
 }

@@ -183,9 +183,14 @@ impl Fields {
 
     /// A text that may be left out.
     pub fn text(&mut self, name: &str) -> Option<String> {
+        self.long_text(name, LONGEST)
+    }
+
+    /// A text of at most so many bytes that may be left out.
+    pub fn long_text(&mut self, name: &str, most: usize) -> Option<String> {
         match self.take(name)? {
-            Value::String(text) if text.len() > LONGEST => {
-                self.wrong(name, format!("this text is longer than {LONGEST} bytes"));
+            Value::String(text) if text.len() > most => {
+                self.wrong(name, format!("this text is longer than {most} bytes"));
                 None
             }
             Value::String(text) => Some(text),
@@ -204,6 +209,20 @@ impl Fields {
             return None;
         }
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// A text in one line of at most so many bytes that must be there.
+    pub fn label(&mut self, name: &str, most: usize) -> Option<String> {
+        let before = self.errors.len();
+        let line = self.line(name);
+        match &line {
+            None if self.errors.len() == before => self.wrong(name, "this field must be there"),
+            Some(line) if line.len() > most => {
+                self.wrong(name, format!("this text is longer than {most} bytes"));
+            }
+            _ => {}
+        }
+        line
     }
 
     /// A text that must be there and can be read as something.
@@ -240,6 +259,18 @@ impl Fields {
             (Some(_), _) => self.wrong(name, "this must be true or false"),
         }
         false
+    }
+
+    /// A whole number that may be left out.
+    pub fn integer(&mut self, name: &str) -> Option<i64> {
+        let number = self.take(name)?;
+        // Beyond this, programs that hold numbers as binary fractions would change it (RFC 8259 §6).
+        let exact = |number: &i64| number.unsigned_abs() < 1 << 53;
+        let number = number.as_i64().filter(exact);
+        if number.is_none() {
+            self.wrong(name, "this must be a whole number");
+        }
+        number
     }
 
     /// A list of texts, each of which can be read as something.
@@ -292,17 +323,6 @@ impl Fields {
             Some(_) => {
                 self.wrong(name, "this must be an object");
                 Map::new()
-            }
-        }
-    }
-
-    /// A text of several lines, which may be long.
-    pub fn long_text(&mut self, name: &str) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) => Some(text),
-            _ => {
-                self.wrong(name, "this must be a text");
-                None
             }
         }
     }

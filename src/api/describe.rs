@@ -14,7 +14,7 @@ use super::routes::{Need, ROUTES, Route, Shape, Told};
 /// The description; `prefix` stands before the paths.
 pub fn description(prefix: &str) -> Value {
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for route in ROUTES {
+    for route in ROUTES.iter() {
         let here = paths.entry(route.path).or_default();
         here.insert(route.method.to_ascii_lowercase(), operation(route));
     }
@@ -121,6 +121,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         let what = match name {
             "owner" => "A user's name, or `group:` and a group's",
             "id" => "The id",
+            "key" => "The key",
             _ => "The name",
         };
         parameters.push(named("path", name, what, true, text()));
@@ -166,6 +167,14 @@ fn answer(answer: Told) -> (&'static str, Value) {
         Told::Done(shape) => {
             ("200", json!({ "description": "What was done", "content": json(reference(&(shape.name)())) }))
         }
+        Told::Accepted(shape) => (
+            "202",
+            json!({
+                "description": "The job that does it",
+                "headers": { "Location": header("Where it is") },
+                "content": json(reference(&(shape.name)())),
+            }),
+        ),
         Told::Created(shape) => (
             "201",
             json!({
@@ -196,7 +205,11 @@ fn answer(answer: Told) -> (&'static str, Value) {
 fn schemas() -> BTreeMap<String, RefOr<Schema>> {
     let mut schemas = BTreeMap::new();
     let told = |route: &Route| match route.answer {
-        Told::One(shape) | Told::List(shape, _) | Told::Created(shape) | Told::Done(shape) => Some(shape),
+        Told::One(shape)
+        | Told::List(shape, _)
+        | Told::Created(shape)
+        | Told::Done(shape)
+        | Told::Accepted(shape) => Some(shape),
         Told::Nothing => None,
     };
     let shapes = ROUTES.iter().flat_map(|route| route.body.into_iter().chain(told(route)));
@@ -217,7 +230,7 @@ mod tests {
 
     use super::*;
     use crate::api::body::{Read, read};
-    use crate::api::{books, groups, ldap, people, shares, tokens};
+    use crate::api::{books, fields, filters, groups, ldap, people, shares, tokens, words};
 
     fn references(value: &Value, found: &mut BTreeSet<String>) {
         match value {
@@ -280,5 +293,10 @@ mod tests {
         reads_what_it_says::<ldap::Sync>();
         reads_what_it_says::<tokens::NewToken>();
         reads_what_it_says::<tokens::PatchToken>();
+        reads_what_it_says::<fields::NewField>();
+        reads_what_it_says::<fields::PatchField>();
+        reads_what_it_says::<filters::NewFilter>();
+        reads_what_it_says::<words::NewWord>();
+        reads_what_it_says::<words::PatchWord>();
     }
 }

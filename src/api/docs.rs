@@ -48,7 +48,7 @@ pub fn page(prefix: &str) -> String {
 
 fn routes(out: &mut String) {
     let mut path = "";
-    for route in ROUTES {
+    for route in ROUTES.iter() {
         if route.path != path {
             path = route.path;
             let _ = writeln!(out, "<h2><code>{}</code></h2>", escaped(path));
@@ -72,6 +72,7 @@ fn told(route: &Route) -> String {
         }
         Told::Created(shape) => format!("Answers 201 with {}.", (shape.name)()),
         Told::Done(shape) => format!("Answers 200 with {}, what was done.", (shape.name)()),
+        Told::Accepted(shape) => format!("Answers 202 with {}, which does it.", (shape.name)()),
         Told::Nothing => "Answers 204.".to_owned(),
     };
     reads + &answers
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn the_page_shows_every_route_and_is_escaped() {
         let page = page("/x\"><script>");
-        for route in ROUTES {
+        for route in ROUTES.iter() {
             assert!(page.contains(&escaped(route.summary)), "{}", route.path);
         }
         assert!(!page.contains("<script") && !page.contains("src="));

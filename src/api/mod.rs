@@ -7,7 +7,10 @@ mod books;
 mod contacts;
 mod describe;
 mod docs;
+mod fields;
+mod filters;
 mod groups;
+mod jobs;
 mod ldap;
 mod page;
 mod people;
@@ -18,6 +21,7 @@ mod reply;
 mod routes;
 mod shares;
 mod tokens;
+mod words;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -147,6 +151,13 @@ fn there<T>(field: Option<T>) -> Result<T, Trouble> {
 /// The answer to give where something moved again and again.
 fn moved() -> Trouble {
     Refusal::Busy { retry_after: std::time::Duration::from_secs(1) }.into()
+}
+
+/// The id in lists of what has a key only.
+fn id_of(key: &str) -> [u8; 16] {
+    let mut id = [0; 16];
+    blake3::Hasher::new().update(key.as_bytes()).finalize_xof().fill(&mut id);
+    id
 }
 
 /// An e-mail address, as far as that can be told without writing to it.

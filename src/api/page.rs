@@ -50,6 +50,16 @@ impl Key {
     pub fn text(text: &str) -> Self {
         Self::Text(fold(text), text.to_owned())
     }
+
+    /// The key of what stands under a heading in an order of the admin's own.
+    pub fn placed(section: &str, order: i64, key: &str) -> Self {
+        let mut place = fold(section);
+        place.push(0);
+        // So that numbers below zero come first.
+        place.extend((order ^ i64::MIN).to_be_bytes());
+        place.extend(key.as_bytes());
+        Self::Text(place, section.to_owned())
+    }
 }
 
 /// A field that items may be sorted by: its name, and an item's key.

@@ -38,7 +38,7 @@ pub enum Kind {
     MediaType,
     /// The body can be read and asks for what cannot be.
     Wrong,
-    /// Too many failed sign-ins.
+    /// Too many requests, or too many failed sign-ins.
     Slowed,
     /// The header fields are too large.
     HeadersTooLarge,
@@ -64,7 +64,7 @@ pub const KINDS: [(Kind, &str, u16, &str); 17] = [
     (Kind::TargetTooLong, "target-too-long", 414, "The request's target is too long"),
     (Kind::MediaType, "unsupported-media-type", 415, "The body is of a kind that is not read here"),
     (Kind::Wrong, "invalid", 422, "The request asks for what cannot be"),
-    (Kind::Slowed, "too-many-requests", 429, "Too many failed sign-ins"),
+    (Kind::Slowed, "too-many-requests", 429, "Too many requests"),
     (Kind::HeadersTooLarge, "headers-too-large", 431, "The request's header fields are too large"),
     (Kind::Failed, "internal", 500, "The server failed"),
     (Kind::Busy, "unavailable", 503, "The server cannot do it now"),

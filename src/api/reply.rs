@@ -70,6 +70,12 @@ impl Reply {
         Ok(Self { status: StatusCode::CREATED, location: Some(location), ..Self::resource(shown)? })
     }
 
+    /// 202 with a job and where it is.
+    #[allow(dead_code, reason = "rooms that ask for long work come with their own routes")]
+    pub fn accepted(job: &impl Serialize, location: String) -> Result<Self, Fault> {
+        Ok(Self { status: StatusCode::ACCEPTED, location: Some(location), ..Self::json(job)? })
+    }
+
     /// The same, where what was made is told with more than it is shown with.
     pub fn without_etag(self) -> Self {
         Self { etag: None, ..self }

@@ -1,6 +1,7 @@
 //! The table of everything that the API answers.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
@@ -19,7 +20,10 @@ use super::shares::Share;
 use super::tokens::{MadeToken, NewToken, PatchToken, Token};
 use super::{Ask, Work, books, contacts, groups, ldap, people, shares, tokens};
 
+mod definitions;
+
 /// A route.
+#[derive(Clone)]
 pub struct Route {
     /// Its method; `HEAD` goes with `GET`.
     pub method: &'static str,
@@ -61,6 +65,9 @@ pub enum Told {
     Created(Shape),
     /// 200 with what was done.
     Done(Shape),
+    /// 202 with a job.
+    #[allow(dead_code, reason = "rooms that ask for long work come with their own routes")]
+    Accepted(Shape),
     /// 204.
     Nothing,
 }
@@ -163,7 +170,10 @@ const INTO: [(&str, &str); 1] = [("book", "The book of a card that is sent as te
 const PREVIEW: [(&str, &str); 1] = [("preview", "Only show what would become of the target (true or false)")];
 
 /// Every route.
-pub static ROUTES: &[Route] = &[
+pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| [PEOPLE, definitions::ROUTES].concat());
+
+/// Those of people, books and tokens.
+const PEOPLE: &[Route] = &[
     Route::new(
         "GET",
         "/api/v1/users",

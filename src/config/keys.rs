@@ -1,6 +1,7 @@
 //! The table of configuration keys, and how a value is read. Knows no file and no environment.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub enum Given<'a> {
     Number(i64),
     /// A TOML boolean.
     Switch(bool),
+    /// A TOML array of strings.
+    List(Vec<&'a str>),
     /// From the environment, where everything is text.
     Word(&'a str),
 }
@@ -155,6 +158,25 @@ static KEYS: &[Key] = &[
         doc: "The region, by its two letters of ISO 3166, whose phone numbers are written without a country code.\n\
               Unset, no number without + or 00 is known beyond its digits.",
         set: |c, v| region(v).map(|v| c.contacts.default_region = Some(v)),
+    },
+    Key {
+        section: "api",
+        name: "rate_limit",
+        default: Shown::Is("6000"),
+        doc: "Requests a minute that the API answers to one token, or to one account that signs in with its password;\n\
+              further ones are slowed (429). 0 is as many as there come.",
+        set: |c, v| {
+            c.api.rate_limit = NonZeroU32::new(u32::try_from(number(v, 0, 10_000_000)?).unwrap_or(0));
+            Ok(())
+        },
+    },
+    Key {
+        section: "api",
+        name: "cors_origins",
+        default: Shown::Is("[]"),
+        doc: "The origins of web pages elsewhere that may ask the API with a token, like [\"https://office.example.org\"].\n\
+              In the environment with commas between them.",
+        set: |c, v| origins(v).map(|v| c.api.cors_origins = v),
     },
     Key {
         section: "limits",
@@ -287,7 +309,9 @@ static KEYS: &[Key] = &[
 fn text<'a>(given: &Given<'a>) -> Result<&'a str, String> {
     match given {
         Given::Text(text) | Given::Word(text) => Ok(text),
-        Given::Number(_) | Given::Switch(_) => Err("the value must be a text in quotes".to_owned()),
+        Given::Number(_) | Given::Switch(_) | Given::List(_) => {
+            Err("the value must be a text in quotes".to_owned())
+        }
     }
 }
 
@@ -320,7 +344,7 @@ pub(super) fn number(given: &Given, least: usize, most: usize) -> Result<usize, 
     let number = match given {
         Given::Number(number) => usize::try_from(*number).ok(),
         Given::Word(word) => word.trim().parse().ok(),
-        Given::Text(_) | Given::Switch(_) => None,
+        Given::Text(_) | Given::Switch(_) | Given::List(_) => None,
     };
     number
         .filter(|number| (least..=most).contains(number))
@@ -354,6 +378,26 @@ fn format(given: &Given) -> Result<LogFormat, String> {
 
 fn level(given: &Given) -> Result<tracing::Level, String> {
     text(given)?.parse().map_err(|_| "the value must be error, warn, info, debug or trace".to_owned())
+}
+
+/// Origins as browsers write them (RFC 6454 §6.1): no `*`, which would be every page there is.
+fn origins(given: &Given) -> Result<Vec<String>, String> {
+    let listed: Vec<&str> = match given {
+        Given::List(list) => list.clone(),
+        Given::Word(word) => word.split(',').map(str::trim).filter(|one| !one.is_empty()).collect(),
+        _ => {
+            return Err("the value must be a list of texts, like [\"https://office.example.org\"]".to_owned());
+        }
+    };
+    let known = |text: &str| {
+        let uri: http::Uri = text.parse().ok()?;
+        let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
+        let host = uri.authority().filter(|host| !host.as_str().contains('@'))?;
+        let written = format!("{scheme}://{}", host.as_str().to_ascii_lowercase());
+        (written == text).then_some(written)
+    };
+    let wrong = "each must be an origin in small letters, like https://office.example.org, without a path";
+    listed.into_iter().map(|text| known(text).ok_or_else(|| wrong.to_owned())).collect()
 }
 
 fn public_url(given: &Given) -> Result<PublicUrl, String> {
@@ -415,6 +459,19 @@ mod tests {
             assert!(duration(&Given::Text(bad)).is_err(), "{bad:?}");
         }
         assert!(duration(&Given::Number(5)).is_err());
+    }
+
+    #[test]
+    fn origins_are_those_that_browsers_write() {
+        let listed = Given::List(vec!["https://office.example.org", "http://localhost:3000"]);
+        assert_eq!(origins(&listed).unwrap(), ["https://office.example.org", "http://localhost:3000"]);
+        assert_eq!(origins(&Given::Word("https://a, http://b:1")).unwrap(), ["https://a", "http://b:1"]);
+        assert!(origins(&Given::Word("")).unwrap().is_empty() && origins(&Given::Text("https://a")).is_err());
+        for bad in
+            ["*", "null", "https://a/", "https://a/x", "https://A", "ftp://a", "https://u@a", "a.example", ""]
+        {
+            assert!(origins(&Given::List(vec![bad])).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

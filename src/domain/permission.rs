@@ -86,6 +86,11 @@ impl Permissions {
         self.0 & bit(permission) != 0
     }
 
+    /// The words of those in it.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        Permission::ALL.into_iter().filter(move |(permission, _)| self.has(*permission)).map(|(_, word)| word)
+    }
+
     /// What both sets have.
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)

@@ -28,7 +28,7 @@ use super::clock::{SystemClock, SystemEntropy};
 use super::control::Control;
 use super::rotation::Found;
 use super::tls::{Certificates, LOOK};
-use super::{Shared, body, demo, directory, listen, master, metrics, rotation, trace};
+use super::{Shared, body, demo, directory, listen, master, metrics, pace, rotation, trace};
 
 /// Why the program does not start; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +161,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
         bodies: body::Room::new(&config.limits),
         ids: trace::Ids::new(boot_number()?),
         api: api::Memory::default(),
+        pace: config.api.rate_limit.map(pace::Pace::of),
         service: opened.service.clone(),
         metrics: measured,
         stop: stopped,
@@ -176,6 +177,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     helpers.spawn(settle(opened.service.clone()));
     let service = opened.service.clone();
     helpers.spawn(async move { service.prune().await });
+    let service = opened.service.clone();
+    helpers.spawn(async move { service.run_jobs().await });
     let service = opened.service.clone();
     helpers.spawn(async move { service.keep_keyring().await });
     let service = opened.service.clone();

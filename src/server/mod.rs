@@ -21,11 +21,13 @@ mod auth;
 mod body;
 mod clock;
 mod conn;
+mod cors;
 mod demo;
 mod front;
 mod listen;
 pub mod master;
 mod metrics;
+mod pace;
 mod respond;
 mod rotation;
 mod route;
@@ -48,6 +50,8 @@ struct Shared {
     ids: trace::Ids,
     /// What the API remembers between requests.
     api: api::Memory,
+    /// How often each token asks the API.
+    pace: Option<pace::Pace>,
     stop: watch::Receiver<bool>,
 }
 

@@ -83,6 +83,11 @@ pub fn denied(why: Denied, request: &str) -> Answer {
     }
 }
 
+/// Somebody asks the API more often than they may.
+pub fn too_often(wait: Duration) -> Answer {
+    later(StatusCode::TOO_MANY_REQUESTS, "more requests a minute than one token may send", wait)
+}
+
 /// Nobody is signed in at the API.
 pub fn denied_at_api(why: Denied, request: &str, bearer: bool) -> Answer {
     match why {

@@ -29,7 +29,7 @@ use crate::{api, dav};
 use super::front::{self, Arrival, BadHead};
 use super::respond::{self, Answer};
 use super::trace::{Line, Tail};
-use super::{Shared, auth, body, conn::Pulse, metrics};
+use super::{Shared, auth, body, conn::Pulse, cors, metrics};
 
 /// The connection that a request came on.
 #[derive(Clone)]
@@ -112,8 +112,15 @@ async fn steps(
         Route::Metrics => measures(shared, head, &came),
         Route::Dav { path, .. } => Box::pin(dav(shared, head, body, came.with_path(path), line)).await,
         Route::Api { path, .. } => {
-            let answer = Box::pin(api(shared, head, body, came.with_path(path), line)).await;
-            respond::as_problem(answer).await
+            let origin = cors::origin(&shared.config.api, &head.headers);
+            let answer = match origin.as_ref().filter(|_| cors::is_preflight(head)) {
+                Some(_) => cors::preflight(),
+                None => {
+                    let answer = api(shared, head, body, came.with_path(path), line, origin.is_some());
+                    respond::as_problem(Box::pin(answer).await).await
+                }
+            };
+            cors::told(answer, &shared.config.api, origin)
         }
         Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
     }
@@ -219,13 +226,15 @@ async fn received(
     Ok(Some(whole))
 }
 
-/// The same for the API, whose description alone is everybody's.
+/// The same for the API, whose description alone is everybody's; `welcome` is a web page elsewhere that
+/// may ask.
 async fn api(
     shared: &Arc<Shared>,
     head: &Parts,
     body: &mut Option<Incoming>,
     came: Arrival,
     line: &mut Line,
+    welcome: bool,
 ) -> Answer {
     if let Some(answer) = api::open(&head.method, &came.path, &came.front.prefix) {
         return answer;
@@ -240,6 +249,9 @@ async fn api(
         Err(_) => return respond::busy(Duration::from_secs(30)),
     };
     line.account = Some(caller.account);
+    if let Some(Err(wait)) = shared.pace.as_ref().map(|pace| pace.turn(&caller, &head.headers)) {
+        return respond::too_often(wait);
+    }
     let Some(target) = target(&came.path, &head.uri) else {
         return respond::plain(StatusCode::BAD_REQUEST, "the request's target is not a path");
     };
@@ -248,7 +260,10 @@ async fn api(
         Err(why) => return respond::unread_at_api(&why),
     };
     let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
-    let request = brought(head, target, bytes, line);
+    let mut request = brought(head, target, bytes, line);
+    if welcome {
+        request.headers_mut().remove("sec-fetch-site");
+    }
     let answer = handle(shared, Room::Api(came.front.prefix), caller, request, line).await;
     drop(whole);
     answer

@@ -103,6 +103,12 @@ impl Service {
                 (books, contacts) => return Ok(Some(Undecided::Contacts { books, contacts })),
             },
         }
+        let heir = match legacy {
+            Legacy::HandOver { to, .. } => self.store.read().await?.account(to).await?,
+            Legacy::Empty | Legacy::Erase => None,
+        };
+        let heir = heir.map(|heir| AccountId::from_bytes(heir.id));
+        self.part_with_filters(caller, AccountId::from_bytes(account.id), heir).await?;
         self.withdraw_account(caller, account).await?;
         self.remove_user(caller, account).await?;
         Ok(None)

@@ -6,7 +6,8 @@
 //! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
 //! `audit.rs` (who came in, and what changed), `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users,
-//! groups, tokens and books as the API shows them), `directory/` (people of a directory), `rotation.rs`
+//! groups, tokens and books as the API shows them), `definitions.rs` (own fields, filters, roles, service
+//! levels), `jobs.rs` (long work), `directory/` (people of a directory), `rotation.rs`
 //! (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
@@ -31,10 +32,12 @@ pub mod backup;
 mod books;
 mod contacts;
 pub mod conversions;
+pub mod definitions;
 pub mod demo;
 pub mod directory;
 pub mod groups;
 mod hand_over;
+pub mod jobs;
 pub mod keyring;
 pub mod library;
 mod names;
@@ -157,6 +160,8 @@ pub struct Service {
     names: names::Names,
     audit: audit::Lane,
     followed: directory::Followed,
+    laid: definitions::Laid,
+    jobs: jobs::Upkeep,
     /// One change at a time to who may do what, so that an administrator is left.
     people: tokio::sync::Mutex<()>,
     /// One change at a time to whom contacts are linked with, so that no links go in a circle.
@@ -193,6 +198,8 @@ impl Service {
             names,
             audit: audit::Lane::default(),
             followed,
+            laid: definitions::Laid::default(),
+            jobs: jobs::Upkeep::default(),
             people: tokio::sync::Mutex::new(()),
             links: tokio::sync::Mutex::new(()),
             shelves: office::KeptShelves::default(),
@@ -340,6 +347,7 @@ impl Service {
         if let Some((book, shares)) = &ending.shared {
             events.extend(audit::told::ended(actor, at, *book, shares));
         }
+        let _changing = self.laid.changing(&ops);
         let moves = ops.iter().any(|op| matches!(op, Op::Collection(_) | Op::Account(_)));
         let client = caller.map(|caller| caller.client.to_owned()).filter(|client| !client.is_empty());
         let commit = Commit { events, client, ..Commit::new(actor, at, expect, ops) };

@@ -13,7 +13,7 @@ mod contact;
 mod definition;
 
 pub use contact::{NumberRow, RecordHistoryRow, RecordRow, SameUidRow, TrashedRow};
-pub use definition::{Definition, FieldKind, FieldRow, FilterRow, JobRow, JobState, WordRow};
+pub use definition::{Definition, FieldKind, FieldRow, FilterRow, JobRow, JobState, PartRow, WordRow};
 
 crate::hidden!(
     AccountRow,

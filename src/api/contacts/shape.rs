@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use crate::domain::contact::{
     self, CardFields, CustomValue, Flags, Kind, MailPreferences, MailState, Portal, Stage,
 };
-use crate::service::office::{ContactView, Draft, Given, RecordDraft};
+use crate::service::definitions::Value as Given;
+use crate::service::office::{ContactView, Draft, RecordDraft};
 
 use super::super::body::{Fields, Read};
 
@@ -246,6 +247,10 @@ pub struct PortalShown {
 pub struct Privacy {
     /// The key of the source.
     source: String,
+    /// The contact is restricted.
+    restricted: bool,
+    /// The contact is anonymised.
+    anonymized: bool,
 }
 
 /// What may be written of a contact. A field that is left out of a new contact is empty; in a change,
@@ -313,6 +318,9 @@ pub struct WriteContact {
     #[schema(value_type = Option<Object>)]
     custom: Option<()>,
 }
+
+/// The longest text that is read; how long each may be, the contact knows.
+const LONGEST: usize = 256 << 10;
 
 /// The fields that may be written.
 pub const WRITABLE: [&str; 24] = [
@@ -400,7 +408,7 @@ impl From<&ContactView> for Contact {
             flags: record.flags.into(),
             mail_preferences: record.mail_preferences.into(),
             portal: record.portal.into(),
-            privacy: Privacy { source: record.source.clone() },
+            privacy: Privacy { source: record.source.clone(), restricted: false, anonymized: false },
             custom: view.custom().iter().map(|own| (own.key.clone(), custom(&own.value))).collect(),
             created_at: view.created,
             updated_at: view.updated,
@@ -495,7 +503,7 @@ impl Read for Written {
             addresses: fields.objects::<AddressRead>("addresses").into_iter().map(|read| read.0).collect(),
             urls: fields.objects::<UrlRead>("urls").into_iter().map(|read| read.0).collect(),
             birthday: fields.line("birthday").unwrap_or_default(),
-            note: fields.long_text("note").unwrap_or_default(),
+            note: fields.long_text("note", LONGEST).unwrap_or_default(),
             categories: fields.list("categories", plain),
             has_photo: false,
         };
@@ -522,17 +530,12 @@ impl Read for Written {
 /// A value of one of the admin's own fields, as it came.
 pub fn given(value: Value) -> Given {
     match value {
+        Value::Null => Given::Nothing,
         Value::String(text) => Given::Text(text),
         Value::Number(number) => Given::Number(number.to_string()),
         Value::Bool(yes) => Given::Bool(yes),
-        Value::Array(list) => {
-            let texts = list.into_iter().map(|one| match one {
-                Value::String(text) => Some(text),
-                _ => None,
-            });
-            texts.collect::<Option<_>>().map_or(Given::Other, Given::List)
-        }
-        Value::Null | Value::Object(_) => Given::Other,
+        Value::Array(list) => Given::List(list.into_iter().map(given).collect()),
+        Value::Object(_) => Given::Other,
     }
 }
 
@@ -609,7 +612,7 @@ impl Read for PhoneRead {
 
 impl Read for AddressRead {
     fn read(fields: &mut Fields) -> Self {
-        let mut line = |name: &str| fields.long_text(name).unwrap_or_default();
+        let mut line = |name: &str| fields.long_text(name, LONGEST).unwrap_or_default();
         let address = contact::PostalAddress {
             po_box: line("po_box"),
             extended: line("extended"),
@@ -665,6 +668,8 @@ impl Read for PortalRead {
 
 impl Read for PrivacyRead {
     fn read(fields: &mut Fields) -> Self {
+        fields.shown_only("restricted");
+        fields.shown_only("anonymized");
         Self(fields.line("source"))
     }
 }

@@ -1,12 +1,11 @@
 //! What a contact is to be, as it comes from outside: the card's fields, and the record with names for
 //! ids. What is wrong is told by JSON pointers (contract §4).
 
-use crate::domain::contact::{
-    CardFields, Custom, CustomValue, Flags, MailPreferences, Portal, Record, Stage,
-};
+use crate::domain::contact::{CardFields, Flags, MailPreferences, Portal, Record, Stage};
+use crate::service::definitions::Value;
 use crate::service::refusal::Refusal;
 
-crate::hidden!(Draft, RecordDraft, Given);
+crate::hidden!(Draft, RecordDraft);
 
 /// A contact that is to be.
 #[derive(Clone, Default)]
@@ -43,26 +42,11 @@ pub struct RecordDraft {
     /// Access to the portal.
     pub portal: Portal,
     /// The admin's own fields.
-    pub custom: Vec<(String, Given)>,
+    pub custom: Vec<(String, Value)>,
     /// The key of a source.
     pub source: Option<String>,
     /// A company's service level.
     pub service_level: String,
-}
-
-/// A value of one of the admin's own fields, as it is given.
-#[derive(Clone, PartialEq)]
-pub enum Given {
-    /// A text.
-    Text(String),
-    /// A number, as it is written.
-    Number(String),
-    /// Yes or no.
-    Bool(bool),
-    /// Several texts.
-    List(Vec<String>),
-    /// What no field may hold.
-    Other,
 }
 
 /// Refuses with what is wrong, field by field.
@@ -88,19 +72,9 @@ impl RecordDraft {
             flags: Some(record.flags),
             mail_preferences: record.mail_preferences,
             portal: record.portal,
-            custom: record.custom.iter().map(given).collect(),
+            custom: record.custom.iter().map(|own| (own.key.clone(), Value::from(&own.value))).collect(),
             source: Some(record.source.clone()).filter(|source| !source.is_empty()),
             service_level: record.service_level.clone(),
         }
     }
-}
-
-fn given(custom: &Custom) -> (String, Given) {
-    let value = match &custom.value {
-        CustomValue::Text(text) => Given::Text(text.clone()),
-        CustomValue::Number(number) => Given::Number(number.clone()),
-        CustomValue::Bool(yes) => Given::Bool(*yes),
-        CustomValue::List(texts) => Given::List(texts.clone()),
-    };
-    (custom.key.clone(), value)
 }

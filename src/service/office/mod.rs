@@ -16,7 +16,7 @@ mod words;
 pub use crate::store::roster::{By, Order, Step};
 pub(super) use change::BY_PHONE;
 pub use convert::Company;
-pub use draft::{Draft, Given, RecordDraft};
+pub use draft::{Draft, RecordDraft};
 pub use find::{Found, Listed, ListedContacts};
 pub use history::{HistoryEntry, Version};
 pub use links::{Relation, RelationKind};

@@ -2,10 +2,13 @@
 
 use crate::domain::contact::{Custom, Kind, Record};
 use crate::domain::id::CollectionId;
+use crate::service::definitions::Value;
 use crate::service::{Answer, Service};
 
-use super::change::{has_service_level, is_key};
-use super::draft::Given;
+use super::change::has_service_level;
+
+/// What is wrong with a request: a JSON pointer, and why.
+pub(super) type Wrong = (String, String);
 
 impl Service {
     /// Notes roles and a service level that there are not; what was there before may stay.
@@ -15,16 +18,21 @@ impl Service {
         service_level: &str,
         before: Option<&Record>,
         kind: Kind,
-        wrong: &mut Vec<(String, String)>,
+        wrong: &mut Vec<Wrong>,
     ) -> Answer<()> {
+        let laid = self.laid_down().await?;
         for (at, role) in roles.iter().enumerate() {
-            if !is_key(role) && !before.is_some_and(|before| before.roles.contains(role)) {
+            if !laid.has_role(role) && !before.is_some_and(|before| before.roles.contains(role)) {
                 wrong.push((format!("/roles/{at}"), "there is no such role".into()));
             }
         }
-        let same = before.is_some_and(|before| before.service_level == service_level);
-        if !service_level.is_empty() && !same && !has_service_level(kind) {
+        if service_level.is_empty() || before.is_some_and(|before| before.service_level == service_level) {
+            return Ok(());
+        }
+        if !has_service_level(kind) {
             wrong.push(("/service_level".into(), "only companies have a service level".into()));
+        } else if !laid.has_service_level(service_level) {
+            wrong.push(("/service_level".into(), "there is no such service level".into()));
         }
         Ok(())
     }
@@ -32,11 +40,28 @@ impl Service {
     /// The admin's own fields, as they are to be kept.
     pub(super) async fn custom_of(
         &self,
-        _of: (CollectionId, Kind),
-        _given: &[(String, Given)],
+        (book, kind): (CollectionId, Kind),
+        given: &[(String, Value)],
         before: Option<&Record>,
-        _wrong: &mut Vec<(String, String)>,
+        wrong: &mut Vec<Wrong>,
     ) -> Answer<Vec<Custom>> {
-        Ok(before.map(|before| before.custom.clone()).unwrap_or_default())
+        let known = before.map(|before| before.custom.as_slice()).unwrap_or_default();
+        let same = before.is_some() && given.len() == known.len() && {
+            let kept = |custom: &Custom| {
+                given.iter().any(|(key, value)| *key == custom.key && *value == Value::from(&custom.value))
+            };
+            known.iter().all(kept)
+        };
+        // What nobody touches is not demanded either.
+        if same {
+            return Ok(known.to_vec());
+        }
+        match self.laid_down().await?.check_custom(kind, book, known, given) {
+            Ok(custom) => Ok(custom),
+            Err(why) => {
+                wrong.extend(why);
+                Ok(Vec::new())
+            }
+        }
     }
 }

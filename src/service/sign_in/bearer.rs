@@ -4,9 +4,10 @@
 use crate::domain::event::EventKind;
 use crate::domain::id::AccountId;
 use crate::domain::permission::{Permission, Permissions};
-use crate::service::Service;
 use crate::service::access::{Caller, Reach};
 use crate::service::audit::Origin;
+use crate::service::refusal::Refusal;
+use crate::service::{Answer, Service};
 use crate::store::keys::Hash;
 use crate::store::rows::{self, AppPasswordRow};
 
@@ -59,6 +60,27 @@ impl Service {
                 self.turned_away(EventKind::SignInSlowed, None, from);
                 Err(NotSignedIn::Slowed { retry_after })
             }
+        }
+    }
+
+    /// An account as it may act now with a credential that is for this; none where it may not sign in.
+    pub(in crate::service) async fn acting_for(
+        &self,
+        account: AccountId,
+        scopes: Permissions,
+        foreign: bool,
+    ) -> Answer<Option<Caller>> {
+        let reader = self.store.read().await?;
+        let row = self.account_of(&reader, account.as_bytes()).await?;
+        drop(reader);
+        let Some(row) = row.filter(|row| row.enabled && !row.group) else { return Ok(None) };
+        match self.admitted(&row, reach(scopes), Narrowed::To { scopes, foreign }).await {
+            Ok(caller) => Ok(Some(caller)),
+            Err(NotSignedIn::Busy { retry_after } | NotSignedIn::Slowed { retry_after }) => {
+                Err(Refusal::Busy { retry_after }.into())
+            }
+            Err(NotSignedIn::Failed(fault)) => Err(fault.into()),
+            Err(NotSignedIn::Wrong) => Ok(None),
         }
     }
 }

@@ -211,6 +211,13 @@ impl Reader {
         self.fold(keys::definitions(kind), Extent::Many, Vec::new(), read).await
     }
 
+    /// Something laid down, by its kind and id.
+    pub async fn definition(&self, kind: u8, id: Id) -> Result<Option<Definition>, StoreError> {
+        let key = keys::definition(kind, &id.0);
+        let value = self.get(vec![key.clone()]).await?.pop().flatten();
+        value.map(|value| self.sealer().decode_sealed(&key, &value)).transpose()
+    }
+
     /// Long work.
     pub async fn job(&self, id: Id) -> Result<Option<JobRow>, StoreError> {
         let key = keys::job(&id.0);

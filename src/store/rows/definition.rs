@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, CollectionId, ContactId};
 
 use super::Id;
 
-crate::hidden!(Definition, FieldRow, FilterRow, WordRow, JobRow);
+crate::hidden!(Definition, FieldRow, FilterRow, WordRow, JobRow, PartRow);
 
 /// Something laid down.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -25,6 +25,9 @@ pub enum Definition {
     /// A service level that companies may have.
     #[n(3)]
     ServiceLevel(#[n(0)] WordRow),
+    /// A part of what long work is about.
+    #[n(4)]
+    Part(#[n(0)] PartRow),
 }
 
 /// A field of the admin's own.
@@ -163,13 +166,13 @@ pub struct JobRow {
     /// What is to be done, as the work's own code writes it (CBOR).
     #[cbor(n(7), with = "minicbor::bytes")]
     pub work: Vec<u8>,
-    /// The contacts that it is about, those that are done first.
+    /// In how many parts its contacts are laid down: a row that is written at each step is small.
     #[cbor(n(8), default)]
-    pub contacts: Vec<ContactId>,
+    pub parts: u32,
     /// What came of it: counters by name.
     #[cbor(n(9), default)]
     pub counts: Vec<(String, u64)>,
-    /// Contacts with which it did not go, and why.
+    /// The first contacts with which it did not go, and why.
     #[cbor(n(10), default)]
     pub refused: Vec<(ContactId, String)>,
     /// Why it failed.
@@ -178,6 +181,26 @@ pub struct JobRow {
     /// With what client it was asked for.
     #[n(12)]
     pub client: Option<String>,
+    /// What the token was for with which it was asked for, in the words of permissions.
+    #[cbor(n(13), default)]
+    pub scopes: Vec<String>,
+    /// With how many contacts it did not go.
+    #[cbor(n(14), default)]
+    pub refusals: u64,
+    /// The credential with which it was asked for opens no private book.
+    #[cbor(n(15), default)]
+    pub foreign: bool,
+}
+
+/// Some of the contacts that long work is about, in its order; it never changes.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PartRow {
+    /// The work.
+    #[n(0)]
+    pub job: Id,
+    /// The contacts.
+    #[n(1)]
+    pub contacts: Vec<ContactId>,
 }
 
 /// How far long work is.
@@ -210,6 +233,8 @@ impl Definition {
     pub const ROLE: u8 = 2;
     /// See [`Definition::FIELD`].
     pub const SERVICE_LEVEL: u8 = 3;
+    /// See [`Definition::FIELD`].
+    pub const PART: u8 = 4;
 
     /// The octet that stands for its kind in keys.
     pub fn kind(&self) -> u8 {
@@ -218,6 +243,7 @@ impl Definition {
             Self::Filter(_) => Self::FILTER,
             Self::Role(_) => Self::ROLE,
             Self::ServiceLevel(_) => Self::SERVICE_LEVEL,
+            Self::Part(_) => Self::PART,
         }
     }
 }
