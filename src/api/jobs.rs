@@ -60,6 +60,13 @@ pub struct Refused {
     reason: String,
 }
 
+impl Refused {
+    /// A contact with the reason why it did not go.
+    pub fn new(id: crate::domain::id::ContactId, reason: String) -> Self {
+        Self { id: id.to_string(), reason }
+    }
+}
+
 /// A state as a word.
 fn word(state: JobState) -> &'static str {
     match state {
@@ -126,10 +133,4 @@ pub async fn cancel(ask: &Ask) -> Outcome {
 
 fn id(ask: &Ask) -> Result<Uuid, Trouble> {
     Ok(Uuid::try_parse(ask.param(0)).map_err(|_| Refusal::NotFound)?)
-}
-
-/// 202 with a job and where it is.
-#[allow(dead_code, reason = "rooms that ask for long work come with their own routes")]
-pub fn accepted(ask: &Ask, job: &JobView) -> Outcome {
-    Ok(Reply::accepted(&Job::from(job), ask.place("jobs", &[&job.id.to_string()]))?)
 }

@@ -45,6 +45,7 @@ use self::repeat::{Repeats, Turn};
 use self::reply::Reply;
 use self::routes::{Need, ROUTES, Route};
 
+pub use self::contacts::JsonPatches;
 pub use self::describe::description;
 pub use self::problem::in_place_of;
 

@@ -148,6 +148,12 @@ impl Problem {
         Self { errors, ..Self::new(Kind::Wrong, detail) }
     }
 
+    /// What is wrong, as a use case refuses it.
+    pub fn refusal(self) -> Refusal {
+        let told = |error: Detail| (error.pointer.unwrap_or_default(), error.detail);
+        Refusal::AllWrong(self.errors.into_iter().map(told).collect())
+    }
+
     /// What is wrong with a query parameter or a header field.
     pub fn parameter(kind: Kind, name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();

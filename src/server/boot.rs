@@ -96,6 +96,7 @@ impl Opened {
             Found::Whole | Found::Rotating => cannot_open(data, &fault),
         })?;
         service.keep_master_in(Arc::new(place));
+        service.read_patches_with(Arc::new(crate::api::JsonPatches));
         if found == Found::Rotating
             && let Err(stop) = service.rotate(None).await
         {

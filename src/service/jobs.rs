@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 use uuid::Uuid;
 
-use crate::domain::id::{AccountId, ContactId};
+use crate::domain::id::{AccountId, CollectionId, ContactId};
 use crate::domain::permission::Permission;
 use crate::store::commit::{DefinitionOp, JobOp, Op};
 use crate::store::rows::{self, Definition, Id, JobRow, PartRow};
@@ -27,6 +27,7 @@ mod steps;
 mod tests;
 
 pub use crate::store::rows::JobState;
+pub(super) use steps::StepDone;
 
 crate::hidden!(JobView, Work);
 
@@ -37,6 +38,42 @@ pub enum Work {
     /// They go into the trash.
     #[n(0)]
     Delete,
+    /// They are changed by a merge patch (RFC 7396) of what is shown of them.
+    #[n(1)]
+    Update {
+        /// The patch, as JSON.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        patch: Vec<u8>,
+    },
+    /// They go into another book.
+    #[n(2)]
+    Move {
+        /// The book.
+        #[n(0)]
+        book: CollectionId,
+    },
+    /// They get categories, and lose others.
+    #[n(3)]
+    Tag {
+        /// Those that they get.
+        #[n(0)]
+        add: Vec<String>,
+        /// Those that they lose.
+        #[n(1)]
+        remove: Vec<String>,
+    },
+}
+
+impl Work {
+    /// What a contact is counted as with which it went.
+    pub(super) fn counted(&self) -> &'static str {
+        match self {
+            Self::Delete => "deleted",
+            Self::Update { .. } => "updated",
+            Self::Move { .. } => "moved",
+            Self::Tag { .. } => "tagged",
+        }
+    }
 }
 
 /// How many contacts a part of a job's list has.

@@ -167,6 +167,7 @@ pub struct Service {
     /// One change at a time to whom contacts are linked with, so that no links go in a circle.
     links: tokio::sync::Mutex<()>,
     shelves: office::KeptShelves,
+    patches: std::sync::OnceLock<Arc<dyn office::Patches>>,
 }
 
 impl Service {
@@ -203,7 +204,13 @@ impl Service {
             people: tokio::sync::Mutex::new(()),
             links: tokio::sync::Mutex::new(()),
             shelves: office::KeptShelves::default(),
+            patches: std::sync::OnceLock::new(),
         })
+    }
+
+    /// Names who reads merge patches of contacts; the first one counts.
+    pub fn read_patches_with(&self, patches: Arc<dyn office::Patches>) {
+        let _ = self.patches.set(patches);
     }
 
     /// How large and involved a card may be.

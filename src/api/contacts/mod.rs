@@ -1,11 +1,13 @@
 //! `/contacts`: found, made, changed, linked and deleted, each by its id or its number.
 
 mod bodies;
+mod bulk;
 mod list;
 mod past;
 mod shape;
 mod together;
 
+pub use bulk::{Bulk, JsonPatches, bulk};
 pub use list::{NotDuplicates, Pair, Stats};
 pub use list::{duplicates, list, lookup, not_duplicates, stats, trash};
 pub use past::{HistoryEntry, Restore, VersionShown, history, restore, versions};

@@ -87,6 +87,8 @@ impl Service {
         let next = self.next_of(job).await?;
         for most in STEPS {
             let some = next.get(..most).unwrap_or(&next);
+            // What links change is decided and written before anybody else's.
+            let _links = self.links.lock().await;
             let done = self.step(&caller, &work, some).await?;
             if self.step_committed(&caller, job, some.len(), done).await? {
                 return Ok(());
@@ -149,7 +151,7 @@ impl Service {
         let events = audit::told::told(Some(caller.account), now, &ops);
         ops.push(Op::Job(JobOp { id: job.id, before: Some((job.state, job.done)), after: Some(after) }));
         let client = job.client.clone();
-        let commit = Commit { events, client, ..Commit::new(Some(caller.account), now, Vec::new(), ops) };
+        let commit = Commit { events, client, ..Commit::new(Some(caller.account), now, step.expect, ops) };
         match self.store.commit(&commit).await {
             Ok(_) => Ok(true),
             Err(CommitError::Store(error)) => Err(stop(error)),

@@ -1,15 +1,10 @@
 //! What a step of each kind of work does: from some contacts to the ops that are committed together
 //! with how far the job is. A step reads and answers; it writes nothing itself.
 
-use std::collections::HashMap;
-
-use crate::domain::id::{CollectionId, ContactId, MemberName};
-use crate::domain::permission::Permission;
-use crate::service::access::{Caller, Reach, granted};
-use crate::service::own::OWN;
+use crate::domain::id::ContactId;
+use crate::service::access::Caller;
 use crate::service::{Answer, Service};
-use crate::store::commit::{CardOp, Op};
-use crate::store::rows::CollectionRow;
+use crate::store::commit::{Expect, Op};
 
 use super::Work;
 
@@ -18,6 +13,8 @@ crate::hidden!(StepDone);
 /// What a step comes to.
 #[derive(Default)]
 pub(in crate::service) struct StepDone {
+    /// What must hold still, all of it.
+    pub(in crate::service) expect: Vec<Expect>,
     /// What it does, all or nothing.
     pub(in crate::service) ops: Vec<Op>,
     /// How many of what came of it.
@@ -29,65 +26,9 @@ pub(in crate::service) struct StepDone {
 impl Service {
     /// What the work does with these contacts, as far as the caller may do it now.
     pub(super) async fn step(&self, caller: &Caller, work: &Work, some: &[ContactId]) -> Answer<StepDone> {
-        if some.is_empty() {
-            return Ok(StepDone::default());
-        }
-        match work {
-            Work::Delete => self.delete_some(caller, some).await,
+        match some {
+            [] => Ok(StepDone::default()),
+            some => self.work_on_some(caller, work, some).await,
         }
     }
-
-    async fn delete_some(&self, caller: &Caller, some: &[ContactId]) -> Answer<StepDone> {
-        let keeps = self.settings.contacts.trash_days > 0;
-        if keeps {
-            self.lay_trash().await?;
-        }
-        let reader = self.store.read().await?;
-        let found = reader.contacts(some).await?;
-        let mut books: Vec<_> =
-            found.iter().flatten().map(|contact| CollectionId::from_bytes(contact.record.book)).collect();
-        books.sort_unstable();
-        books.dedup();
-        let rows = reader.collections(&books).await?;
-        let rows: HashMap<CollectionId, CollectionRow> =
-            books.into_iter().zip(rows).filter_map(|(id, found)| Some((id, found?.row))).collect();
-        let mut done = StepDone::default();
-        for (id, contact) in some.iter().zip(found) {
-            let there = contact.filter(|contact| !contact.is_trashed());
-            let book = there.as_ref().map(|contact| CollectionId::from_bytes(contact.record.book));
-            let row = book.and_then(|book| rows.get(&book)).filter(|row| reads(caller, row));
-            let name = there.and_then(|contact| MemberName::parse(&contact.card.name).ok());
-            // What somebody may not see, there is not.
-            let (Some(book), Some(row), Some(name)) = (book, row, name) else {
-                done.refused.push((*id, "there is no such contact".to_owned()));
-                continue;
-            };
-            if !may_delete(caller, row) {
-                done.refused.push((*id, "you may not delete it".to_owned()));
-                continue;
-            }
-            done.ops.push(Op::Card(match keeps {
-                true => CardOp::Trash { book, name, merged_into: None },
-                false => CardOp::Remove { book, name },
-            }));
-        }
-        done.counts.push(("deleted", u64::try_from(done.ops.len()).unwrap_or(0)));
-        Ok(done)
-    }
-}
-
-/// Whether a book is the caller's to read, by its own rights or by permission.
-fn reads(caller: &Caller, row: &CollectionRow) -> bool {
-    let (_, read, _) = granted(caller, row);
-    let by_permission = caller.permissions.has(Permission::ContactsRead)
-        || caller.permissions.has(Permission::ContactsDelete);
-    (read && caller.contacts >= Reach::Read) || (by_permission && !row.private)
-}
-
-/// Whether contacts of a book are the caller's to delete; nobody deletes what the server keeps.
-fn may_delete(caller: &Caller, row: &CollectionRow) -> bool {
-    let (_, _, write) = granted(caller, row);
-    let theirs = write && caller.scopes.has(Permission::ContactsDelete);
-    let by_permission = caller.permissions.has(Permission::ContactsDelete) && !row.private;
-    row.owner != OWN && (theirs || by_permission)
 }

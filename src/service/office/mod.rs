@@ -1,6 +1,7 @@
 //! Contacts as the office sees them: card and record together, found by id or number, in all books that
 //! the caller may use. What phones do with cards is `contacts.rs`'s; both write through the same commit.
 
+mod bulk;
 mod change;
 mod convert;
 mod draft;
@@ -14,6 +15,7 @@ mod view;
 mod words;
 
 pub use crate::store::roster::{By, Order, Step};
+pub use bulk::{Meant, NAMED, Patches, Preview};
 pub(super) use change::BY_PHONE;
 pub use convert::Company;
 pub use draft::{Draft, RecordDraft};

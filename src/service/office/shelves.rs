@@ -58,6 +58,11 @@ pub enum Deed {
 }
 
 impl Deed {
+    /// The permission that it needs in others' books, in the word of the API.
+    pub fn word(self) -> &'static str {
+        self.permission().word()
+    }
+
     fn permission(self) -> Permission {
         match self {
             Self::Read => Permission::ContactsRead,
@@ -163,6 +168,11 @@ impl Service {
         let known = Some((changes, shelves.clone()));
         *self.shelves.kept.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(shelves)
+    }
+
+    /// The book of that address, whoever may use it.
+    pub async fn book_address(&self, address: &str) -> Answer<Option<CollectionId>> {
+        Ok(self.shelves().await?.addressed(address))
     }
 
     /// The books whose contacts the caller may see.
