@@ -1,15 +1,11 @@
 //! What a step of each kind of work does: from some contacts to the ops that are committed together
 //! with how far the job is. A step reads and answers; it writes nothing itself.
 
-use std::collections::HashMap;
-
 use crate::domain::id::{CollectionId, ContactId, MemberName};
-use crate::domain::permission::Permission;
-use crate::service::access::{Caller, Reach, granted};
-use crate::service::own::OWN;
+use crate::service::access::Caller;
+use crate::service::office::Deed;
 use crate::service::{Answer, Service};
 use crate::store::commit::{CardOp, Op};
-use crate::store::rows::CollectionRow;
 
 use super::Work;
 
@@ -42,27 +38,20 @@ impl Service {
         if keeps {
             self.lay_trash().await?;
         }
-        let reader = self.store.read().await?;
-        let found = reader.contacts(some).await?;
-        let mut books: Vec<_> =
-            found.iter().flatten().map(|contact| CollectionId::from_bytes(contact.record.book)).collect();
-        books.sort_unstable();
-        books.dedup();
-        let rows = reader.collections(&books).await?;
-        let rows: HashMap<CollectionId, CollectionRow> =
-            books.into_iter().zip(rows).filter_map(|(id, found)| Some((id, found?.row))).collect();
+        let shelves = self.shelves().await?;
+        let found = self.store.read().await?.contacts(some).await?;
         let mut done = StepDone::default();
         for (id, contact) in some.iter().zip(found) {
             let there = contact.filter(|contact| !contact.is_trashed());
             let book = there.as_ref().map(|contact| CollectionId::from_bytes(contact.record.book));
-            let row = book.and_then(|book| rows.get(&book)).filter(|row| reads(caller, row));
+            let book = book.filter(|book| shelves.allow(caller, book, Deed::Read));
             let name = there.and_then(|contact| MemberName::parse(&contact.card.name).ok());
             // What somebody may not see, there is not.
-            let (Some(book), Some(row), Some(name)) = (book, row, name) else {
+            let (Some(book), Some(name)) = (book, name) else {
                 done.refused.push((*id, "there is no such contact".to_owned()));
                 continue;
             };
-            if !may_delete(caller, row) {
+            if !shelves.allow(caller, &book, Deed::Delete) {
                 done.refused.push((*id, "you may not delete it".to_owned()));
                 continue;
             }
@@ -74,20 +63,4 @@ impl Service {
         done.counts.push(("deleted", u64::try_from(done.ops.len()).unwrap_or(0)));
         Ok(done)
     }
-}
-
-/// Whether a book is the caller's to read, by its own rights or by permission.
-fn reads(caller: &Caller, row: &CollectionRow) -> bool {
-    let (_, read, _) = granted(caller, row);
-    let by_permission = caller.permissions.has(Permission::ContactsRead)
-        || caller.permissions.has(Permission::ContactsDelete);
-    (read && caller.contacts >= Reach::Read) || (by_permission && !row.private)
-}
-
-/// Whether contacts of a book are the caller's to delete; nobody deletes what the server keeps.
-fn may_delete(caller: &Caller, row: &CollectionRow) -> bool {
-    let (_, _, write) = granted(caller, row);
-    let theirs = write && caller.scopes.has(Permission::ContactsDelete);
-    let by_permission = caller.permissions.has(Permission::ContactsDelete) && !row.private;
-    row.owner != OWN && (theirs || by_permission)
 }
