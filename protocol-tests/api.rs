@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use crate::http::{Client, Request, Response, basic};
 use crate::server::{Server, shared, unique};
 
+mod laid;
+mod pages;
 mod private;
 mod rights;
 mod rooms;

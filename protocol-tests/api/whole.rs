@@ -22,7 +22,8 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         ]
     });
     let field = "name|display_name|email|admin|enabled|permissions|members|kind|owner|private|shares|user|\
-        group|access|scopes|label|expires|\\PC{0,8}";
+        group|access|scopes|label|expires|key|type|applies_to|books|section|order|required|options|personal|\
+        sensitive|filter|q|shared|\\PC{0,8}";
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..120),
         proptest::collection::btree_map(field, value, 0..6).prop_map(|map| map
@@ -35,13 +36,14 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn no_body_breaks_the_api() {
-    let server = Server::fresh(&[]);
+    let server = Server::fresh(&[("CARDKEEP_API__RATE_LIMIT", "0")]);
     let admin = Asker::admin(&server);
     let (user, group) = (unique("fuzzed"), unique("fuzzies"));
     made(&admin.post("/users", json!({"name": user})));
     made(&admin.post("/groups", json!({"name": group})));
     let token = made(&admin.post("/tokens", json!({"kind": "app"})));
     let book = format!("/books/{}/contacts", admin.name);
+    made(&admin.post("/fields", json!({"key": "color", "label": "Color", "type": "text"})));
     let routes = [
         ("POST", "/users".to_owned()),
         ("PATCH", format!("/users/{user}")),
@@ -52,6 +54,12 @@ fn no_body_breaks_the_api() {
         ("POST", format!("{book}/shares")),
         ("POST", "/tokens".to_owned()),
         ("PATCH", format!("/tokens/{}", token["id"].as_str().unwrap())),
+        ("POST", "/fields".to_owned()),
+        ("PATCH", "/fields/color".to_owned()),
+        ("POST", "/filters".to_owned()),
+        ("POST", "/roles".to_owned()),
+        ("PATCH", "/roles/other".to_owned()),
+        ("POST", "/service-levels".to_owned()),
     ];
     let client = std::cell::RefCell::new(Client::new(server.address));
     proptest!(ProptestConfig::with_cases(60), |(body in bodies())| {

@@ -3,13 +3,12 @@
 //! and read again after a change. Each kind has a file of its own; values of own fields are judged in
 //! `custom.rs`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use uuid::Uuid;
 
-use crate::domain::id::CollectionId;
 use crate::domain::scim::Filter;
 use crate::store::commit::{DefinitionOp, Op};
 use crate::store::roster::{Asked, Books, Wanted};
@@ -61,7 +60,7 @@ pub(super) struct Changing<'a>(&'a Laid);
 impl Laid {
     /// To be held while these ops are committed.
     pub(super) fn changing(&self, ops: &[Op]) -> Option<Changing<'_>> {
-        ops.iter().any(|op| matches!(op, Op::Definition(_))).then_some(Changing(self))
+        ops.iter().any(|op| matches!(op, Op::Definition(_))).then(|| Changing(self))
     }
 }
 
@@ -146,13 +145,7 @@ impl Service {
     /// not lose its meaning.
     async fn used(&self, filter: &str) -> Answer<usize> {
         let filter = Filter::parse(filter).map_err(|_| Fault("a filter of our own is none".into()))?;
-        let reader = self.store.read().await?;
-        let mut all: HashSet<CollectionId> = HashSet::new();
-        for account in reader.accounts().await? {
-            let links = reader.links(CollectionId::from_bytes(account.home)).await?;
-            all.extend(links.iter().filter(|link| !link.mount).map(|link| link.book));
-        }
-        drop(reader);
+        let all = self.shelves().await?.all();
         let mut count = 0;
         for books in [Books::These(all), Books::Trash] {
             let wanted = Wanted { filter: Some(filter.clone()), query: None };

@@ -8,6 +8,7 @@ use crate::domain::contact::{Custom, CustomValue, Record};
 use crate::domain::id::{ContactId, UserName};
 use crate::domain::permission::Permissions;
 use crate::service::people::Legacy;
+use crate::service::place::Place;
 use crate::service::tests::{add, alice, card, name, refused, service, sign_in};
 use crate::store::commit::{CardOp, RecordChange};
 
@@ -157,7 +158,8 @@ async fn what_contacts_have_is_not_taken_away() {
             assert!(text.starts_with("1 contacts have "), "{round}: {text}");
         }
         if round == "in a book" {
-            service.remove(&admin, (&admin.name, &name("contacts"), &name("a")), Vec::new()).await.unwrap();
+            let card = Place::Card(admin.name.clone(), name("contacts"), name("a"));
+            service.delete(&admin, &card, Vec::new()).await.unwrap();
         }
     }
     record(&service, |record| *record = Record::default()).await;
@@ -242,8 +244,12 @@ async fn filters_go_with_their_owner_and_shared_ones_to_the_heir() {
         service.create_filter(&leaver, named("private")).await.unwrap();
         service.create_filter(&leaver, FilterFields { shared: true, ..named("shared") }).await.unwrap();
         let user = service.user(&admin, &UserName::parse(user).unwrap()).await.unwrap();
-        let legacy = if heir { Legacy::HandOver(admin.name.clone()) } else { Legacy::Erase };
-        service.remove_person(&admin, user, legacy).await.unwrap();
+        let legacy = if heir {
+            Legacy::HandOver { to: admin.name.clone(), erase_private: true }
+        } else {
+            Legacy::Erase
+        };
+        assert!(service.remove_person(&admin, &user, &legacy).await.unwrap());
     }
     let left = service.filters(&admin).await.unwrap();
     assert_eq!(left.len(), 1);

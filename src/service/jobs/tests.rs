@@ -18,7 +18,7 @@ async fn contacts(service: &Service, caller: &Caller, count: usize) -> Vec<Conta
     for at in 0..count {
         let uid = format!("c{at}");
         let stored = service.store_card(caller, "contacts", &uid, card(&uid, "Ann")).await.unwrap();
-        ids.push(stored.contact);
+        ids.push(stored.card.contact);
     }
     ids
 }
@@ -137,7 +137,7 @@ async fn rights_are_those_of_the_moment() {
         assert!(job.refused.iter().all(|(_, why)| why == reason));
     }
     let late = deleted(&service, &bob, ids).await;
-    let disable = AdminRequest::UserDisable { name: "bob".into() };
+    let disable = AdminRequest::UserEnable { name: "bob".into(), enabled: false };
     assert!(matches!(service.admin(disable).await, AdminAnswer::Done));
     service.work_on_jobs().await.unwrap();
     let late = service.job(&bob, late.id).await.unwrap();
