@@ -20,8 +20,6 @@ pub(super) struct Entry {
     pub(super) book: CollectionId,
     pub(super) series: u8,
     pub(super) number: u64,
-    /// Goes up with every change.
-    pub(super) version: u64,
     pub(super) kind: Kind,
     pub(super) created: i64,
     pub(super) updated: i64,
@@ -86,14 +84,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Sets, or with `None` takes away, what is known of a contact, unless something newer is known.
+    /// Sets, or with `None` takes away, what is known of a contact.
     pub(super) fn set(&mut self, contact: ContactId, entry: Option<Entry>) {
-        let old = self.by_id.get(&contact);
-        if let (Some(old), Some(new)) = (old, &entry)
-            && old.version > new.version
-        {
-            return;
-        }
         if let Some(old) = self.by_id.remove(&contact) {
             self.by_name.remove(&(old.name(), contact));
             for value in old.emails().into_iter().chain(old.phones()) {
@@ -115,12 +107,6 @@ impl Entries {
         }
         self.by_name.insert((entry.name(), contact), ());
         self.by_id.insert(contact, entry);
-    }
-
-    pub(super) fn forget_book(&mut self, book: CollectionId) {
-        let gone: Vec<_> =
-            self.by_id.values().filter(|entry| entry.book == book).map(|entry| entry.id).collect();
-        gone.into_iter().for_each(|contact| self.set(contact, None));
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,0 +1,1 @@
+//! The index of contacts against a list that is asked one by one.
