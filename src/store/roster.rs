@@ -85,6 +85,11 @@ impl Roster {
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// How many contacts it holds.
+    fn count(&self) -> usize {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Entries::len)
+    }
+
     /// How many contacts it holds, and in how many octets.
     pub fn size(&self) -> (usize, usize) {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
@@ -245,21 +250,29 @@ impl Store {
         ask: impl FnOnce(&Entries) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         const LARGE: usize = 2_000;
-        self.make_roster().await?;
-        let roster = self.roster.clone();
-        let work = move || {
-            let held = roster.held.read().unwrap_or_else(PoisonError::into_inner);
-            match &*held {
-                Some(entries) => ask(entries),
-                None => ask(&Entries::default()),
+        let mut ask = ask;
+        loop {
+            self.make_roster().await?;
+            let roster = self.roster.clone();
+            let work = move || {
+                let held = roster.held.read().unwrap_or_else(PoisonError::into_inner);
+                match &*held {
+                    Some(entries) => Ok(ask(entries)),
+                    None => Err(ask),
+                }
+            };
+            let answer = if self.roster.count() < LARGE {
+                work()
+            } else {
+                let broken = |_| StoreError::Malformed("a question to the index of contacts broke off");
+                tokio::task::spawn_blocking(work).await.map_err(broken)?
+            };
+            match answer {
+                Ok(answer) => return Ok(answer),
+                // It was let go of meanwhile.
+                Err(again) => ask = again,
             }
-        };
-        if self.roster.size().0 < LARGE {
-            return Ok(work());
         }
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| StoreError::Malformed("a question to the index of contacts broke off"))
     }
 
     /// A page of the contacts that match.

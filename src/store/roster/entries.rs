@@ -36,7 +36,7 @@ impl Entry {
         }
     }
 
-    fn name(&self) -> Box<[u8]> {
+    pub(super) fn name(&self) -> Box<[u8]> {
         let name = Path::parse("name.formatted").and_then(|path| Packed(&self.packed).text(&path));
         let name = name.unwrap_or_default();
         name.get(..NAME).unwrap_or(name).into()
@@ -77,7 +77,7 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Entries {
     by_id: HashMap<ContactId, Entry>,
-    by_name: BTreeMap<(Box<[u8]>, ContactId), ()>,
+    pub(super) by_name: BTreeMap<(Box<[u8]>, ContactId), ()>,
     /// By hashes, since most values have one contact: what they lead to is compared.
     by_value: HashMap<u64, Vec<ContactId>>,
     hasher: RandomState,
@@ -116,6 +116,17 @@ impl Entries {
     pub(super) fn bytes(&self) -> usize {
         const BESIDE: usize = 320;
         self.by_id.values().map(|entry| entry.packed.len() + size_of::<Entry>() + BESIDE).sum()
+    }
+
+    /// How many values lead to contacts, and how many contacts are led to.
+    #[cfg(test)]
+    pub(super) fn values(&self) -> (usize, usize) {
+        (self.by_value.len(), self.by_value.values().map(Vec::len).sum())
+    }
+
+    /// A number by which a place in an order is known again, until the index is made anew.
+    pub(super) fn mark(&self, place: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(place)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
