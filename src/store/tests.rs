@@ -224,7 +224,7 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
         // What was laid down, work, and what records said are told of nowhere else.
         let alone = [Table::Definition, Table::Job, Table::RecordHistory].map(|table| table as u8);
         let alone = alone.contains(&key[0]);
-        let marks = ["demo", number::COMPLETE].map(keys::installation);
+        let marks = ["demo", super::number::COMPLETE].map(keys::installation);
         if !ending && !described && !erased && !oldest && !alone && !marks.contains(key) {
             set(&engine, key, None).await;
             noticed("lost", key).await;
