@@ -218,7 +218,7 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
         // What waits to be purged may be there in part, nobody misses a mark, only a card says that
         // there are properties of it, nothing else knows what was erased, and the oldest events go.
         let ending = keys::owner(key) == Some(*gone.as_bytes()) && key[0] != Table::Purge as u8;
-        let described = [[1; 16], [3; 16]].map(|id| keys::properties(&id)).contains(key);
+        let described = [[1; 16], [3; 16], *TRASH.as_bytes()].map(|id| keys::properties(&id)).contains(key);
         let erased = [Table::Erased as u8, Table::Doomed as u8].contains(&key[0]);
         let oldest = *key == keys::event(1);
         // What was laid down, work, and what records said are told of nowhere else.

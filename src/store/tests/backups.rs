@@ -254,7 +254,7 @@ async fn an_old_archive_with_the_newest_keyring_brings_back_everyone_but_the_era
     assert_eq!(third.may_replace(&old), Ok(()));
     assert_eq!(third.may_replace(&new), Err(KeyringConflict::WouldForget { keys: 1, erasures: 0 }));
     // The keyring from before brings them all: that is why it is replaced.
-    assert_eq!(restored(&bytes, &old, Mode::Strict).await.unwrap().1.contacts, 5);
+    assert_eq!(restored(&bytes, &old, Mode::Strict).await.unwrap().1.contacts, 9);
 }
 
 #[tokio::test]
