@@ -93,6 +93,7 @@ async fn morning(
     let clearing = service.clone();
     // As the server does it: beside the requests.
     let clearing = tokio::spawn(async move { clearing.purge().await });
+    let home = Home { trashed: Default::default(), ..home };
     let mut day = Day { service, caller: &caller, dice: Dice(seed), home, step: 0 };
     let mut outcome = None;
     while outcome.is_none() && day.step < steps {

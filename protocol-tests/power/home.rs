@@ -1,6 +1,6 @@
 //! What a home holds, as its owner knows it and as the server shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cardkeep::domain::id::Etag;
@@ -13,7 +13,8 @@ use cardkeep::service::{Answer, Service};
 pub struct Card {
     pub body: Bytes,
     pub etag: Option<Etag>,
-    pub properties: Vec<Property>,
+    /// Those of a card that may have come back from the trash may be any.
+    pub properties: Option<Vec<Property>>,
 }
 
 /// What a book is.
@@ -28,6 +29,14 @@ pub struct Book {
 pub struct Home {
     pub books: BTreeMap<String, Book>,
     pub properties: Vec<Property>,
+    /// The UIDs of cards that may lie in the trash, from which they come back with what they had.
+    pub trashed: BTreeSet<String>,
+}
+
+/// A card's UID.
+pub fn uid(body: &[u8]) -> String {
+    let text = std::str::from_utf8(body).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("UID:")).unwrap().to_owned()
 }
 
 impl Home {
@@ -35,7 +44,8 @@ impl Home {
     pub fn is(&self, other: &Home) -> bool {
         let card = |(a, x): (&String, &Card), (b, y): (&String, &Card)| {
             let tags = x.etag.is_none() || y.etag.is_none() || x.etag == y.etag;
-            tags && a == b && x.body == y.body && x.properties == y.properties
+            let properties = x.properties.is_none() || y.properties.is_none() || x.properties == y.properties;
+            tags && a == b && x.body == y.body && properties
         };
         let book = |(a, x): (&String, &Book), (b, y): (&String, &Book)| {
             let cards = x.cards.iter().zip(&y.cards).all(|(x, y)| card(x, y));
@@ -48,7 +58,9 @@ impl Home {
     /// What the server has.
     pub async fn read(service: &Service, caller: &Caller) -> Answer<Home> {
         let view = service.home(caller, &caller.name).await?;
-        let mut home = Home { books: BTreeMap::new(), properties: view.home.properties };
+        // Nobody lists the trash.
+        let trashed = (0..8).flat_map(|file| [0, 1].map(|n| format!("c{file}.vcf-{n}"))).collect();
+        let mut home = Home { books: BTreeMap::new(), properties: view.home.properties, trashed };
         for book in view.books {
             let at = book.name.unwrap();
             let detail = Detail { properties: true, body: false };
@@ -58,7 +70,7 @@ impl Home {
             let shown = service.book(caller, &caller.name, &at, Members::Named(names), detail).await?.cards;
             assert_eq!(shown.len(), listed.len());
             let card = |card: CardView| {
-                let properties = card.properties;
+                let properties = Some(card.properties);
                 let known = Card { body: card.body.unwrap(), etag: Some(card.etag), properties };
                 (card.name.as_str().to_owned(), known)
             };

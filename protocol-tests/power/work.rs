@@ -10,7 +10,7 @@ use cardkeep::service::transfer::Manner;
 use cardkeep::service::view::{Property, PropertyChange, PropertyName, PropertyValue, Verb};
 use cardkeep::service::{Answer, Service};
 
-use super::home::{Book, Card, Home};
+use super::home::{Book, Card, Home, uid};
 use crate::chance::Dice;
 use crate::inside::name;
 
@@ -92,7 +92,8 @@ impl Day<'_> {
         let mut after = self.home.clone();
         if let Some(book) = after.books.get_mut(&book) {
             let etag = answer.as_ref().ok().map(|stored| stored.card.etag);
-            let properties = known.map(|card| card.properties).unwrap_or_default();
+            let anew = Some(Vec::new()).filter(|_| !self.home.trashed.contains(&uid));
+            let properties = known.map_or(anew, |card| card.properties);
             book.cards.insert(file, Card { body, etag, properties });
         }
         self.learn(answer, vec![after])
@@ -107,7 +108,15 @@ impl Day<'_> {
         let at = self.any_card();
         let answer = self.service.delete(self.caller, &self.at_card(&at), Vec::new()).await;
         let mut after = self.home.clone();
-        after.books.get_mut(&at.0).map(|book| book.cards.remove(&at.1));
+        if let Some(card) = after.books.get_mut(&at.0).and_then(|book| book.cards.remove(&at.1)) {
+            let gone = uid(&card.body);
+            // If it was copied by writing it into another book, it was moved there.
+            let others = after.books.values_mut().flat_map(|book| book.cards.values_mut());
+            for other in others.filter(|other| uid(&other.body) == gone) {
+                (other.etag, other.properties) = (None, None);
+            }
+            after.trashed.insert(gone);
+        }
         self.learn(answer, vec![after])
     }
 
@@ -150,7 +159,7 @@ impl Day<'_> {
                 .books
                 .get_mut(&at.0)
                 .and_then(|book| book.cards.get_mut(&at.1))
-                .map(|card| &mut card.properties),
+                .and_then(|card| card.properties.as_mut()),
         };
         if let Some(properties) = properties {
             match properties.iter_mut().find(|known| known.name == name) {

@@ -273,7 +273,6 @@ impl Service {
             }
             for id in condemned {
                 self.store.indexes().forget(id);
-                self.store.roster().forget_book(id);
                 while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.
                     tokio::task::yield_now().await;

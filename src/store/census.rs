@@ -52,6 +52,8 @@ pub(super) struct Contact {
     pub(super) member: Hash,
     /// That of its UID, wherever it is.
     pub(super) uid: Hash,
+    /// It lies in the trash and may come back.
+    pub(super) trashed: bool,
     properties: bool,
     history: u64,
 }
@@ -462,7 +464,8 @@ impl Contact {
     /// What a card's row says.
     pub(super) fn new(book: CollectionId, slot: Slot, number: u32, version: u64, described: bool) -> Self {
         let (member, uid) = ([0; HASH], [0; HASH]);
-        Self { book, slot, number, version, described, member, uid, properties: false, history: 0 }
+        let (trashed, properties, history) = (false, false, 0);
+        Self { book, slot, number, version, described, member, uid, trashed, properties, history }
     }
 }
 

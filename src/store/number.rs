@@ -2,6 +2,7 @@
 //! that writers do not wait for each other; never given again. And records for contacts of before there
 //! were any.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use crate::domain::id::{CollectionId, ContactId, Uid};
 use super::codec::{Kept, KeptRecord, RecordPlace};
 use super::engine::{Batch, Extent, Guard, Outcome, Stamp, Write};
 use super::keys::{self, Hash, Table};
+use super::query::Reader;
 use super::rows::{self, Id, NumberRow, RecordRow, SameUidRow};
 use super::seal::Sealer;
 use super::{Store, StoreError};
@@ -85,6 +87,7 @@ impl Store {
         if self.read().await?.mark(COMPLETE).await?.is_some() {
             return Ok(());
         }
+        let earlier = self.read().await?.earlier_records().await?;
         for book in self.all_books().await? {
             let mut range = keys::under(Table::Member, book.as_bytes());
             loop {
@@ -97,7 +100,7 @@ impl Store {
                 drop(found);
                 let Some(last) = members.last() else { break };
                 range.start = [&last[..], &[0]].concat();
-                while !self.complete(book, &members, at).await? {}
+                while !self.complete(book, &members, &earlier, at).await? {}
             }
         }
         self.mark(COMPLETE, "all").await
@@ -108,6 +111,7 @@ impl Store {
         &self,
         book: CollectionId,
         members: &[Vec<u8>],
+        earlier: &HashMap<ContactId, u64>,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
         let reader = self.read().await?;
@@ -132,8 +136,10 @@ impl Store {
             let (None, Some(body), Some(member)) = (record, body, keys::item(&key)) else { continue };
             let Ok(body) = self.sealer.decode_body(&keys::body(book, contact), body) else { continue };
             let kind = Kind::of(&body.octets);
-            let (record, [same, found]) =
+            let (mut record, [same, found]) =
                 made_anew(&self.sealer, (book, member), collection.row.owner, &kept, kind, rows::micros(at))?;
+            // Earlier records must stay earlier ones.
+            record.row.changes = earlier.get(&contact).map_or(0, |newest| newest.saturating_add(1));
             batch.guards.push((key, Guard::Is(value)));
             batch.guards.push((keys::record(contact), Guard::Absent));
             batch.writes.push(Write::Put { key: same, value: found, stamp: None });
@@ -143,5 +149,16 @@ impl Store {
             return Ok(true);
         }
         Ok(matches!(self.engine.commit(batch).await?, Outcome::Applied(_)))
+    }
+}
+
+impl Reader {
+    /// The newest earlier record of every contact that has one.
+    async fn earlier_records(&self) -> Result<HashMap<ContactId, u64>, StoreError> {
+        let newest = |found: &mut HashMap<ContactId, u64>, key: &[u8], _: &[u8]| {
+            found.extend(keys::owner(key).map(ContactId::from_bytes).zip(keys::number(key)));
+            Ok(ControlFlow::Continue(()))
+        };
+        self.fold(keys::whole(Table::RecordHistory), Extent::Many, HashMap::new(), newest).await
     }
 }

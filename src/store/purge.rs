@@ -25,6 +25,7 @@ struct Doomed {
     rows: Vec<Vec<u8>>,
     keys: Vec<(Slot, Owner)>,
     books: Vec<(CollectionId, Slot)>,
+    contacts: Vec<ContactId>,
 }
 
 impl Doomed {
@@ -63,7 +64,11 @@ impl Store {
             self.doom_collection(id, &row, &mut doomed).await?;
         }
         // What moved is looked at again.
+        let contacts = std::mem::take(&mut doomed.contacts);
         let cleared = self.clear(doomed, at).await?;
+        if cleared && self.tell_roster(contacts).await.is_err() {
+            self.roster.let_go();
+        }
         Ok(more || !cleared)
     }
 
@@ -81,6 +86,7 @@ impl Store {
             doomed.keys.push((place.slot, owner));
             doomed.rows.push(keys::body(book, place.contact));
             doomed.rows.extend(self.rows_beside(place.contact).await?);
+            doomed.contacts.push(place.contact);
         }
         Ok(())
     }
@@ -104,6 +110,11 @@ impl Store {
         {
             found.push(keys::number_of(place.series, place.number));
             found.push(keys::same_uid(&place.uid, contact));
+            // Where it cannot be read, `check` tells of what is left.
+            if let Ok(kept) = self.sealer.decode_record(&record, &value) {
+                let numbers = kept.row.numbers.into_iter();
+                found.extend(numbers.map(|(series, number)| keys::number_of(series, number)));
+            }
         }
         found.push(record);
         Ok(found)

@@ -23,6 +23,7 @@ use super::rows::{
 use super::seal::Sealer;
 use super::{Store, StoreError};
 use super::{codec, keys, number};
+use codec::Kept;
 
 mod home;
 
@@ -43,6 +44,8 @@ pub(super) struct Rebuild<'a> {
     spoilt: Vec<Slot>,
     /// The highest number of the events that came.
     told_of: u64,
+    /// The newest numbers of contacts, by their series.
+    newest: HashMap<u8, u64>,
     /// The contact that was written last, and its key slot.
     last: Option<(ContactId, Owner, Slot)>,
 }
@@ -78,7 +81,8 @@ impl<'a> Rebuild<'a> {
     pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
         let (homes, books, owners) = (HashSet::new(), HashMap::new(), HashMap::new());
         let (seen, spoilt) = (HashSet::new(), Vec::new());
-        Self { store, keyring, told, homes, books, owners, seen, spoilt, told_of: 0, last: None }
+        let newest = HashMap::new();
+        Self { store, keyring, told, homes, books, owners, seen, spoilt, told_of: 0, newest, last: None }
     }
 
     /// What was made.
@@ -199,7 +203,14 @@ impl<'a> Rebuild<'a> {
     }
 
     /// A mark, the newest number of a series, or what admins and users laid down.
-    fn laid_down(&self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
+    fn laid_down(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, Miss> {
+        if let Some((series, None)) = keys::number_in(key)
+            && key == keys::number_counter(series)
+        {
+            let newest = value.try_into().map(u64::from_be_bytes).map_err(|_| Miss::Damaged)?;
+            self.is_given(series, newest);
+            return Ok(Some(value.to_vec()));
+        }
         let sealer = &self.store.sealer;
         match key.first().copied().and_then(keys::Table::of) {
             // Whether every contact has a record is found out when the store is opened.
@@ -208,7 +219,6 @@ impl<'a> Rebuild<'a> {
                 sealer.unmark(key, value)?;
                 Ok(Some(value.to_vec()))
             }
-            Some(keys::Table::Number) if value.len() == 8 => Ok(Some(value.to_vec())),
             Some(keys::Table::Definition | keys::Table::Job) => {
                 if self.keyring.key(&Owner::INSTALLATION).is_none() {
                     return Err(Miss::Damaged);
@@ -220,6 +230,14 @@ impl<'a> Rebuild<'a> {
             }
             _ => Err(Miss::Damaged),
         }
+    }
+
+    /// A number was given, and is not to be given again; true where that was not known.
+    fn is_given(&mut self, series: u8, number: u64) -> bool {
+        let newest = self.newest.entry(series).or_default();
+        let news = number > *newest;
+        *newest = number.max(*newest);
+        news
     }
 
     fn account(&self, row: &Row, slot: Slot) -> Result<(AccountRow, Vec<u8>), Miss> {
@@ -372,6 +390,13 @@ impl<'a> Rebuild<'a> {
         let mut writes = vec![self.slot_row(slot, card.owner), put(body.key.clone(), octets)];
         let described = keys::properties(contact.as_bytes());
         for row in rest {
+            if row.key == keys::record(contact) {
+                match self.record(row, &kept, slot) {
+                    Ok(record) => writes.extend(record),
+                    Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,
+                }
+                continue;
+            }
             let beside = self.beside(row, contact, slot).map_err(Miss::Failed)?;
             if beside.is_empty() && row.key == described {
                 let row = CardRow { described: false, ..kept.row.clone() };
@@ -401,11 +426,6 @@ impl<'a> Rebuild<'a> {
             self.opened::<HistoryRow>(row, slot).map(|(_, value)| value)
         } else if numbered(keys::record_history) {
             self.opened::<RecordHistoryRow>(row, slot).map(|(_, value)| value)
-        } else if row.key == keys::record(contact) {
-            match self.record(row, contact, slot) {
-                Ok(writes) => return Ok(writes),
-                Err(miss) => Err(miss),
-            }
         } else {
             Err(Miss::Damaged)
         };
@@ -416,20 +436,33 @@ impl<'a> Rebuild<'a> {
     }
 
     /// A contact's record, its number and what finds it by its UID.
-    fn record(&self, row: &Row, contact: ContactId, slot: Slot) -> Result<Vec<Write>, Miss> {
-        let sealer = &self.store.sealer;
+    fn record(&mut self, row: &Row, card: &Kept, slot: Slot) -> Result<Vec<Write>, Miss> {
+        let sealer = self.store.sealer.clone();
+        let contact = ContactId::from_bytes(card.row.contact);
         let mut value = row.value.to_vec();
         Sealer::readdress(&mut value, codec::RECORD_AT, slot)?;
         let kept = sealer.decode_record(&row.key, &value)?;
-        let number = keys::number_of(kept.place.series, kept.place.number);
-        let whose = sealer.encode(&number, &NumberRow { contact });
+        let mut writes = vec![put(row.key.clone(), value)];
+        let own = (kept.place.series, kept.place.number);
+        for (series, number) in kept.row.numbers.iter().copied().chain([own]) {
+            let key = keys::number_of(series, number);
+            let value = sealer.encode(&key, &NumberRow { contact });
+            writes.push(put(key, value));
+            if self.is_given(series, number) {
+                writes.push(put(keys::number_counter(series), number.to_be_bytes().to_vec()));
+            }
+        }
         let key = keys::same_uid(&kept.place.uid, contact);
         let book = kept.row.book;
         let owner = self.owners.get(&CollectionId::from_bytes(book)).copied().unwrap_or_default();
-        let trashed = book == *keys::TRASH.as_bytes() && kept.row.merged_into.is_none();
-        let at = kept.row.updated;
-        let found = sealer.encode(&key, &SameUidRow { book, owner: Id(owner), at, by: None, trashed });
-        Ok(vec![put(row.key.clone(), value), put(number, whose), put(key, found)])
+        let mut found = SameUidRow { book, owner: Id(owner), at: kept.row.updated, by: None, trashed: false };
+        if let Some(trashed) = &card.row.trashed {
+            found = SameUidRow { owner: trashed.owner, at: trashed.at, by: trashed.by, ..found };
+            found.trashed = !trashed.merged;
+        }
+        let value = sealer.encode(&key, &found);
+        writes.push(put(key, value));
+        Ok(writes)
     }
 
     /// A row that is nothing but its envelope, opened, and with its new slot.

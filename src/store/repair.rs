@@ -3,6 +3,8 @@
 //! stage at a time, and after each everything is looked at again. Nothing that can be opened goes,
 //! and what nobody can answer for stays as it is.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -13,13 +15,13 @@ use crate::domain::vcard::{Limits, Version, admit};
 use super::check::CheckReport;
 use super::check::finding::{Mend, RowWrite, Stage};
 use super::codec::{self, Kept};
-use super::engine::{Batch, Guard, Outcome, Stamp, Write};
+use super::engine::{Batch, Extent, Guard, Outcome, Stamp, Write};
 use super::erase::blocking;
 use super::keys::{self, Hash, Table};
 use super::keyslots::Slot;
 use super::owner::Owner;
 use super::query::Reader;
-use super::rows::{self, AccountRow, CardRow, ChangeRow, CollectionRow, Id, LinkRow, TrashedRow};
+use super::rows::{self, AccountRow, CardRow, ChangeRow, CollectionRow, Id, LinkRow, NumberRow, TrashedRow};
 use super::seal::Sealer;
 use super::{Store, StoreError, number};
 
@@ -68,6 +70,7 @@ impl Store {
         }
         if repaired > 0 {
             self.indexes().touch(self.all_books().await?);
+            self.roster.let_go();
         }
         let mut report = self.check().await?;
         report.repaired = repaired;
@@ -153,7 +156,8 @@ impl Repair<'_> {
             Mend::Rows { writes, also, .. } => self.rows(writes, also).await,
             Mend::Slot { slot, owner, witness } => self.slot(*slot, *owner, witness.as_deref()).await,
             Mend::Card { book, contact } => self.card(*book, *contact).await,
-            Mend::Record { book, member } => self.record(*book, *member).await,
+            Mend::Record { book, member, number } => self.record(*book, *member, *number).await,
+            Mend::Number { contact, series, number } => self.led(*contact, (*series, *number)).await,
             Mend::Link { home, book } => self.link(*home, *book).await,
             Mend::Log { collection, member, removed } => self.log(*collection, member, *removed).await,
         }
@@ -223,8 +227,13 @@ impl Repair<'_> {
         Ok(Some(()))
     }
 
-    /// Gives a contact a record and a number.
-    async fn record(&mut self, book: CollectionId, member: Hash) -> Result<Option<()>, StoreError> {
+    /// Gives a contact a record, and a number unless one leads to it.
+    async fn record(
+        &mut self,
+        book: CollectionId,
+        member: Hash,
+        number: Option<(u8, u64)>,
+    ) -> Result<Option<()>, StoreError> {
         let key = keys::member(book, &member);
         let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
         let kept = self.sealer.decode_card(&key, &value)?;
@@ -238,10 +247,46 @@ impl Repair<'_> {
         let key = keys::body(book, contact);
         let Some(body) = self.see(key.clone()).await? else { return Ok(None) };
         let kind = Kind::of(&self.sealer.decode_body(&key, body)?.octets);
-        let (record, [same, found]) =
+        let (mut record, [same, found]) =
             number::made_anew(self.sealer, (book, member), owner, &kept, kind, self.at)?;
+        // Earlier records must stay earlier ones.
+        record.row.changes = self.changes_of(contact).await?;
         self.put(same, found, None);
-        number::give(self.sealer, &mut self.batch, contact, &record)?;
+        let Some((series, number)) = number else {
+            number::give(self.sealer, &mut self.batch, contact, &record)?;
+            return Ok(Some(()));
+        };
+        self.see(keys::number_of(series, number)).await?;
+        (record.place.series, record.place.number) = (series, number);
+        let key = keys::record(contact);
+        let value = self.sealer.encode_record(&key, &record)?;
+        self.put(key, value, None);
+        Ok(Some(()))
+    }
+
+    /// How often a contact's record changed, as its earlier records tell.
+    async fn changes_of(&self, contact: ContactId) -> Result<u64, StoreError> {
+        let range = keys::under(Table::RecordHistory, contact.as_bytes());
+        let newest = |newest: &mut u64, key: &[u8], _: &[u8]| {
+            *newest = keys::number(key).map_or(*newest, |before| before.saturating_add(1));
+            Ok(ControlFlow::Continue(()))
+        };
+        self.reader.fold(range, Extent::Few, 0, newest).await
+    }
+
+    /// Has a contact's record say that a number leads to it.
+    async fn led(&mut self, contact: ContactId, number: (u8, u64)) -> Result<Option<()>, StoreError> {
+        let key = keys::record(contact);
+        let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
+        let mut kept = self.sealer.decode_record(&key, &value)?;
+        let led = keys::number_of(number.0, number.1);
+        let Some(value) = self.see(led.clone()).await? else { return Ok(None) };
+        if self.sealer.decode::<NumberRow>(&led, &value)?.contact != contact {
+            return Ok(None);
+        }
+        kept.row.numbers.push(number);
+        let value = self.sealer.encode_record(&key, &kept)?;
+        self.put(key, value, None);
         Ok(Some(()))
     }
 
@@ -267,6 +312,13 @@ impl Repair<'_> {
         let Ok(admitted) = admit(&body.octets, &name, uuid::Uuid::nil(), &limits) else { return Ok(None) };
         let described = self.see(keys::properties(contact.as_bytes())).await?.is_some();
         let uid = admitted.uid.as_str().to_owned();
+        let merged = match self.see(keys::record(contact)).await? {
+            Some(value) => {
+                let record = self.sealer.decode_record(&keys::record(contact), &value);
+                record.is_ok_and(|record| record.row.merged_into.is_some())
+            }
+            None => false,
+        };
         let lost = |uid| TrashedRow {
             book: [0; 16],
             owner: Id([0; 16]),
@@ -275,7 +327,7 @@ impl Repair<'_> {
             at: self.at,
             by: None,
             client: None,
-            merged: false,
+            merged,
         };
         let (uid, trashed) = match (book == keys::TRASH, &old) {
             (false, _) => (uid, None),

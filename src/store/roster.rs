@@ -3,6 +3,7 @@
 //! date before the writing is answered. What it answers are ids; contacts are read from the store.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::domain::contact::{CardFields, Path, Whole, leaves};
@@ -19,6 +20,8 @@ use entries::{Entries, Entry};
 
 mod entries;
 mod page;
+#[cfg(test)]
+mod tests;
 
 pub use page::{Asked, By, Order, Page, Step};
 
@@ -37,8 +40,12 @@ pub struct Roster {
     held: RwLock<Option<Entries>>,
     /// Held by who makes the index.
     making: tokio::sync::Mutex<()>,
+    /// Held by who brings it up to date: what is read later is taken later.
+    telling: tokio::sync::Mutex<()>,
     /// Contacts that changed while the index was made; `None` while nobody makes it.
     meanwhile: Mutex<Option<HashSet<ContactId>>>,
+    /// How often it was let go of.
+    let_go: AtomicU64,
     region: Option<Region>,
 }
 
@@ -73,14 +80,14 @@ impl Roster {
 
     /// Lets go of all; what is asked for is made again.
     pub fn let_go(&self) {
+        // Whoever makes it now begins anew.
+        self.let_go.fetch_add(1, Ordering::SeqCst);
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Lets go of a book's contacts.
-    pub fn forget_book(&self, book: CollectionId) {
-        if let Some(entries) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner) {
-            entries.forget_book(book);
-        }
+    /// How many contacts it holds.
+    fn count(&self) -> usize {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Entries::len)
     }
 
     /// How many contacts it holds, and in how many octets.
@@ -89,12 +96,34 @@ impl Roster {
         held.as_ref().map_or((0, 0), |entries| (entries.len(), entries.bytes()))
     }
 
+    /// Begins to note contacts anew, or ends it; answers those that were noted.
+    fn set_meanwhile(&self, set: Option<HashSet<ContactId>>) -> HashSet<ContactId> {
+        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *meanwhile, set).unwrap_or_default()
+    }
+
     fn take(&self, contacts: Vec<(ContactId, Option<Entry>)>) {
         if let Some(entries) = &mut *self.held.write().unwrap_or_else(PoisonError::into_inner) {
             for (contact, entry) in contacts {
                 entries.set(contact, entry);
             }
         }
+    }
+}
+
+/// Contacts are noted while this lives: whoever asked may leave before the index is made.
+struct Noting<'a>(&'a Roster);
+
+impl<'a> Noting<'a> {
+    fn of(roster: &'a Roster) -> Self {
+        roster.set_meanwhile(Some(HashSet::new()));
+        Self(roster)
+    }
+}
+
+impl Drop for Noting<'_> {
+    fn drop(&mut self) {
+        self.0.set_meanwhile(None);
     }
 }
 
@@ -125,7 +154,6 @@ fn entry(contact: &Contact, region: Option<Region>) -> Option<Entry> {
         book: whole.book,
         series: contact.series,
         number: contact.number,
-        version: contact.card.version + contact.record.changes,
         kind: fields.kind,
         created: contact.record.created,
         updated: changed.0,
@@ -155,6 +183,7 @@ impl Store {
             return Ok(());
         }
         self.roster.note(&contacts);
+        let _telling = self.roster.telling.lock().await;
         let region = self.roster.region;
         for some in contacts.chunks(STEP) {
             let found = self.read().await?.contacts(some).await?;
@@ -174,36 +203,45 @@ impl Store {
         if made() {
             return Ok(());
         }
-        let meanwhile = |set| {
-            let mut meanwhile = self.roster.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *meanwhile, set).unwrap_or_default()
-        };
-        // Whatever is committed from here on is read again.
-        meanwhile(Some(HashSet::new()));
-        let made = self.entries().await;
-        let entries = match made {
-            Ok(entries) => entries,
-            Err(error) => {
-                meanwhile(None);
-                return Err(error);
+        loop {
+            let begun = self.roster.let_go.load(Ordering::SeqCst);
+            // Whatever is committed from here on is read again.
+            let _noting = Noting::of(&self.roster);
+            if self.made_roster(begun).await? {
+                return Ok(());
             }
-        };
-        *self.roster.held.write().unwrap_or_else(PoisonError::into_inner) = Some(entries);
-        let changed = meanwhile(None);
-        self.tell_roster(changed.into_iter().collect()).await
+        }
     }
 
-    async fn entries(&self) -> Result<Entries, StoreError> {
-        let region = self.roster.region;
+    /// Makes the index; false when it was let go of meanwhile.
+    async fn made_roster(&self, begun: u64) -> Result<bool, StoreError> {
         let mut entries = Entries::default();
         let ids = self.read().await?.numbered_contacts().await?;
-        for some in ids.chunks(STEP) {
-            let reader = self.read().await?;
-            let found = read_apart(reader, some.to_vec(), region).await?;
-            found.into_iter().flatten().for_each(|entry| entries.set(entry.id, Some(entry)));
+        self.fill(&mut entries, ids).await?;
+        // What others wrote until now, while they may write on.
+        let changed = self.roster.set_meanwhile(Some(HashSet::new()));
+        self.fill(&mut entries, changed.into_iter().collect()).await?;
+        // And the rest: nobody who asks may miss what was answered.
+        let _telling = self.roster.telling.lock().await;
+        let changed = self.roster.set_meanwhile(Some(HashSet::new()));
+        self.fill(&mut entries, changed.into_iter().collect()).await?;
+        let mut held = self.roster.held.write().unwrap_or_else(PoisonError::into_inner);
+        let whole = self.roster.let_go.load(Ordering::SeqCst) == begun;
+        *held = whole.then_some(entries);
+        Ok(whole)
+    }
+
+    /// Sets what is known of contacts as they are now.
+    async fn fill(&self, entries: &mut Entries, contacts: Vec<ContactId>) -> Result<(), StoreError> {
+        let region = self.roster.region;
+        for some in contacts.chunks(STEP) {
+            let found = read_apart(self.read().await?, some.to_vec(), region).await?;
+            for (contact, entry) in some.iter().zip(found) {
+                entries.set(*contact, entry);
+            }
             tokio::task::yield_now().await;
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// Asks the index, on a thread of its own where it is large.
@@ -212,21 +250,29 @@ impl Store {
         ask: impl FnOnce(&Entries) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         const LARGE: usize = 2_000;
-        self.make_roster().await?;
-        let roster = self.roster.clone();
-        let work = move || {
-            let held = roster.held.read().unwrap_or_else(PoisonError::into_inner);
-            match &*held {
-                Some(entries) => ask(entries),
-                None => ask(&Entries::default()),
+        let mut ask = ask;
+        loop {
+            self.make_roster().await?;
+            let roster = self.roster.clone();
+            let work = move || {
+                let held = roster.held.read().unwrap_or_else(PoisonError::into_inner);
+                match &*held {
+                    Some(entries) => Ok(ask(entries)),
+                    None => Err(ask),
+                }
+            };
+            let answer = if self.roster.count() < LARGE {
+                work()
+            } else {
+                let broken = |_| StoreError::Malformed("a question to the index of contacts broke off");
+                tokio::task::spawn_blocking(work).await.map_err(broken)?
+            };
+            match answer {
+                Ok(answer) => return Ok(answer),
+                // It was let go of meanwhile.
+                Err(again) => ask = again,
             }
-        };
-        if self.roster.size().0 < LARGE {
-            return Ok(work());
         }
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| StoreError::Malformed("a question to the index of contacts broke off"))
     }
 
     /// A page of the contacts that match.

@@ -12,13 +12,14 @@ use super::commit::{AccountOp, CardOp, CollectionOp, Described, Op, PropertiesOp
 use super::engine::memory::MemoryEngine;
 use super::engine::{Batch, Engine, Extent, KeyRange, Write};
 use super::entropy::{Entropy, NoEntropy};
-use super::keys::{self, Table};
+use super::keys::{self, TRASH, Table};
 use super::keyslots::MasterKey;
 use super::keyslots::memory::MemoryMedium;
 use super::rows::{AccountRow, AppPasswordRow};
 use super::{FORMAT, FORMAT_ROW, FormatRow, KeyFile, SECRETS, Store, StoreError, codec, rows, seal};
 
 mod backups;
+pub(crate) mod contacts;
 mod erasing;
 mod events;
 pub(crate) mod furniture;
@@ -143,9 +144,11 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
     };
     let property = property("1");
     let create = |id, text| create(id, text, vec![property.clone()]);
+    let contact =
+        |file: &str, text: &str| ContactId::from_bytes(store.hashes().secret(&format!("{file}{text}")));
     let put = |book, file: &str, text: &'static str| {
         let body = format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{file}\r\nFN:{text}\r\nEND:VCARD\r\n");
-        let fresh = ContactId::from_bytes(store.hashes().secret(&format!("{file}{text}")));
+        let fresh = contact(file, text);
         put((book, file), file, Version::V4, body, fresh)
     };
     let describe =
@@ -165,6 +168,23 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         describe(Described::Card { book: BOOK, name: name("a") }),
         describe(Described::Card { book: gone, name: name("d") }),
         remove(BOOK, "b"),
+        create(TRASH, "trash"),
+        put(BOOK, "t", "seven"),
+        put(BOOK, "m", "eight"),
+        put(BOOK, "x", "nine"),
+        put(gone, "x", "ten"),
+        // Of two changes to records something is kept; of one contact the trash knows, another was
+        // merged, and a copy was taken for the original.
+        note(contact("t", "seven"), None, "first", None),
+        note(contact("t", "seven"), Some("first"), "second", None),
+        Op::Card(CardOp::Trash { book: BOOK, name: name("t"), merged_into: None }),
+        Op::Card(CardOp::Trash { book: BOOK, name: name("m"), merged_into: Some(contact("a", "one")) }),
+        note(contact("a", "one"), None, "both", Some(contact("m", "eight"))),
+        Op::Card(CardOp::Adopt { from: (gone, name("x")), to: (BOOK, name("x")) }),
+        put(BOOK, "o", "a company\r\nKIND:org"),
+        lay_down(rows::Definition::FIELD),
+        lay_down(rows::Definition::FILTER),
+        work(),
         Op::Collection(CollectionOp::Remove { home: HOME, name: name("gone"), book: gone }),
     ];
     for op in ops {
@@ -186,6 +206,11 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
     for table in Table::ALL {
         assert!(rows.iter().any(|(key, _)| key[0] == table as u8), "no row of {table:?}");
     }
+    // What the contact that is to be purged has beside its card.
+    let going = ContactId::from_bytes(store.hashes().secret("dfive"));
+    let place = store.read().await.unwrap().records(&[going]).await.unwrap().remove(0).unwrap().place;
+    let numbered = keys::number_of(place.series, place.number);
+    let theirs = [keys::record(going), numbered, keys::same_uid(&place.uid, going)];
     let noticed = async |what: &str, key: &[u8]| {
         let faults = store.check().await.unwrap().faults;
         assert!(!faults.is_empty(), "{what}: {:?} {key:?}", Table::of(key[0]));
@@ -198,17 +223,25 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
         // What waits to be purged may be there in part, nobody misses a mark, only a card says that
         // there are properties of it, nothing else knows what was erased, and the oldest events go.
         let ending = keys::owner(key) == Some(*gone.as_bytes()) && key[0] != Table::Purge as u8;
-        let described = [[1; 16], [3; 16]].map(|id| keys::properties(&id)).contains(key);
+        let ending = ending || theirs.contains(key);
+        let described = [[1; 16], [3; 16], *TRASH.as_bytes()].map(|id| keys::properties(&id)).contains(key);
         let erased = [Table::Erased as u8, Table::Doomed as u8].contains(&key[0]);
         let oldest = *key == keys::event(1);
-        if !ending && !described && !erased && !oldest && *key != keys::installation("demo") {
+        // What was laid down, work, and what records said are told of nowhere else.
+        let alone = [Table::Definition, Table::Job, Table::RecordHistory].map(|table| table as u8);
+        let alone = alone.contains(&key[0]);
+        let marks = ["demo", super::number::COMPLETE].map(keys::installation);
+        if !ending && !described && !erased && !oldest && !alone && !marks.contains(key) {
             set(&engine, key, None).await;
             noticed("lost", key).await;
             set(&engine, key, Some(value)).await;
         }
 
         // An order to clear what is not there does no harm, nor does a log that is cleared soon.
-        let harmless = ending && key[0] == Table::Change as u8;
+        // The newest number of another series may be any.
+        let counter = matches!(keys::number_in(key), Some((_, None))) && key[0] == Table::Number as u8;
+        let cleared = [Table::Change as u8, Table::Number as u8].contains(&key[0]);
+        let harmless = counter || ending && cleared;
         if !harmless && ![Table::Installation as u8, Table::Purge as u8].contains(&key[0]) {
             let mut other = key.clone();
             let last = other.len() - 1;

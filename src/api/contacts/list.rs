@@ -49,10 +49,14 @@ fn asked(ask: &Ask, trash: bool) -> Result<(Listed, u32), Problem> {
     let step = match ask.query.get("cursor") {
         None => None,
         Some(text) => {
-            let cursor = Cursor::parse(text).filter(|cursor| cursor.sort == of);
-            let cursor = cursor.ok_or_else(|| wrong("cursor", "this is no cursor of this list".into()))?;
-            let at = usize::try_from(cursor.at).unwrap_or(usize::MAX).saturating_add(1);
-            Some(Step { after: ContactId::from_bytes(cursor.id), at })
+            let cursor = text.split_once('.').and_then(|(cursor, mark)| {
+                let cursor = Cursor::parse(cursor).filter(|cursor| cursor.sort == of)?;
+                Some((cursor, u64::from_str_radix(mark, 16).ok()?))
+            });
+            let cursor = cursor.ok_or_else(|| wrong("cursor", "this is no cursor of this list".into()));
+            let (cursor, mark) = cursor?;
+            let at = usize::try_from(cursor.at).unwrap_or(usize::MAX);
+            Some(Step { after: ContactId::from_bytes(cursor.id), at, mark })
         }
     };
     Ok((Listed { filter, query, order, step, limit: limit(&ask.query)?, trash }, of))
@@ -94,8 +98,9 @@ async fn page(ask: &Ask, trash: bool) -> Outcome {
     let (listed, of) = asked(ask, trash)?;
     let found = ask.service.list_contacts(&ask.caller, listed).await?;
     let next_cursor = found.next.map(|step| {
-        let at = u32::try_from(step.at.saturating_sub(1)).unwrap_or(u32::MAX);
-        Cursor { sort: of, at, id: *step.after.as_bytes() }.written()
+        let at = u32::try_from(step.at).unwrap_or(u32::MAX);
+        let cursor = Cursor { sort: of, at, id: *step.after.as_bytes() };
+        format!("{}.{:x}", cursor.written(), step.mark)
     });
     let items = found.contacts.iter().map(Contact::from).collect();
     Ok(Reply::json(&Page { items, next_cursor, total: found.total })?)

@@ -229,7 +229,8 @@ impl Service {
         });
         let shown: Vec<Contact> = mine.into_iter().skip(start).take(limit).collect();
         let end = start + shown.len();
-        let next = shown.last().filter(|_| end < total).map(|last| Step { after: last.id, at: end - 1 });
+        let next =
+            shown.last().filter(|_| end < total).map(|last| Step { after: last.id, at: end - 1, mark: 0 });
         Ok(ListedContacts { contacts: self.views(&reader, shown).await?, total, next })
     }
 }

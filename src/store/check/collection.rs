@@ -43,6 +43,8 @@ struct Card {
     uid: Option<Hash>,
     /// The hash of its UID wherever it is.
     anywhere: Hash,
+    /// It lies in the trash and may come back.
+    trashed: bool,
     version: u64,
     etag: [u8; 16],
     size: u64,
@@ -264,7 +266,7 @@ impl Census {
                 self.fault(&member.member, "a member's name is not the one that it is kept under");
             }
             let known = Contact::new(book, slot, number, card.version, card.described);
-            if !self.contact(contact, known.at(member.member, card.anywhere)) {
+            if !self.contact(contact, known.at(member.member, card.anywhere, card.trashed)) {
                 self.fault(&contact, "two cards are one contact");
             }
             match card.uid {
@@ -387,7 +389,7 @@ impl Census {
             for member in reader.members_in(book).await? {
                 if let (Some(card), Some((contact, number, slot))) = (member.card, member.place) {
                     let known = Contact::new(book, slot, number, card.version, card.described);
-                    self.contact(contact, known.at(member.member, card.anywhere));
+                    self.contact(contact, known.at(member.member, card.anywhere, card.trashed));
                 }
             }
         }
@@ -426,6 +428,7 @@ impl Reader {
                 let uid = kept.row.trashed.as_ref().map_or(&kept.row.uid, |trashed| &trashed.uid);
                 Card {
                     anywhere: Uid::new(uid).map(|uid| sealer.uid_anywhere(&uid)).unwrap_or_default(),
+                    trashed: kept.row.trashed.as_ref().is_some_and(|trashed| !trashed.merged),
                     named: name.is_some_and(|name| sealer.member(book.as_bytes(), &name) == member),
                     uid: Uid::new(&kept.row.uid).map(|uid| sealer.uid(book.as_bytes(), &uid)),
                     version: kept.row.version,

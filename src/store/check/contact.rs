@@ -1,11 +1,11 @@
 //! Records, numbers and what finds contacts by their UID, as the integrity check sees them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::id::ContactId;
 use crate::store::census::{Census, Contact, Id, UNREADABLE};
 use crate::store::codec::{KeptRecord, RecordPlace};
-use crate::store::keys::{self, TRASH};
+use crate::store::keys;
 use crate::store::rows::{
     Definition, Id as RowId, JobRow, NumberRow, RecordHistoryRow, RecordRow, SameUidRow,
 };
@@ -13,11 +13,18 @@ use crate::store::seal::Sealer;
 
 use super::finding::{Mend, Stage};
 
+/// How often a record that was made anew is said to have changed.
+const REMADE: u64 = 1 << 32;
+
 /// What the walk saw of them.
 #[derive(Default)]
 pub(in crate::store) struct RecordsSeen {
-    /// The number that each record says.
-    numbers: HashMap<Id, (u8, u64)>,
+    /// The number that each record says, and how often the record changed.
+    numbers: HashMap<Id, ((u8, u64), u64)>,
+    /// The other numbers that records say.
+    others: HashMap<(u8, u64), Id>,
+    /// Every number that a record says.
+    claimed: HashSet<(u8, u64)>,
     /// Whose each number is.
     numbered: HashMap<(u8, u64), Id>,
     /// The newest number of each series, as its counter has it.
@@ -33,11 +40,14 @@ impl Census {
         let Ok(place) = RecordPlace::read(value) else {
             return self.finding(key, UNREADABLE, Mend::drop_row(Stage::Derived, key.to_vec()));
         };
-        self.records.numbers.insert(id, (place.series, place.number));
+        self.records.numbers.insert(id, ((place.series, place.number), u64::MAX));
+        self.records.claimed.insert((place.series, place.number));
         let mut kept = match self.sealer.decode_record(key, value) {
             Ok(kept) => kept,
             Err(_) => {
-                let row = RecordRow { created: self.at, updated: self.at, ..RecordRow::default() };
+                // More than it ever was, for its earlier records must stay earlier ones.
+                let (created, updated, changes) = (self.at, self.at, REMADE);
+                let row = RecordRow { created, updated, changes, ..RecordRow::default() };
                 let row = RecordRow { book: *book.as_bytes(), member, ..row };
                 let kept = KeptRecord { place: RecordPlace { slot, uid, ..place }, row };
                 let mend = match self.sealer.encode_record(key, &kept) {
@@ -47,6 +57,9 @@ impl Census {
                 return self.finding(key, UNREADABLE, mend);
             }
         };
+        self.records.numbers.insert(id, ((place.series, place.number), kept.row.changes));
+        self.records.claimed.extend(&kept.row.numbers);
+        self.records.others.extend(kept.row.numbers.iter().map(|number| (*number, id)));
         if place.slot != slot {
             return self.fault(key, "a record is sealed with another's key");
         }
@@ -80,10 +93,10 @@ impl Census {
         let (Some(uid), Some(id)) = (keys::owner(key), keys::item(key)) else { return };
         let contact = self.contacts.get(&id).filter(|contact| contact.uid == uid);
         let Some(contact) = contact else { return self.orphan(key) };
-        let book = contact.book;
+        let (book, trashed) = (contact.book, contact.trashed);
         self.records.found.insert(id);
         match self.sealer.decode::<SameUidRow>(key, value) {
-            Ok(row) if row.book == *book.as_bytes() => {}
+            Ok(row) if row.book == *book.as_bytes() && row.trashed == trashed => {}
             _ => {
                 let mend = self.found_anew(id);
                 self.finding(key, "a contact is not found by its UID", mend);
@@ -100,15 +113,39 @@ impl Census {
             owner: RowId(owner),
             at: self.at,
             by: None,
-            trashed: contact.book == TRASH,
+            trashed: contact.trashed,
         };
         let value = self.sealer.encode(&key, &row);
         Mend::put(Stage::Derived, key, value)
     }
 
+    /// Whether a contact's record says that number.
+    fn says(&self, number: &(u8, u64), id: &Id) -> bool {
+        let own = self.records.numbers.get(id).is_some_and(|(own, _)| own == number);
+        own || self.records.others.get(number) == Some(id)
+    }
+
+    /// A number leads to the contact whose record says it, unless two do.
+    fn led_anew(&self, number: (u8, u64), id: Id) -> Mend {
+        let key = keys::number_of(number.0, number.1);
+        match self.records.numbered.get(&number) {
+            Some(other) if self.says(&number, other) => Mend::Nothing,
+            _ => {
+                let contact = ContactId::from_bytes(id);
+                let value = self.sealer.encode(&key, &NumberRow { contact });
+                Mend::put(Stage::Derived, key, value)
+            }
+        }
+    }
+
     pub(in crate::store) fn look_at_earlier_record(&mut self, id: Id, key: &[u8], value: &[u8]) {
         let Some(contact) = self.contacts.get(&id) else { return self.orphan(key) };
         let slot = contact.slot;
+        // Those of a record that is gone or cannot be read are kept.
+        let changes = self.records.numbers.get(&id).map_or(u64::MAX, |(_, changes)| *changes);
+        if keys::number(key).is_none_or(|before| before >= changes) {
+            return self.orphan(key);
+        }
         if self.sealer.decode_sealed::<RecordHistoryRow>(key, value).is_err() {
             self.fault(key, UNREADABLE);
         } else if Sealer::slot_of(value).ok() != Some(slot) {
@@ -132,25 +169,43 @@ impl Census {
 
     /// What is missing, once every row was seen.
     pub(in crate::store) fn settle_records(&mut self) {
+        const LOST: &str = "a number does not lead to its contact";
         let mut missing = Vec::new();
+        let ends = |id: &Id| {
+            let contact = self.contacts.get(id);
+            contact.is_none_or(|contact| self.ending.contains_key(contact.book.as_bytes()))
+        };
+        // Those whose contacts say nothing of them.
+        let mut alone: BTreeMap<Id, (u8, u64)> = BTreeMap::new();
+        for (number, id) in self.records.numbered.iter().filter(|(_, id)| !ends(id)) {
+            if !self.says(number, id) {
+                let lowest = alone.entry(*id).or_insert(*number);
+                *lowest = (*lowest).min(*number);
+                let contact = ContactId::from_bytes(*id);
+                let mend = Mend::Number { contact, series: number.0, number: number.1 };
+                // One that another contact says is led back there.
+                let taken = self.records.claimed.contains(number);
+                let mend = if taken { Mend::Nothing } else { mend };
+                missing.push((*id, "a contact does not say one of its numbers", mend));
+            }
+        }
+        for (number, id) in self.records.others.iter().filter(|(_, id)| !ends(id)) {
+            if self.records.numbered.get(number) != Some(id) {
+                missing.push((*id, LOST, self.led_anew(*number, *id)));
+            }
+        }
         for (id, contact) in &self.contacts {
             if self.ending.contains_key(contact.book.as_bytes()) {
                 continue;
             }
-            let id_of = ContactId::from_bytes(*id);
             match self.records.numbers.get(id) {
                 None => {
-                    let mend = Mend::Record { book: contact.book, member: contact.member };
+                    let number = alone.get(id).copied();
+                    let mend = Mend::Record { book: contact.book, member: contact.member, number };
                     missing.push((*id, "a contact has no record", mend));
                 }
-                Some(number) if self.records.numbered.get(number) != Some(id) => {
-                    let key = keys::number_of(number.0, number.1);
-                    let value = self.sealer.encode(&key, &NumberRow { contact: id_of });
-                    let mend = match self.records.numbered.get(number) {
-                        None => Mend::put(Stage::Derived, key, value),
-                        Some(_) => Mend::Nothing,
-                    };
-                    missing.push((*id, "a number does not lead to its contact", mend));
+                Some((number, _)) if self.records.numbered.get(number) != Some(id) => {
+                    missing.push((*id, LOST, self.led_anew(*number, *id)));
                 }
                 Some(_) => {}
             }
@@ -160,7 +215,7 @@ impl Census {
         }
         missing.into_iter().for_each(|(id, what, mend)| self.finding(&id, what, mend));
         let mut newest: HashMap<u8, u64> = HashMap::new();
-        for (series, number) in self.records.numbered.keys().chain(self.records.numbers.values()) {
+        for (series, number) in self.records.numbered.keys().chain(&self.records.claimed) {
             let known = newest.entry(*series).or_default();
             *known = (*known).max(*number);
         }
@@ -175,9 +230,10 @@ impl Census {
 }
 
 impl Contact {
-    /// What the record must say: where its card is, and the card's UID.
-    pub(in crate::store) fn at(mut self, member: Id, uid: Id) -> Self {
-        (self.member, self.uid) = (member, uid);
+    /// What the record and what finds it must say: where its card is, the card's UID, and whether it
+    /// may come back from the trash.
+    pub(in crate::store) fn at(mut self, member: Id, uid: Id, trashed: bool) -> Self {
+        (self.member, self.uid, self.trashed) = (member, uid, trashed);
         self
     }
 }

@@ -77,6 +77,17 @@ pub(in crate::store) enum Mend {
         book: CollectionId,
         /// The hash of the card's name.
         member: Hash,
+        /// The series and the number of one that leads to it.
+        number: Option<(u8, u64)>,
+    },
+    /// A contact's record says that a number leads to it.
+    Number {
+        /// The contact.
+        contact: ContactId,
+        /// The number's series.
+        series: u8,
+        /// The number.
+        number: u64,
     },
     /// A book that has lost its place gets another one.
     Link {
@@ -114,7 +125,7 @@ impl Mend {
             Self::Rows { stage, .. } => *stage,
             Self::Slot { .. } => Stage::Keys,
             Self::Card { .. } | Self::Link { .. } => Stage::Objects,
-            Self::Log { .. } | Self::Record { .. } => Stage::Derived,
+            Self::Log { .. } | Self::Record { .. } | Self::Number { .. } => Stage::Derived,
         })
     }
 }

@@ -116,7 +116,9 @@ impl Census {
         let unknown =
             counter.is_some_and(|counter| counter > stamped || (changes.is_empty() && counter > floor));
         amends.lost |= unknown && !amends.again.is_empty();
-        self.settle(amends, counter, newest, floor);
+        // Without its counter a log that is lost too would begin anew below what clients know.
+        let missing = !self.revisions.contains_key(id.as_bytes());
+        self.settle(amends, counter, if missing { stamped } else { newest }, floor);
         Ok(())
     }
 

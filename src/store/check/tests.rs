@@ -210,6 +210,12 @@ async fn what_other_rows_answer_for_is_repaired_and_the_rest_is_told_and_left() 
         ("History", Harm::Lost),
         ("Properties", Harm::Garbled),
         ("Event", Harm::Garbled),
+        ("RecordHistory", Harm::Garbled),
+        ("Definition", Harm::Garbled),
+        ("Job", Harm::Garbled),
+        ("Definition", Harm::Doubled),
+        ("Job", Harm::Doubled),
+        ("RecordHistory", Harm::Doubled),
         // That a book was deleted, and not lost, nothing else says.
         ("Purge", Harm::Lost),
         // What cannot be read may be somebody's.

@@ -35,7 +35,10 @@ impl Derivation<'_> {
             wanted.extend(uid.map(|uid| keys::uid(book, &self.sealer.uid(book.as_bytes(), uid))));
         };
         match op {
-            CardOp::Put { book, name, card, .. } => want(*book, name, Some(&card.uid)),
+            CardOp::Put { book, name, card, .. } => {
+                want(*book, name, Some(&card.uid));
+                wanted.push(keys::collection(keys::TRASH));
+            }
             CardOp::Remove { book, name } | CardOp::Rekey { book, name } => want(*book, name, None),
             CardOp::Trash { book, name, .. } => {
                 want(*book, name, None);
@@ -97,9 +100,15 @@ impl Derivation<'_> {
             && before.is_none()
             && let Some(contact) = self.revivable(&card.uid, &collection).await?
         {
-            let (kept, _, octets) = self.from_trash(contact).await?;
-            old = Some(kept);
-            revived = Some(octets);
+            match self.from_trash(contact).await {
+                Ok((kept, _, octets)) => {
+                    old = Some(kept);
+                    revived = Some(octets);
+                }
+                // What cannot come back is in nobody's way.
+                Err(Halt::Unmet(_) | Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => {}
+                Err(halt) => return Err(halt),
+            }
         }
         let (row, slot, number) = self.next_row(name, card, fresh, old.as_ref())?;
         match (&old, revived.is_some()) {
@@ -123,7 +132,7 @@ impl Derivation<'_> {
                 self.new_record(&kept, &card.uid, &lies, ContactKind::of(&card.body), record);
             }
             (Some(_), Some(change)) if revived.is_none() && change.before.is_some() => {
-                self.change_record(fresh_of(&kept), change).await?
+                self.change_record(contact_of(&kept), change).await?;
             }
             _ => {}
         }
@@ -449,13 +458,14 @@ impl Derivation<'_> {
         Ok(())
     }
 
-    /// Erases a card: every row but its log goes, and so does its key. Its number leads to `heir`.
+    /// Erases a card: every row but its log goes, and so does its key. Its numbers, which it answers,
+    /// lead to `heir`.
     pub(super) async fn forget_as(
         &mut self,
         book: CollectionId,
         card: &Kept,
         heir: Option<ContactId>,
-    ) -> Step<()> {
+    ) -> Step<Vec<(u8, u64)>> {
         let uid = self.uid_key(book, &card.row.uid)?;
         let contact = ContactId::from_bytes(card.row.contact);
         self.delete(uid);
@@ -463,9 +473,9 @@ impl Derivation<'_> {
         if card.row.described {
             self.delete(keys::properties(contact.as_bytes()));
         }
-        self.forget_record(contact, heir).await?;
+        let numbers = self.forget_record(contact, heir).await?;
         self.destroy_key(card.slot, card.owner());
-        Ok(())
+        Ok(numbers)
     }
 
     /// A card's properties and earlier bodies and records.
@@ -491,6 +501,6 @@ impl Derivation<'_> {
     }
 }
 
-fn fresh_of(card: &Kept) -> ContactId {
+fn contact_of(card: &Kept) -> ContactId {
     ContactId::from_bytes(card.row.contact)
 }

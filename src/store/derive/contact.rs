@@ -39,15 +39,22 @@ pub(super) struct Lies {
 }
 
 impl Derivation<'_> {
-    /// A contact's record as the snapshot shows it. One that cannot be read is made anew around its
-    /// number; one that is not there is none.
+    /// A contact's record as the commit leaves it so far. One that cannot be read is made anew around
+    /// its number; one that is not there, or of which nothing can be told, is none.
     pub(super) async fn kept_record(&mut self, contact: ContactId) -> Step<Option<KeptRecord>> {
+        if let Some(kept) = self.records.get(&contact) {
+            return Ok(Some(kept.clone()));
+        }
         let key = keys::record(contact);
         let Some(value) = self.value(key.clone()).await? else { return Ok(None) };
         match self.sealer.decode_record(&key, &value) {
             Err(StoreError::Damaged(_) | StoreError::Erased) => {
-                let place = RecordPlace::read(&value)?;
-                Ok(Some(KeptRecord { place, row: RecordRow::default() }))
+                let Ok(place) = RecordPlace::read(&value) else { return Ok(None) };
+                // Earlier records must stay earlier ones.
+                let earlier = self.range(keys::under(keys::Table::RecordHistory, contact.as_bytes())).await?;
+                let newest = earlier.iter().filter_map(|(key, _)| keys::number(key)).max();
+                let changes = newest.map_or(0, |newest| newest + 1);
+                Ok(Some(KeptRecord { place, row: RecordRow { changes, ..RecordRow::default() } }))
             }
             record => Ok(Some(record?)),
         }
@@ -74,7 +81,7 @@ impl Derivation<'_> {
         self.numbered.push(Numbered { contact, place, row });
     }
 
-    /// Writes the records of new contacts, after everything that is logged: the engine's answer tells
+    /// Writes records, those of new contacts after everything that is logged: the engine's answer tells
     /// of what is logged first.
     pub(super) fn number(&mut self) -> Step<()> {
         for Numbered { contact, place, row } in std::mem::take(&mut self.numbered) {
@@ -82,15 +89,17 @@ impl Derivation<'_> {
             number::give(self.sealer, &mut self.batch, contact, &kept)?;
             self.told.push(contact);
         }
+        for (contact, kept) in std::mem::take(&mut self.records) {
+            let key = keys::record(contact);
+            let value = self.sealer.encode_record(&key, &kept)?;
+            self.put(key, value);
+        }
         Ok(())
     }
 
-    fn put_record(&mut self, contact: ContactId, kept: KeptRecord) -> Step<()> {
-        let key = keys::record(contact);
-        let value = self.sealer.encode_record(&key, &kept)?;
-        self.put(key, value);
+    fn put_record(&mut self, contact: ContactId, kept: KeptRecord) {
+        self.records.insert(contact, kept);
         self.told.push(contact);
-        Ok(())
     }
 
     /// Makes a contact be found by its UID.
@@ -132,7 +141,8 @@ impl Derivation<'_> {
         kept.row.merged_into = merged_into;
         kept.row.changes += 1;
         self.find_by_uid(&hash, contact, lies, trashed);
-        self.put_record(contact, kept)
+        self.put_record(contact, kept);
+        Ok(())
     }
 
     /// Keeps the record that is being replaced, and lets the oldest kept one go.
@@ -170,7 +180,8 @@ impl Derivation<'_> {
         kept.row.updated = rows::micros(self.commit.at);
         kept.row.updated_by = self.commit.actor;
         kept.row.client = self.commit.client.clone();
-        self.put_record(contact, kept)
+        self.put_record(contact, kept);
+        Ok(())
     }
 
     /// After the server replaced a UID that it had invented by the client's.
@@ -180,7 +191,8 @@ impl Derivation<'_> {
         self.delete(keys::same_uid(&kept.place.uid, contact));
         kept.place.uid = self.sealer.uid_anywhere(uid);
         self.find_by_uid(&kept.place.uid.clone(), contact, lies, false);
-        self.put_record(contact, kept)
+        self.put_record(contact, kept);
+        Ok(())
     }
 
     /// Seals a record with the contact's new key.
@@ -188,33 +200,42 @@ impl Derivation<'_> {
         let contact = ContactId::from_bytes(card.row.contact);
         let Some(mut kept) = self.kept_record(contact).await? else { return Ok(()) };
         kept.place.slot = card.slot;
-        self.put_record(contact, kept)
+        self.put_record(contact, kept);
+        Ok(())
     }
 
-    /// Forgets a record with all that belongs to it; the contact's key goes too. Its number leads to
-    /// `heir`, or to nobody for ever.
-    pub(super) async fn forget_record(&mut self, contact: ContactId, heir: Option<ContactId>) -> Step<()> {
-        let key = keys::record(contact);
-        if let Some(value) = self.value(key.clone()).await? {
-            let place = RecordPlace::read(&value)?;
-            let number = keys::number_of(place.series, place.number);
-            match heir {
-                Some(heir) => {
-                    let value = self.sealer.encode(&number, &NumberRow { contact: heir });
-                    self.put(number, value);
+    /// Forgets a record with all that belongs to it; the contact's key goes too. Its numbers, which
+    /// it answers, lead to `heir`, or to nobody for ever.
+    pub(super) async fn forget_record(
+        &mut self,
+        contact: ContactId,
+        heir: Option<ContactId>,
+    ) -> Step<Vec<(u8, u64)>> {
+        let mut numbers = Vec::new();
+        if let Some(kept) = self.kept_record(contact).await? {
+            numbers.push((kept.place.series, kept.place.number));
+            numbers.extend(kept.row.numbers);
+            for (series, number) in &numbers {
+                let number = keys::number_of(*series, *number);
+                match heir {
+                    Some(heir) => {
+                        let value = self.sealer.encode(&number, &NumberRow { contact: heir });
+                        self.put(number, value);
+                    }
+                    None => self.delete(number),
                 }
-                None => self.delete(number),
             }
-            self.delete(keys::same_uid(&place.uid, contact));
-            self.delete(key);
+            self.delete(keys::same_uid(&kept.place.uid, contact));
         }
+        self.records.remove(&contact);
+        self.delete(keys::record(contact));
         for table in [keys::Table::RecordHistory, keys::Table::History] {
             for (key, _) in self.range(keys::under(table, contact.as_bytes())).await? {
                 self.delete(key);
             }
         }
         self.told.push(contact);
-        Ok(())
+        Ok(numbers)
     }
 
     /// Moves a card into the trash.
@@ -224,6 +245,9 @@ impl Derivation<'_> {
         name: &MemberName,
         merged_into: Option<ContactId>,
     ) -> Step<()> {
+        if book == TRASH {
+            return Err(Halt::Unmet(Unmet::NoMember));
+        }
         let owner = self.need_collection(book).await?.owner;
         self.need_collection(TRASH).await?;
         let member = self.sealer.member(book.as_bytes(), name);
@@ -310,6 +334,9 @@ impl Derivation<'_> {
     /// The contact of the trash that a card with its UID brings back into this book: one that was
     /// deleted from a book of the same owner, or a moment ago by the same person from another's.
     pub(super) async fn revivable(&mut self, uid: &Uid, book: &CollectionRow) -> Step<Option<ContactId>> {
+        if self.value(keys::collection(TRASH)).await?.is_none() {
+            return Ok(None);
+        }
         let hash = self.sealer.uid_anywhere(uid);
         let now = rows::micros(self.commit.at);
         let actor = self.commit.actor.map(|actor| Id(*actor.as_bytes()));
@@ -345,7 +372,8 @@ impl Derivation<'_> {
         let body = self.body(to.0, &copy.row).await?;
         self.keep_history(from.0, &source).await?;
         self.leave(from, member, &source).await?;
-        self.forget_as(to.0, &copy, Some(ContactId::from_bytes(source.row.contact))).await?;
+        let contact = ContactId::from_bytes(source.row.contact);
+        let numbers = self.forget_as(to.0, &copy, Some(contact)).await?;
         let uid = uid_of(&copy.row)?;
         self.hold_uid(to.0, &place, &copy.row)?;
         let version = source.row.version + 1;
@@ -361,8 +389,11 @@ impl Derivation<'_> {
         self.put_body(to.0, &place, &card, &body)?;
         let lies = Lies { book: to.0, member: place, owner };
         self.moved_record(&card, &uid, &lies, false, None).await?;
+        if let Some(kept) = self.records.get_mut(&contact) {
+            kept.row.numbers.extend(numbers);
+        }
         let value = self.card_value(to.0, &place, &card)?;
-        let what = What::Put(ContactId::from_bytes(card.row.contact), body);
+        let what = What::Put(contact, body);
         self.log_changed(to.0, place, value, Some(copy.revision), what).await
     }
 }

@@ -1,11 +1,11 @@
 //! From a commit to a batch: reads what the ops touch, in sets, remembers it as guards, and writes
 //! every row that follows. One file a room of ops.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::codec::{self, Kept};
+use super::codec::{self, Kept, KeptRecord};
 use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
 use super::erase::Taken;
@@ -87,6 +87,8 @@ pub(super) struct Derivation<'a> {
     news: Vec<News>,
     /// Contacts that get their number with this commit.
     numbered: Vec<Numbered>,
+    /// Records that there were, as they are to be.
+    records: BTreeMap<ContactId, KeptRecord>,
     /// The contacts that are touched.
     told: Vec<ContactId>,
 }
@@ -112,6 +114,7 @@ impl<'a> Derivation<'a> {
             committed: Committed::default(),
             news: Vec::new(),
             numbered: Vec::new(),
+            records: BTreeMap::new(),
             told: Vec::new(),
         };
         this.fetch(this.first_keys()).await?;

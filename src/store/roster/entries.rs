@@ -20,8 +20,6 @@ pub(super) struct Entry {
     pub(super) book: CollectionId,
     pub(super) series: u8,
     pub(super) number: u64,
-    /// Goes up with every change.
-    pub(super) version: u64,
     pub(super) kind: Kind,
     pub(super) created: i64,
     pub(super) updated: i64,
@@ -38,7 +36,7 @@ impl Entry {
         }
     }
 
-    fn name(&self) -> Box<[u8]> {
+    pub(super) fn name(&self) -> Box<[u8]> {
         let name = Path::parse("name.formatted").and_then(|path| Packed(&self.packed).text(&path));
         let name = name.unwrap_or_default();
         name.get(..NAME).unwrap_or(name).into()
@@ -79,21 +77,15 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Entries {
     by_id: HashMap<ContactId, Entry>,
-    by_name: BTreeMap<(Box<[u8]>, ContactId), ()>,
+    pub(super) by_name: BTreeMap<(Box<[u8]>, ContactId), ()>,
     /// By hashes, since most values have one contact: what they lead to is compared.
     by_value: HashMap<u64, Vec<ContactId>>,
     hasher: RandomState,
 }
 
 impl Entries {
-    /// Sets, or with `None` takes away, what is known of a contact, unless something newer is known.
+    /// Sets, or with `None` takes away, what is known of a contact.
     pub(super) fn set(&mut self, contact: ContactId, entry: Option<Entry>) {
-        let old = self.by_id.get(&contact);
-        if let (Some(old), Some(new)) = (old, &entry)
-            && old.version > new.version
-        {
-            return;
-        }
         if let Some(old) = self.by_id.remove(&contact) {
             self.by_name.remove(&(old.name(), contact));
             for value in old.emails().into_iter().chain(old.phones()) {
@@ -117,12 +109,6 @@ impl Entries {
         self.by_id.insert(contact, entry);
     }
 
-    pub(super) fn forget_book(&mut self, book: CollectionId) {
-        let gone: Vec<_> =
-            self.by_id.values().filter(|entry| entry.book == book).map(|entry| entry.id).collect();
-        gone.into_iter().for_each(|contact| self.set(contact, None));
-    }
-
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -130,6 +116,17 @@ impl Entries {
     pub(super) fn bytes(&self) -> usize {
         const BESIDE: usize = 320;
         self.by_id.values().map(|entry| entry.packed.len() + size_of::<Entry>() + BESIDE).sum()
+    }
+
+    /// How many values lead to contacts, and how many contacts are led to.
+    #[cfg(test)]
+    pub(super) fn values(&self) -> (usize, usize) {
+        (self.by_value.len(), self.by_value.values().map(Vec::len).sum())
+    }
+
+    /// A number by which a place in an order is known again, until the index is made anew.
+    pub(super) fn mark(&self, place: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(place)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {

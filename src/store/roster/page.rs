@@ -38,6 +38,9 @@ pub struct Step {
     pub after: ContactId,
     /// Where it stood in the list, if it is no longer there.
     pub at: usize,
+    /// By what the contact is known to stand where it stood, and not to have moved since. It tells
+    /// nobody anything, and nothing after the index was made anew.
+    pub mark: u64,
 }
 
 /// What is asked for.
@@ -65,8 +68,15 @@ pub struct Page {
     pub next: Option<Step>,
 }
 
+/// The contact after which a page begins.
+struct Anchor<'a> {
+    entry: &'a Entry,
+    /// It stands where it stood, as far as its values go.
+    stays: bool,
+}
+
 /// What is compared.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key<'a> {
     Number(i64),
     Text(&'a [u8]),
@@ -77,49 +87,69 @@ enum Key<'a> {
 pub(super) fn page(entries: &Entries, asked: &Asked) -> Page {
     let matches = |entry: &&Entry| entry.is_in(&asked.books) && asked.wanted.has(entry);
     // The order of names is kept.
+    let mark = |entry: &Entry| match asked.order.is_empty() {
+        true => entries.mark(entry.name()),
+        false => entries.mark(key(entry, &asked.order)),
+    };
+    let anchor = asked.step.and_then(|step| {
+        let anchor = entries.get(&step.after).filter(matches)?;
+        Some(Anchor { entry: anchor, stays: mark(anchor) == step.mark })
+    });
     if asked.order.is_empty() {
         let found: Vec<&Entry> = entries.named().filter(matches).collect();
-        return cut(&found, found.len(), asked);
+        return cut(&found, found.len(), asked, anchor.as_ref(), mark);
     }
     let mut keyed: Vec<(Vec<Key<'_>>, &Entry)> =
         entries.iter().filter(matches).map(|entry| (key(entry, &asked.order), entry)).collect();
     let total = keyed.len();
     let compare = |a: &(Vec<Key<'_>>, &Entry), b: &(Vec<Key<'_>>, &Entry)| ranked(a, b, &asked.order);
     // Only what is shown, and what is before it, is put in order.
-    let anchor = asked.step.and_then(|step| entries.get(&step.after)).filter(matches);
-    let wanted = match (asked.step, anchor) {
+    let wanted = match (asked.step, &anchor) {
         (None, _) => asked.limit,
-        (Some(_), Some(anchor)) => {
-            let anchor = (key(anchor, &asked.order), anchor);
+        (Some(_), Some(Anchor { entry, stays: true })) => {
+            let anchor = (key(entry, &asked.order), *entry);
             let before = keyed.iter().filter(|one| compare(one, &anchor) != Ordering::Greater).count();
             before + asked.limit
         }
-        (Some(step), None) => step.at.saturating_add(asked.limit),
+        (Some(step), _) => step.at.saturating_add(asked.limit),
     };
-    let most = wanted.saturating_add(1);
+    let most = wanted.saturating_add(2);
     if most < keyed.len() {
         keyed.select_nth_unstable_by(most, compare);
         keyed.truncate(most);
     }
     keyed.sort_unstable_by(compare);
     let found: Vec<&Entry> = keyed.into_iter().map(|(_, entry)| entry).collect();
-    cut(&found, total, asked)
+    cut(&found, total, asked, anchor.as_ref(), mark)
 }
 
 /// The piece that is asked for of what is in order.
-fn cut(found: &[&Entry], total: usize, asked: &Asked) -> Page {
+fn cut(
+    found: &[&Entry],
+    total: usize,
+    asked: &Asked,
+    anchor: Option<&Anchor<'_>>,
+    mark: impl Fn(&Entry) -> u64,
+) -> Page {
     let start = match asked.step {
         None => 0,
         Some(step) => {
-            // Whoever it stood beside may have moved; who stands there now was not shown yet.
-            let at = found.iter().position(|entry| entry.id == step.after);
-            at.map_or(step.at, |at| at + 1).min(found.len())
+            let at = anchor.and_then(|anchor| found.iter().position(|entry| entry.id == anchor.entry.id));
+            let start = match (anchor, at) {
+                (Some(Anchor { stays: true, .. }), Some(at)) => at + 1,
+                // It moved to before where it stood, and pushed on what was shown.
+                (_, Some(at)) if at <= step.at => step.at.saturating_add(1),
+                // It went: who stands there now was not shown yet.
+                _ => step.at,
+            };
+            start.min(found.len())
         }
     };
-    let shown: Vec<ContactId> = found.iter().skip(start).take(asked.limit).map(|entry| entry.id).collect();
+    let shown: Vec<&Entry> = found.iter().skip(start).take(asked.limit).copied().collect();
     let end = start + shown.len();
-    let next = shown.last().filter(|_| end < total).map(|last| Step { after: *last, at: end - 1 });
-    Page { contacts: shown, total, next }
+    let last = shown.last().filter(|_| end < total);
+    let next = last.map(|last| Step { after: last.id, at: end - 1, mark: mark(last) });
+    Page { contacts: shown.into_iter().map(|entry| entry.id).collect(), total, next }
 }
 
 fn key<'a>(entry: &'a Entry, order: &[Order]) -> Vec<Key<'a>> {

@@ -46,6 +46,9 @@ pub struct RecordRow {
     /// What is known beyond the card.
     #[n(10)]
     pub record: Record,
+    /// Numbers beside its own that lead to it, with their series: those of copies that it took over.
+    #[cbor(n(11), default)]
+    pub numbers: Vec<(u8, u64)>,
 }
 
 /// An earlier record.

@@ -4,12 +4,16 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::domain::contact::{Custom, CustomValue, Record};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
 use crate::domain::vcard::Version;
 use crate::store::Store;
-use crate::store::commit::{AccountOp, CardOp, CollectionOp, Commit, CommitError, Committed, NewCard, Op};
-use crate::store::rows::{AccountRow, StoredProperty};
+use crate::store::commit::{
+    AccountOp, CardOp, CollectionOp, Commit, CommitError, Committed, DefinitionOp, JobOp, NewCard, Op,
+    RecordChange,
+};
+use crate::store::rows::{AccountRow, Definition, FieldRow, FilterRow, Id, JobRow, JobState, StoredProperty};
 
 /// The one account.
 pub(crate) const ACCOUNT: AccountId = AccountId::from_bytes([1; 16]);
@@ -84,6 +88,58 @@ pub(crate) fn put(
 /// Takes a member out of a book.
 pub(crate) fn remove(book: CollectionId, file: &str) -> Op {
     Op::Card(CardOp::Remove { book, name: name(file) })
+}
+
+/// Has a contact's record say something else, in a text of the admin's own.
+pub(crate) fn note(contact: ContactId, before: Option<&str>, after: &str, merged: Option<ContactId>) -> Op {
+    let record = |text: &str| {
+        let value = CustomValue::Text(text.into());
+        Record { custom: vec![Custom { key: "note".into(), value }], ..Record::default() }
+    };
+    let before = Some(before.map_or_else(Record::default, record));
+    let change = RecordChange { before, after: record(after), merged: merged.into_iter().collect() };
+    Op::Card(CardOp::Record { contact, change: Box::new(change) })
+}
+
+/// Lays down a field or a filter.
+pub(crate) fn lay_down(kind: u8) -> Op {
+    let text = || "Wunderkammer".to_owned();
+    let after = match kind {
+        Definition::FIELD => {
+            Definition::Field(FieldRow { key: text(), label: text(), ..FieldRow::default() })
+        }
+        _ => Definition::Filter(FilterRow {
+            name: text(),
+            owner: ACCOUNT,
+            shared: true,
+            filter: "note co \"Wunderkammer\"".into(),
+            q: text(),
+            created: 0,
+            book: None,
+        }),
+    };
+    Op::Definition(DefinitionOp { id: Id([0x4f; 16]), before: None, after: Some(after) })
+}
+
+/// Asks for long work.
+pub(crate) fn work() -> Op {
+    let id = Id([0x5a; 16]);
+    let job = JobRow {
+        id,
+        by: ACCOUNT,
+        state: JobState::Queued,
+        done: 0,
+        total: 2,
+        created: 0,
+        updated: 0,
+        work: b"Wunderkammer".to_vec(),
+        contacts: Vec::new(),
+        counts: Vec::new(),
+        refused: Vec::new(),
+        error: Some("Wunderkammer".into()),
+        client: None,
+    };
+    Op::Job(JobOp { id, before: None, after: Some(job) })
 }
 
 /// Commits one op, whoever asks for it.
