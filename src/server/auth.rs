@@ -9,8 +9,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 
-use crate::service::Service;
 use crate::domain::client;
+use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::audit::Origin;
 use crate::service::refusal::Fault;
