@@ -39,13 +39,25 @@ impl Service {
                 done => return done.map(drop),
             }
         }
+        self.throw_away(caller, (book, name), expect, Vec::new()).await
+    }
+
+    /// Deletes a card, in one commit with other ops: into the trash, or for good where there is none.
+    pub(super) async fn throw_away(
+        &self,
+        caller: Option<&Caller>,
+        (book, name): (CollectionId, &MemberName),
+        expect: Vec<Expect>,
+        mut ops: Vec<Op>,
+    ) -> Answer<()> {
+        let name = name.clone();
         if self.settings.contacts.trash_days == 0 {
-            let remove = Op::Card(CardOp::Remove { book, name: name.clone() });
-            return self.commit(caller, expect, vec![remove]).await.map(drop);
+            ops.push(Op::Card(CardOp::Remove { book, name }));
+        } else {
+            self.lay_trash().await?;
+            ops.push(Op::Card(CardOp::Trash { book, name, merged_into: None }));
         }
-        self.lay_trash().await?;
-        let trash = Op::Card(CardOp::Trash { book, name: name.clone(), merged_into: None });
-        self.commit(caller, expect, vec![trash]).await.map(drop)
+        self.commit(caller, expect, ops).await.map(drop)
     }
 
     /// Where the caller wrote a card with the same UID a moment ago, in a book of which that is left.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::contact::{CardFields, Flags, Kind, MarkAs, Marks, Record, create, edit, mark, with_uid};
+use crate::domain::contact::{CardFields, Flags, Kind, Marks, Record, create, edit, mark, with_uid};
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::domain::vcard::admit;
 use crate::service::access::Caller;
@@ -24,6 +24,9 @@ pub(in crate::service) const BY_PHONE: &str = "carddav";
 /// The longest of the record's texts, in characters.
 const LONGEST: usize = 1_000;
 
+/// How often a move begins anew when a phone was quicker.
+const MOVES: usize = 8;
+
 impl Service {
     /// Makes a contact from its fields.
     pub async fn create_contact(&self, caller: &Caller, draft: Draft) -> Answer<ContactView> {
@@ -33,8 +36,7 @@ impl Service {
         let _links = self.links.lock().await;
         let id = ContactId::new(self.fresh()?);
         let record = self.record_of(caller, (book, id), &fields, draft.record, None).await?;
-        let uid = Uid::new(&self.fresh()?.hyphenated().to_string());
-        let uid = uid.ok_or_else(|| Fault("a new UID is none".into()))?;
+        let uid = self.fresh_uid()?;
         let card = create(&fields, &uid);
         self.store_new(caller, (book, id), card.into(), record).await
     }
@@ -67,7 +69,7 @@ impl Service {
         record: Record,
     ) -> Answer<ContactView> {
         let name = fresh_name(id)?;
-        let card = self.marked(card, &record);
+        let card = self.marked(card, &Record::default(), &record);
         let op =
             self.put_op(book, &name, id, card, RecordChange { before: None, after: record, merged: vec![] })?;
         let committed = self.commit(Some(caller), Vec::new(), vec![op]).await?;
@@ -113,11 +115,14 @@ impl Service {
         self.need_deed(caller, shown, Deed::Write).await?;
         let to = match draft.book.as_deref() {
             Some(address) if address != shown.book => {
-                self.need_deed(caller, shown, Deed::Delete).await?;
-                Some(self.shelf_for(caller, address, Deed::Write).await?)
+                let book = self.shelf_for(caller, address, Deed::Write).await?;
+                Some(book).filter(|book| *book != shown.book_id)
             }
             _ => None,
         };
+        if to.is_some() {
+            self.need_deed(caller, shown, Deed::Delete).await?;
+        }
         if draft.fields.kind != shown.fields.kind {
             let text = "a contact stays what it is: make another one".into();
             return Err(Refusal::Wrong { pointer: "/kind".into(), text }.into());
@@ -149,9 +154,13 @@ impl Service {
     ) -> Answer<Vec<Op>> {
         let old = &stored.record.record;
         let marks_move = old.flags != record.flags || old.addresses != record.addresses;
+        // Whoever writes over a mark does not take it off: the record says what is so.
+        let written_over = before.emails != after.emails
+            || before.categories != after.categories
+            || before.note != after.note;
         let mut card = Bytes::from(edit(&stored.body, before, after));
-        if marks_move || before.emails != after.emails {
-            card = self.marked(card, &record);
+        if marks_move || written_over {
+            card = self.marked(card, old, &record);
         }
         self.recard(stored, card, record, merged)
     }
@@ -173,16 +182,18 @@ impl Service {
         Ok(vec![self.put_op(book, &name_of(stored)?, stored.id, card, change)?])
     }
 
-    /// A card with the marks that its record asks for.
-    fn marked(&self, card: Bytes, record: &Record) -> Bytes {
+    /// A card with the marks that its record asks for, and without those that it asked for before.
+    pub(super) fn marked(&self, card: Bytes, before: &Record, record: &Record) -> Bytes {
         let marks = Marks {
             do_not_call: record.flags.do_not_call,
             blocked: record.flags.blocked,
             how: self.settings.contacts.marks,
             emails: record.addresses.iter().map(|known| (known.address.clone(), known.state)).collect(),
         };
-        let nothing = !marks.do_not_call && !marks.blocked && marks.emails.is_empty();
-        if nothing && marks.how == MarkAs::Off {
+        let plain = |record: &Record| {
+            !record.flags.do_not_call && !record.flags.blocked && record.addresses.is_empty()
+        };
+        if plain(before) && plain(record) {
             return card;
         }
         mark(&card, &marks).map_or(card, Bytes::from)
@@ -204,15 +215,7 @@ impl Service {
         draft: RecordDraft,
         before: Option<&Record>,
     ) -> Answer<Record> {
-        let mut wrong = Vec::new();
-        for (pointer, text) in [("/salutation", &draft.salutation), ("/language", &draft.language)] {
-            if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
-                wrong.push((pointer.to_owned(), "this must be one line, and not a long one".to_owned()));
-            }
-        }
-        if !is_language(&draft.language) {
-            wrong.push(("/language".into(), "this is no language tag (BCP 47)".into()));
-        }
+        let mut wrong = wrong_texts(&draft);
         let mut roles = draft.roles;
         roles.sort();
         roles.dedup();
@@ -222,11 +225,6 @@ impl Service {
         let source = source.unwrap_or_else(|| BY_API.into());
         if !is_key(&source) && !before.is_some_and(|before| before.source == source) {
             wrong.push(("/privacy/source".into(), "this is no key of a source".into()));
-        }
-        if let (Some(from), Some(until)) = (draft.portal.from, draft.portal.until)
-            && until < from
-        {
-            wrong.push(("/portal/until".into(), "this is before its beginning".into()));
         }
         let reader = self.store.read().await?;
         let assigned_to = match &draft.assigned_to {
@@ -240,7 +238,7 @@ impl Service {
             },
         };
         let links = (draft.reports_to.as_deref(), draft.company.as_deref());
-        let (reports_to, company) = self.links_of(caller, &reader, id, links, &mut wrong).await?;
+        let (reports_to, company) = self.links_of(caller, &reader, (id, before), links, &mut wrong).await?;
         refuse(wrong)?;
         let anew = self.new_record(fields);
         Ok(Record {
@@ -267,28 +265,44 @@ impl Service {
         self.need_deed(caller, shown, Deed::Delete).await?;
         let expect = vec![unchanged(&shown.stored)?];
         let place = (shown.book_id, &name_of(&shown.stored)?);
-        self.discard(None.or(Some(caller)), place, expect).await.map_err(moved)
+        self.throw_away(Some(caller), place, expect, vec![same_record(&shown.stored)]).await.map_err(moved)
     }
 
     /// Makes a copy of a contact beside it, with a number and a UID of its own.
     pub async fn clone_contact(&self, caller: &Caller, shown: &ContactView) -> Answer<ContactView> {
         self.need_deed(caller, shown, Deed::Write).await?;
-        let uid = Uid::new(&self.fresh()?.hyphenated().to_string());
-        let uid = uid.ok_or_else(|| Fault("a new UID is none".into()))?;
-        let card = with_uid(&shown.stored.body, &uid);
+        let _links = self.links.lock().await;
+        let (id, uid) = (ContactId::new(self.fresh()?), self.fresh_uid()?);
+        let card = with_uid(&shown.stored.body, &uid).into();
         let record = Record { distinct: Vec::new(), ..shown.record.clone() };
-        self.store_new(caller, (shown.book_id, ContactId::new(self.fresh()?)), card.into(), record).await
+        let change = RecordChange { before: None, after: record, merged: Vec::new() };
+        let put = self.put_op(shown.book_id, &fresh_name(id)?, id, card, change)?;
+        let (expect, ops) = (vec![unchanged(&shown.stored)?], vec![same_record(&shown.stored), put]);
+        self.commit(Some(caller), expect, ops).await.map_err(moved)?;
+        self.shown_contact(caller, id).await
+    }
+
+    /// A UID that no card has.
+    pub(super) fn fresh_uid(&self) -> Answer<Uid> {
+        let uid = Uid::new(&self.fresh()?.hyphenated().to_string());
+        Ok(uid.ok_or_else(|| Fault("a new UID is none".into()))?)
     }
 
     /// Moves a contact into another book; number, record and history go with it.
     pub(super) async fn move_contact(&self, caller: &Caller, id: ContactId, to: CollectionId) -> Answer<()> {
-        let reader = self.store.read().await?;
-        let stored = reader.contacts(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
-        drop(reader);
-        let from = (CollectionId::from_bytes(stored.record.book), name_of(&stored)?);
-        let op = CardOp::Transfer { from, to: (to, fresh_name(id)?), copy: None };
-        self.commit(Some(caller), vec![unchanged(&stored)?], vec![Op::Card(op)]).await.map_err(moved)?;
-        Ok(())
+        for _ in 0..MOVES {
+            let reader = self.store.read().await?;
+            let stored = reader.contacts(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
+            drop(reader);
+            let from = (CollectionId::from_bytes(stored.record.book), name_of(&stored)?);
+            let op = CardOp::Transfer { from, to: (to, fresh_name(id)?), copy: None };
+            match self.commit(Some(caller), vec![unchanged(&stored)?], vec![Op::Card(op)]).await {
+                // A phone was quicker; what it wrote moves too.
+                Err(Stop::Refused(Refusal::Unmet)) => {}
+                done => return done.map(drop).map_err(moved),
+            }
+        }
+        Err(Refusal::Unmet.into())
     }
 
     /// Refuses where another contact of the book has the UID.
@@ -301,8 +315,11 @@ impl Service {
         }
     }
 
-    /// Refuses who may not do that with the contact.
+    /// Refuses who may not do that with the contact. With one in the trash nothing is done.
     pub(super) async fn need_deed(&self, caller: &Caller, shown: &ContactView, deed: Deed) -> Answer<()> {
+        if shown.trashed.is_some() {
+            return Err(Refusal::NotFound.into());
+        }
         match self.shelves().await?.allow(caller, &shown.book_id, deed) {
             true => Ok(()),
             false => Err(super::shelves::missing(deed)),
@@ -326,6 +343,13 @@ pub(super) fn moved(stop: Stop) -> Stop {
     }
 }
 
+/// An op that changes nothing, and is refused where the record is no longer what was read.
+pub(super) fn same_record(stored: &Contact) -> Op {
+    let record = stored.record.record.clone();
+    let change = RecordChange { before: Some(record.clone()), after: record, merged: Vec::new() };
+    Op::Card(CardOp::Record { contact: stored.id, change: Box::new(change) })
+}
+
 pub(super) fn name_of(stored: &Contact) -> Answer<MemberName> {
     Ok(MemberName::parse(&stored.card.name)
         .map_err(|_| Fault("the store is damaged: a card's name".into()))?)
@@ -345,6 +369,25 @@ fn is_address(text: &str) -> bool {
             && !domain.ends_with('.')
             && !text.contains(|c: char| c.is_whitespace() || c.is_control())
     })
+}
+
+/// What is wrong with a draft by itself.
+fn wrong_texts(draft: &RecordDraft) -> Vec<(String, String)> {
+    let mut wrong = Vec::new();
+    for (pointer, text) in [("/salutation", &draft.salutation), ("/language", &draft.language)] {
+        if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
+            wrong.push((pointer.to_owned(), "this must be one line, and not a long one".to_owned()));
+        }
+    }
+    if !is_language(&draft.language) {
+        wrong.push(("/language".into(), "this is no language tag (BCP 47)".into()));
+    }
+    if let (Some(from), Some(until)) = (draft.portal.from, draft.portal.until)
+        && until < from
+    {
+        wrong.push(("/portal/until".into(), "this is before its beginning".into()));
+    }
+    wrong
 }
 
 /// A key, as admins give them.

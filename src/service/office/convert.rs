@@ -1,9 +1,9 @@
 //! From lead to contact, with the company where that is wished.
 
 use crate::domain::contact::{CardFields, Kind, Name, Organization, Record, Stage, create};
-use crate::domain::id::{ContactId, Uid};
+use crate::domain::id::ContactId;
 use crate::service::access::Caller;
-use crate::service::refusal::{Fault, Refusal};
+use crate::service::refusal::Refusal;
 use crate::service::{Answer, Service};
 use crate::store::commit::RecordChange;
 
@@ -43,7 +43,7 @@ impl Service {
                 let reader = self.store.read().await?;
                 let mut wrong = Vec::new();
                 let links = (None, Some(named.as_str()));
-                record.company = self.links_of(caller, &reader, shown.id, links, &mut wrong).await?.1;
+                record.company = self.links_of(caller, &reader, (shown.id, None), links, &mut wrong).await?.1;
                 if !wrong.is_empty() {
                     let text = "there is no such company".into();
                     return Err(Refusal::Wrong { pointer: "/company".into(), text }.into());
@@ -73,8 +73,7 @@ impl Service {
             organization: Organization { name, units: Vec::new() },
             ..CardFields::default()
         };
-        let uid = Uid::new(&self.fresh()?.hyphenated().to_string());
-        let uid = uid.ok_or_else(|| Fault("a new UID is none".into()))?;
+        let uid = self.fresh_uid()?;
         let record = Record { source: shown.record.source.clone(), ..self.new_record(&fields) };
         let change = RecordChange { before: None, after: record, merged: Vec::new() };
         self.put_op(shown.book_id, &fresh_name(id)?, id, create(&fields, &uid).into(), change)

@@ -1,7 +1,7 @@
 //! Finding contacts: one by id or number, lists by filter and full text, callers by phone and e-mail.
 
 use crate::domain::contact::{Path, Scalar, Type};
-use crate::domain::id::{AccountId, ContactId, Principal, UserName};
+use crate::domain::id::{AccountId, CollectionId, ContactId, Principal, UserName};
 use crate::domain::scim::{Filter, Query};
 use crate::service::access::Caller;
 use crate::service::refusal::Refusal;
@@ -10,6 +10,7 @@ use crate::store::query::{Contact, Reader};
 use crate::store::roster::{Asked, Books, Order, Step, Wanted};
 
 use super::shelves::{Deed, missing};
+use super::trashed::may_restore;
 use super::view::{ContactRef, ContactView};
 
 /// What became of whom a number or an id names.
@@ -59,15 +60,15 @@ impl Service {
         let contact = reader.contacts(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
         let shelves = self.shelves().await?;
         if let Some(target) = contact.record.merged_into {
-            let target = self.last_merged(&reader, target).await?;
+            let target = self.last_merged(&reader, target).await?.ok_or(Refusal::NotFound)?;
             let there = reader.contacts(&[target]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
-            let book = crate::domain::id::CollectionId::from_bytes(there.record.book);
+            let book = CollectionId::from_bytes(there.record.book);
             return match shelves.allow(caller, &book, Deed::Read) {
                 true => Ok(Found::Merged(target)),
                 false => Err(Refusal::NotFound.into()),
             };
         }
-        let book = crate::domain::id::CollectionId::from_bytes(contact.record.book);
+        let book = CollectionId::from_bytes(contact.record.book);
         if !shelves.allow(caller, &book, Deed::Read) {
             return Err(Refusal::NotFound.into());
         }
@@ -90,17 +91,18 @@ impl Service {
         })
     }
 
-    /// The contact into which others were merged, one after the other.
-    async fn last_merged(&self, reader: &Reader, mut target: ContactId) -> Answer<ContactId> {
+    /// The contact that is meant by one that may have been merged away, into others one after the other;
+    /// `None` where it is no more.
+    pub(super) async fn last_merged(&self, reader: &Reader, mut id: ContactId) -> Answer<Option<ContactId>> {
         // A chain is as long as there were merges; none leads back.
-        for _ in 0..1_000 {
-            let record = reader.records(&[target]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
-            match record.row.merged_into {
-                Some(next) => target = next,
-                None => return Ok(target),
+        for _ in 0..MERGES {
+            match reader.records(&[id]).await?.pop().flatten().map(|kept| kept.row.merged_into) {
+                Some(Some(next)) => id = next,
+                Some(None) => return Ok(Some(id)),
+                None => return Ok(None),
             }
         }
-        Err(Refusal::NotFound.into())
+        Ok(None)
     }
 
     /// A page of the contacts that the caller may see, or, of the trash, that the caller may delete.
@@ -125,7 +127,7 @@ impl Service {
         let shelves = self.shelves().await?;
         let found: Vec<Contact> = reader.contacts(ids).await?.into_iter().flatten().collect();
         let seen = found.into_iter().filter(|contact| {
-            let book = crate::domain::id::CollectionId::from_bytes(contact.record.book);
+            let book = CollectionId::from_bytes(contact.record.book);
             contact.record.merged_into.is_none() && shelves.allow(caller, &book, Deed::Read)
         });
         self.views(&reader, seen.collect()).await
@@ -140,7 +142,10 @@ impl Service {
             let scalar = match kind {
                 Type::Account => self.user_id(&reader, &name).await?.map(Scalar::Account),
                 Type::Contact => match ContactRef::parse(&name) {
-                    Some(named) => self.named_contact(&reader, named).await?.map(Scalar::Contact),
+                    Some(named) => match self.named_contact(&reader, named).await? {
+                        Some(id) => self.last_merged(&reader, id).await?.map(Scalar::Contact),
+                        None => None,
+                    },
                     None => None,
                 },
                 Type::Book => {
@@ -213,9 +218,7 @@ impl Service {
         let mut mine = Vec::new();
         for some in page.contacts.chunks(512) {
             for contact in reader.contacts(some).await?.into_iter().flatten() {
-                let from = contact.card.trashed.as_ref().map(|trashed| trashed.book);
-                let from = from.map(crate::domain::id::CollectionId::from_bytes);
-                if from.is_some_and(|from| shelves.allow(caller, &from, Deed::Delete)) {
+                if may_restore(&shelves, caller, &contact) {
                     mine.push(contact);
                 }
             }
@@ -237,3 +240,6 @@ impl Service {
 
 /// How many contacts are told of one number or address.
 const LOOKED_UP: usize = 50;
+
+/// The longest chain of merges.
+const MERGES: usize = 1_000;

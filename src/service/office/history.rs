@@ -4,16 +4,19 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::contact::{CardFields, Leaf, Record, Scalar, Whole, changes, edit, leaves};
-use crate::domain::id::{AccountId, CollectionId, ContactId};
+use crate::domain::contact::{CardFields, Leaf, Record, Scalar, Whole, changes, leaves, with_uid};
+use crate::domain::id::{AccountId, CollectionId, ContactId, Uid};
+use crate::domain::vcard::admit;
 use crate::service::access::Caller;
 use crate::service::refusal::Refusal;
 use crate::service::{Answer, Service};
 use crate::store::query::{Contact, Earlier, Reader};
 use crate::store::rows;
 
-use super::change::{moved, unchanged};
+use super::change::{moved, name_of, unchanged};
+use super::links::LinkTo;
 use super::shelves::Deed;
+use super::take::taken;
 use super::view::ContactView;
 
 crate::hidden!(HistoryEntry);
@@ -244,81 +247,52 @@ impl Service {
         let mut record = Record {
             addresses: shown.record.addresses.clone(),
             distinct: shown.record.distinct.clone(),
-            ..state.record
+            ..state.record.clone()
         };
         let _links = self.links.lock().await;
+        let mut fields = then.clone();
+        if let Some(field) = field {
+            fields = shown.fields.clone();
+            let none = || Refusal::Wrong { pointer: "/field".into(), text: "there is no such field".into() };
+            let after = taken(field, &mut fields, &shown.record, (&then, &record));
+            record = after.ok_or_else(none)?;
+        }
+        self.sound_links(&shown.record, &mut record, shown.id).await?;
+        let young = state.version.0 + WHOLE >= shown.stored.card.version;
         let ops = match field {
-            Some(field) => {
-                let mut fields = shown.fields.clone();
-                record =
-                    super::merge::taken(field, &mut fields, &shown.record, (&then, &record)).ok_or_else(
-                        || Refusal::Wrong { pointer: "/field".into(), text: "there is no such field".into() },
-                    )?;
-                self.sound_links(&shown.record, &mut record, shown.id).await?;
-                self.rewrite(&shown.stored, &shown.fields, &fields, record, Vec::new())?
+            None if young => {
+                let card = self.marked(self.under_own_uid(shown, state.body)?, &state.record, &record);
+                self.recard(&shown.stored, card, record, Vec::new())?
             }
-            None => {
-                self.sound_links(&shown.record, &mut record, shown.id).await?;
-                let young = state.version.0 + WHOLE > shown.stored.card.version;
-                match young {
-                    true => self.recard(&shown.stored, state.body, record, Vec::new())?,
-                    // Its pictures are gone: what there is now stays, and the fields come back.
-                    false => {
-                        let card = edit(&shown.stored.body, &shown.fields, &then);
-                        self.recard(&shown.stored, card.into(), record, Vec::new())?
-                    }
-                }
-            }
+            // Of an old one the pictures are gone: what there is now stays, and the fields come back.
+            _ => self.rewrite(&shown.stored, &shown.fields, &fields, record, Vec::new())?,
         };
         self.commit(Some(caller), vec![unchanged(&shown.stored)?], ops).await.map_err(moved)?;
         self.shown_contact(caller, shown.id).await
     }
 
+    /// An earlier body with the UID that the card has now: a client may have replaced one that the server
+    /// had made up.
+    fn under_own_uid(&self, shown: &ContactView, body: Bytes) -> Answer<Bytes> {
+        let admitted = admit(&body, &name_of(&shown.stored)?, self.fresh()?, &self.settings.card)?;
+        match Uid::new(&shown.uid) {
+            Some(uid) if uid != admitted.uid => Ok(with_uid(&admitted.bytes, &uid).into()),
+            _ => Ok(body),
+        }
+    }
+
     /// Keeps today's links where those of then lead nowhere or back.
     async fn sound_links(&self, now: &Record, then: &mut Record, id: ContactId) -> Answer<()> {
         let reader = self.store.read().await?;
-        for link in [Link::ReportsTo, Link::Company] {
-            let (today, wanted) = (link.of(now), link.of(then));
-            if wanted == today || wanted.is_none() {
+        for link in LinkTo::ALL {
+            let (today, Some(wanted)) = (link.of(now), link.of(then)) else { continue };
+            if Some(wanted) == today {
                 continue;
             }
-            let mut at = wanted;
-            let mut sound = true;
-            for _ in 0..1_000 {
-                let Some(here) = at else { break };
-                let record = reader.records(&[here]).await?.pop().flatten();
-                sound &= here != id && record.as_ref().is_some_and(|kept| kept.row.merged_into.is_none());
-                if !sound {
-                    break;
-                }
-                at = record.and_then(|kept| link.of(&kept.row.record));
-            }
-            if !sound {
-                link.set(then, today);
-            }
+            let to = self.last_merged(&reader, wanted).await?;
+            let sound = to.is_some() && !self.leads_to(&reader, to, &[id], link).await?;
+            link.set(then, if sound { to } else { today });
         }
         Ok(())
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Link {
-    ReportsTo,
-    Company,
-}
-
-impl Link {
-    fn of(self, record: &Record) -> Option<ContactId> {
-        match self {
-            Self::ReportsTo => record.reports_to,
-            Self::Company => record.company,
-        }
-    }
-
-    fn set(self, record: &mut Record, to: Option<ContactId>) {
-        match self {
-            Self::ReportsTo => record.reports_to = to,
-            Self::Company => record.company = to,
-        }
     }
 }

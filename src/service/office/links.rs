@@ -4,7 +4,7 @@ use crate::domain::contact::{Kind, Record};
 use crate::domain::id::{CollectionId, ContactId};
 use crate::domain::scim::Filter;
 use crate::service::access::Caller;
-use crate::service::refusal::{Fault, Refusal};
+use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::query::Reader;
 use crate::store::roster::{Asked, Books, Wanted};
@@ -55,74 +55,89 @@ pub struct Relation {
 crate::hidden!(Relation);
 
 impl Service {
-    /// The contacts that a draft links to, by number or id.
+    /// The contacts that a draft links to, by number or id. A link that was there before may stay, whether
+    /// the caller sees where it leads or not.
     pub(super) async fn links_of(
         &self,
         caller: &Caller,
         reader: &Reader,
-        id: ContactId,
+        (id, before): (ContactId, Option<&Record>),
         (reports_to, company): (Option<&str>, Option<&str>),
         wrong: &mut Vec<(String, String)>,
     ) -> Answer<(Option<ContactId>, Option<ContactId>)> {
         let mut found = [None, None];
-        let links = [
-            ("/reports_to", reports_to, Kind::Individual, (|record| record.reports_to) as Next),
-            ("/organization/company", company, Kind::Org, |record| record.company),
-        ];
-        for ((pointer, named, kind, next), found) in links.into_iter().zip(&mut found) {
+        let links = [(LinkTo::Superior, reports_to), (LinkTo::Company, company)];
+        for ((link, named), found) in links.into_iter().zip(&mut found) {
             let Some(named) = named else { continue };
-            match self.linked(caller, reader, (id, named), kind, next).await? {
-                Ok(contact) => *found = Some(contact),
-                Err(Link::Cycle) => {
-                    return Err(
-                        Refusal::Conflict(format!("the links of {pointer} would go in a circle")).into()
-                    );
+            let target = match ContactRef::parse(named) {
+                Some(named) => self.named_contact(reader, named).await?,
+                None => None,
+            };
+            let Some(target) = target else {
+                wrong.push((link.pointer().into(), NONE.into()));
+                continue;
+            };
+            if let Some(before) = before.and_then(|before| link.of(before))
+                && (before == target
+                    || self.last_merged(reader, before).await?.is_some_and(|to| to == target))
+            {
+                *found = Some(target);
+                continue;
+            }
+            match self.linked(caller, reader, (id, target), link).await? {
+                None => *found = Some(target),
+                Some(Link::Cycle) => {
+                    let text = format!("the links of {} would go in a circle", link.pointer());
+                    return Err(Refusal::Conflict(text).into());
                 }
-                Err(Link::None) => wrong.push((pointer.into(), "there is no such contact".into())),
-                Err(Link::Kind) => {
-                    let text = if kind == Kind::Org { "this is no company" } else { "this is no person" };
-                    wrong.push((pointer.into(), text.into()));
-                }
+                Some(Link::None) => wrong.push((link.pointer().into(), NONE.into())),
+                Some(Link::Kind) => wrong.push((link.pointer().into(), link.no_such().into())),
             }
         }
         let [reports_to, company] = found;
         Ok((reports_to, company))
     }
 
+    /// Why a contact cannot be linked with another; `None` where it can.
     async fn linked(
         &self,
         caller: &Caller,
         reader: &Reader,
-        (id, named): (ContactId, &str),
-        kind: Kind,
-        next: Next,
-    ) -> Answer<Result<ContactId, Link>> {
-        let target = match ContactRef::parse(named) {
-            Some(named) => self.named_contact(reader, named).await?,
-            None => None,
-        };
-        let Some(target) = target else { return Ok(Err(Link::None)) };
+        (id, target): (ContactId, ContactId),
+        link: LinkTo,
+    ) -> Answer<Option<Link>> {
         let Some(contact) = reader.contacts(&[target]).await?.pop().flatten() else {
-            return Ok(Err(Link::None));
+            return Ok(Some(Link::None));
         };
         let book = CollectionId::from_bytes(contact.record.book);
         let seen = self.shelves().await?.allow(caller, &book, Deed::Read);
         if !seen || contact.record.merged_into.is_some() {
-            return Ok(Err(Link::None));
+            return Ok(Some(Link::None));
         }
-        if Kind::of(&contact.body) != kind {
-            return Ok(Err(Link::Kind));
+        if Kind::of(&contact.body) != link.kind() {
+            return Ok(Some(Link::Kind));
         }
-        let mut at = Some(target);
+        Ok(self.leads_to(reader, Some(target), &[id], link).await?.then_some(Link::Cycle))
+    }
+
+    /// Whether links lead from one contact to any of these.
+    pub(super) async fn leads_to(
+        &self,
+        reader: &Reader,
+        from: Option<ContactId>,
+        to: &[ContactId],
+        link: LinkTo,
+    ) -> Answer<bool> {
+        let mut at = from;
         for _ in 0..CHAIN {
-            let Some(here) = at else { return Ok(Ok(target)) };
-            if here == id {
-                return Ok(Err(Link::Cycle));
+            let Some(here) = at else { return Ok(false) };
+            if to.contains(&here) {
+                return Ok(true);
             }
-            let record = reader.records(&[here]).await?.pop().flatten();
-            at = record.and_then(|kept| next(&kept.row.record));
+            let kept = reader.records(&[here]).await?.pop().flatten();
+            at = kept.and_then(|kept| kept.row.merged_into.or_else(|| link.of(&kept.row.record)));
         }
-        Ok(Err(Link::Cycle))
+        Ok(true)
     }
 
     /// Whom a contact is linked with, as far as the caller may see them.
@@ -179,7 +194,7 @@ impl Service {
             RelationKind::Report | RelationKind::Member => {
                 let other = ContactRef::parse(&named).ok_or_else(none)?;
                 let other = match self.contact_for(caller, other, Deed::Write).await {
-                    Err(crate::service::refusal::Stop::Refused(Refusal::NotFound)) => {
+                    Err(Stop::Refused(Refusal::NotFound)) => {
                         return Err(none().into());
                     }
                     found => found?,
@@ -197,12 +212,68 @@ impl Service {
             RelationKind::Company | RelationKind::Member => record.company = Some(to),
         }
         let draft = Draft { book: None, fields: from.fields.clone(), record };
-        self.change_contact(caller, &from, draft).await.map(drop).map_err(change::moved)
+        self.change_contact(caller, &from, draft).await.map(drop).map_err(of_contact)
     }
 }
 
-/// Where a record's link leads.
-type Next = fn(&Record) -> Option<ContactId>;
+/// A link that a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkTo {
+    /// To the person that the contact reports to.
+    Superior,
+    /// To the contact's company.
+    Company,
+}
+
+impl LinkTo {
+    pub(super) const ALL: [Self; 2] = [Self::Superior, Self::Company];
+
+    /// Where it leads.
+    pub(super) fn of(self, record: &Record) -> Option<ContactId> {
+        match self {
+            Self::Superior => record.reports_to,
+            Self::Company => record.company,
+        }
+    }
+
+    /// Lets it lead there.
+    pub(super) fn set(self, record: &mut Record, to: Option<ContactId>) {
+        match self {
+            Self::Superior => record.reports_to = to,
+            Self::Company => record.company = to,
+        }
+    }
+
+    /// Its path in filters.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Superior => "reports_to",
+            Self::Company => "organization.company",
+        }
+    }
+
+    /// Its place in a body.
+    pub(super) fn pointer(self) -> &'static str {
+        match self {
+            Self::Superior => "/reports_to",
+            Self::Company => "/organization/company",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Superior => Kind::Individual,
+            Self::Company => Kind::Org,
+        }
+    }
+
+    fn no_such(self) -> &'static str {
+        match self {
+            Self::Superior => "this is no person",
+            Self::Company => "this is no company",
+        }
+    }
+}
 
 /// Why a link cannot be.
 enum Link {
@@ -211,6 +282,23 @@ enum Link {
     Cycle,
 }
 
+const NONE: &str = "there is no such contact";
+
 fn none() -> Refusal {
-    Refusal::Wrong { pointer: "/contact".into(), text: "there is no such contact".into() }
+    Refusal::Wrong { pointer: "/contact".into(), text: NONE.into() }
+}
+
+/// Of a link that is asked for by itself, every fault is the other contact's.
+fn of_contact(stop: Stop) -> Stop {
+    match stop {
+        Stop::Refused(Refusal::AllWrong(wrong)) => {
+            let other = |pointer: &String| LinkTo::ALL.iter().any(|link| link.pointer() == pointer);
+            let wrong = wrong.into_iter().map(|(pointer, text)| match other(&pointer) {
+                true => ("/contact".into(), text),
+                false => (pointer, text),
+            });
+            Refusal::AllWrong(wrong.collect()).into()
+        }
+        stop => change::moved(stop),
+    }
 }

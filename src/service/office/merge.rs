@@ -3,8 +3,7 @@
 //! counts whatever `take` says.
 
 use crate::domain::contact::{
-    AddressStatus, CardFields, Custom, CustomValue, Email, Flags, MailPreferences, MailState, Phone,
-    PostalAddress, Record, Url, e164,
+    AddressStatus, CardFields, Custom, CustomValue, Flags, MailPreferences, MailState, Phone, Record, e164,
 };
 use crate::domain::id::ContactId;
 use crate::domain::search::fold;
@@ -12,15 +11,16 @@ use crate::service::access::Caller;
 use crate::service::refusal::Refusal;
 use crate::service::{Answer, Service};
 use crate::store::commit::{CardOp, Op, RecordChange};
-use crate::store::query::Contact;
 use crate::store::roster::Books;
 
-use super::change::{moved, name_of, unchanged};
+use super::change::{moved, name_of, same_record, unchanged};
 use super::draft::refuse;
+use super::links::LinkTo;
 use super::shelves::Deed;
+use super::take::{Take, taken};
 use super::view::ContactView;
 
-crate::hidden!(MergeAsked, Take);
+crate::hidden!(MergeAsked);
 
 /// How many contacts may be merged at once, and how many links to them are led on in the same commit.
 const SOURCES: usize = 50;
@@ -37,25 +37,6 @@ pub struct MergeAsked {
     pub take: Take,
 }
 
-/// What is taken exactly.
-#[derive(Clone, Default)]
-pub struct Take {
-    /// Fields that are taken from one of the contacts: the path, and the contact.
-    pub from: Vec<(String, ContactId)>,
-    /// The addresses.
-    pub emails: Option<Vec<Email>>,
-    /// The numbers.
-    pub phones: Option<Vec<Phone>>,
-    /// The postal addresses.
-    pub addresses: Option<Vec<PostalAddress>>,
-    /// The web addresses.
-    pub urls: Option<Vec<Url>>,
-    /// The categories.
-    pub categories: Option<Vec<String>>,
-    /// The roles.
-    pub roles: Option<Vec<String>>,
-}
-
 impl Service {
     /// What merging would make of the target: its fields and its record.
     pub async fn preview_merge(&self, caller: &Caller, asked: &MergeAsked) -> Answer<ContactView> {
@@ -68,7 +49,6 @@ impl Service {
         self.lay_trash().await?;
         let _links = self.links.lock().await;
         let (fields, record) = self.merged(caller, asked).await?;
-        refuse(fields.wrong_after(&asked.target.fields))?;
         let target = &asked.target;
         let merged: Vec<ContactId> = asked.sources.iter().map(|source| source.id).collect();
         let mut ops = self.rewrite(&target.stored, &target.fields, &fields, record, merged.clone())?;
@@ -89,22 +69,7 @@ impl Service {
     }
 
     async fn merged(&self, caller: &Caller, asked: &MergeAsked) -> Answer<(CardFields, Record)> {
-        self.need_deed(caller, &asked.target, Deed::Write).await?;
-        let mut wrong = Vec::new();
-        if asked.sources.is_empty() || asked.sources.len() > SOURCES {
-            wrong.push(("/sources".to_owned(), format!("name 1 to {SOURCES} contacts")));
-        }
-        for (at, source) in asked.sources.iter().enumerate() {
-            let pointer = format!("/sources/{at}");
-            self.need_deed(caller, source, Deed::Delete).await?;
-            if source.id == asked.target.id {
-                wrong.push((pointer, "a contact cannot be merged with itself".into()));
-            } else if asked.sources.iter().take(at).any(|other| other.id == source.id) {
-                wrong.push((pointer, "this contact is named twice".into()));
-            } else if source.fields.kind != asked.target.fields.kind {
-                wrong.push((pointer, "this contact is of another kind".into()));
-            }
-        }
+        let mut wrong = self.unmergeable(caller, asked).await?;
         let (mut fields, mut record) = (asked.target.fields.clone(), asked.target.record.clone());
         for source in &asked.sources {
             self.unite(&mut fields, &source.fields);
@@ -124,17 +89,80 @@ impl Service {
                 }
             }
         }
+        self.wrong_taken(asked, &record, &mut wrong).await?;
         asked.take.exactly(&mut fields, &mut record);
         // Whatever was taken: what must not be done is never taken away.
         for source in asked.sources.iter().map(|source| &source.record).chain([&asked.target.record]) {
             strictest(&mut record, source);
         }
-        let ids: Vec<_> = asked.sources.iter().map(|source| source.id).collect();
-        record.reports_to = record.reports_to.filter(|id| *id != asked.target.id && !ids.contains(id));
-        record.company = record.company.filter(|id| *id != asked.target.id && !ids.contains(id));
-        record.distinct.retain(|id| !ids.contains(id));
+        let all: Vec<_> = asked.sources.iter().map(|source| source.id).chain([asked.target.id]).collect();
+        record.distinct.retain(|id| !all.contains(id));
         refuse(wrong)?;
+        self.lead_out(&mut record, &all).await?;
         Ok((fields, record))
+    }
+
+    /// Why these contacts cannot be merged.
+    async fn unmergeable(&self, caller: &Caller, asked: &MergeAsked) -> Answer<Vec<(String, String)>> {
+        self.need_deed(caller, &asked.target, Deed::Write).await?;
+        self.need_deed(caller, &asked.target, Deed::Merge).await?;
+        let mut wrong = Vec::new();
+        if asked.sources.is_empty() || asked.sources.len() > SOURCES {
+            wrong.push(("/sources".to_owned(), format!("name 1 to {SOURCES} contacts")));
+        }
+        for (at, source) in asked.sources.iter().enumerate() {
+            let pointer = format!("/sources/{at}");
+            self.need_deed(caller, source, Deed::Delete).await?;
+            self.need_deed(caller, source, Deed::Merge).await?;
+            if source.id == asked.target.id {
+                wrong.push((pointer, "a contact cannot be merged with itself".into()));
+            } else if asked.sources.iter().take(at).any(|other| other.id == source.id) {
+                wrong.push((pointer, "this contact is named twice".into()));
+            } else if source.fields.kind != asked.target.fields.kind {
+                wrong.push((pointer, "this contact is of another kind".into()));
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Notes what may not be written of the lists that are given. What one of the contacts has already is
+    /// not judged: a phone may have written it.
+    async fn wrong_taken(
+        &self,
+        asked: &MergeAsked,
+        united: &Record,
+        wrong: &mut Vec<(String, String)>,
+    ) -> Answer<()> {
+        let mut known = CardFields::default();
+        for contact in std::iter::once(&asked.target).chain(&asked.sources) {
+            known.emails.extend_from_slice(&contact.fields.emails);
+            known.phones.extend_from_slice(&contact.fields.phones);
+            known.addresses.extend_from_slice(&contact.fields.addresses);
+            known.urls.extend_from_slice(&contact.fields.urls);
+            known.categories.extend_from_slice(&contact.fields.categories);
+        }
+        let mut found = asked.take.given().wrong_after(&known);
+        if let Some(roles) = &asked.take.roles {
+            let kind = asked.target.fields.kind;
+            self.check_words(roles, "", Some(united), kind, &mut found).await?;
+        }
+        wrong.extend(found.into_iter().map(|(pointer, text)| (format!("/take{pointer}"), text)));
+        Ok(())
+    }
+
+    /// Takes away links of the one that stays to itself and to those that go; refuses where other links
+    /// would lead it back to itself.
+    async fn lead_out(&self, record: &mut Record, all: &[ContactId]) -> Answer<()> {
+        let reader = self.store.read().await?;
+        for link in LinkTo::ALL {
+            let to = link.of(record).filter(|id| !all.contains(id));
+            link.set(record, to);
+            if self.leads_to(&reader, to, all, link).await? {
+                let text = format!("the links of {} would go in a circle", link.pointer());
+                return Err(Refusal::Conflict(text).into());
+            }
+        }
+        Ok(())
     }
 
     /// Adds to lists what others have and they do not.
@@ -156,8 +184,11 @@ impl Service {
         let everywhere = Books::These(self.shelves().await?.all());
         let mut linking = Vec::new();
         for id in gone {
-            for path in ["reports_to", "organization.company"] {
-                linking.extend(self.linking_to(*id, path, everywhere.clone(), LINKS + 1).await?);
+            for link in LinkTo::ALL {
+                // Those in the trash may come back.
+                for books in [everywhere.clone(), Books::Trash] {
+                    linking.extend(self.linking_to(*id, link.path(), books, LINKS + 1).await?);
+                }
             }
         }
         linking.sort_unstable();
@@ -197,120 +228,6 @@ impl Service {
         self.commit(Some(caller), Vec::new(), ops).await.map_err(moved)?;
         Ok(())
     }
-}
-
-/// An op that changes nothing, and is refused where the record is no longer what was read.
-fn same_record(stored: &Contact) -> Op {
-    let record = stored.record.record.clone();
-    let change = RecordChange { before: Some(record.clone()), after: record, merged: Vec::new() };
-    Op::Card(CardOp::Record { contact: stored.id, change: Box::new(change) })
-}
-
-impl Take {
-    fn exactly(&self, fields: &mut CardFields, record: &mut Record) {
-        fn set<T: Clone>(field: &mut T, taken: &Option<T>) {
-            if let Some(taken) = taken {
-                field.clone_from(taken);
-            }
-        }
-        set(&mut fields.emails, &self.emails);
-        set(&mut fields.phones, &self.phones);
-        set(&mut fields.addresses, &self.addresses);
-        set(&mut fields.urls, &self.urls);
-        set(&mut fields.categories, &self.categories);
-        set(&mut record.roles, &self.roles);
-        record.roles.sort();
-        record.roles.dedup();
-    }
-}
-
-/// Puts one field as another contact, or another state, has it; the record afterwards, or `None` where
-/// there is no such field.
-pub(super) fn taken(
-    path: &str,
-    fields: &mut CardFields,
-    record: &Record,
-    (from, known): (&CardFields, &Record),
-) -> Option<Record> {
-    let mut record = record.clone();
-    match path {
-        "name" => fields.name = from.name.clone(),
-        "name.formatted" => fields.name.formatted = from.name.formatted.clone(),
-        "name.given" => fields.name.given = from.name.given.clone(),
-        "name.family" => fields.name.family = from.name.family.clone(),
-        "name.additional" => fields.name.additional = from.name.additional.clone(),
-        "name.prefix" => fields.name.prefix = from.name.prefix.clone(),
-        "name.suffix" => fields.name.suffix = from.name.suffix.clone(),
-        "organization" => {
-            fields.organization = from.organization.clone();
-            record.company = known.company;
-        }
-        "organization.name" => fields.organization.name = from.organization.name.clone(),
-        "organization.units" => fields.organization.units = from.organization.units.clone(),
-        "organization.company" => record.company = known.company,
-        "title" => fields.title = from.title.clone(),
-        "emails" => fields.emails = from.emails.clone(),
-        "phones" => fields.phones = from.phones.clone(),
-        "addresses" => fields.addresses = from.addresses.clone(),
-        "urls" => fields.urls = from.urls.clone(),
-        "birthday" => fields.birthday = from.birthday.clone(),
-        "note" => fields.note = from.note.clone(),
-        "categories" => fields.categories = from.categories.clone(),
-        "stage" => record.stage = known.stage,
-        "roles" => record.roles = known.roles.clone(),
-        "salutation" => record.salutation = known.salutation.clone(),
-        "language" => record.language = known.language.clone(),
-        "assigned_to" => record.assigned_to = known.assigned_to,
-        "reports_to" => record.reports_to = known.reports_to,
-        "flags" => record.flags = known.flags,
-        "flags.do_not_call" => record.flags.do_not_call = known.flags.do_not_call,
-        "flags.block_automatic_mail" => {
-            record.flags.block_automatic_mail = known.flags.block_automatic_mail;
-        }
-        "flags.newsletter" => record.flags.newsletter = known.flags.newsletter,
-        "flags.blocked" => record.flags.blocked = known.flags.blocked,
-        "mail_preferences" => record.mail_preferences = known.mail_preferences,
-        "portal" => record.portal = known.portal,
-        "portal.enabled" => record.portal.enabled = known.portal.enabled,
-        "portal.from" => record.portal.from = known.portal.from,
-        "portal.until" => record.portal.until = known.portal.until,
-        "service_level" => record.service_level = known.service_level.clone(),
-        "privacy.source" => record.source = known.source.clone(),
-        "custom" => record.custom = known.custom.clone(),
-        _ => match (path.strip_prefix("custom."), path.strip_prefix("mail_preferences.")) {
-            (Some(key), _) => take_custom(&mut record.custom, key, &known.custom)?,
-            (_, Some(topic)) => {
-                let (own, theirs) = (topic_of(&mut record.mail_preferences, topic)?, known.mail_preferences);
-                let mut theirs = theirs;
-                *own = *topic_of(&mut theirs, topic)?;
-            }
-            _ => return None,
-        },
-    }
-    Some(record)
-}
-
-fn take_custom(own: &mut Vec<Custom>, key: &str, theirs: &[Custom]) -> Option<()> {
-    let had = own.iter().position(|custom| custom.key == key);
-    let taken = theirs.iter().find(|custom| custom.key == key);
-    if had.is_none() && taken.is_none() {
-        return None;
-    }
-    own.retain(|custom| custom.key != key);
-    own.extend(taken.cloned());
-    own.sort_by(|a, b| a.key.cmp(&b.key));
-    Some(())
-}
-
-fn topic_of<'a>(preferences: &'a mut MailPreferences, topic: &str) -> Option<&'a mut bool> {
-    Some(match topic {
-        "general" => &mut preferences.general,
-        "product" => &mut preferences.product,
-        "domain" => &mut preferences.domain,
-        "invoice" => &mut preferences.invoice,
-        "support" => &mut preferences.support,
-        _ => return None,
-    })
 }
 
 /// Adds what has no equal yet.

@@ -10,6 +10,7 @@ mod history;
 mod links;
 mod merge;
 mod shelves;
+mod take;
 mod trashed;
 mod view;
 mod words;
@@ -22,7 +23,11 @@ pub use draft::{Draft, RecordDraft};
 pub use find::{Found, Listed, ListedContacts};
 pub use history::{HistoryEntry, Version};
 pub use links::{Relation, RelationKind};
-pub use merge::{MergeAsked, Take};
+pub use merge::MergeAsked;
 pub(super) use shelves::Kept as KeptShelves;
 pub use shelves::{Deed, Shelves};
+pub use take::Take;
 pub use view::{ContactRef, ContactView, NumberedContact};
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,8 @@ pub enum Deed {
     Write,
     /// Delete it.
     Delete,
+    /// Merge it with another.
+    Merge,
 }
 
 impl Deed {
@@ -68,6 +70,7 @@ impl Deed {
             Self::Read => Permission::ContactsRead,
             Self::Write => Permission::ContactsWrite,
             Self::Delete => Permission::ContactsDelete,
+            Self::Merge => Permission::ContactsMerge,
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Contacts in the trash, and their way back.
 
 use crate::domain::id::{CollectionId, MemberName, Uid};
+use crate::domain::permission::Permission;
 use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::commit::{CardOp, Op};
-use crate::store::query::With;
+use crate::store::query::{Contact, With};
 
 use super::change::fresh_name;
-use super::shelves::{Deed, missing};
+use super::shelves::{Deed, Shelves, missing};
 use super::view::{ContactRef, ContactView};
 
 impl Service {
@@ -19,9 +20,7 @@ impl Service {
         let contact = reader.contacts(&[id]).await?.pop().flatten();
         let contact = contact.filter(|contact| contact.is_trashed() && contact.record.merged_into.is_none());
         let contact = contact.ok_or(Refusal::NotFound)?;
-        let from = contact.card.trashed.as_ref().map(|trashed| CollectionId::from_bytes(trashed.book));
-        let shelves = self.shelves().await?;
-        if !from.is_some_and(|from| shelves.allow(caller, &from, Deed::Delete)) {
+        if !may_restore(&*self.shelves().await?, caller, &contact) {
             return Err(Refusal::NotFound.into());
         }
         self.views(&reader, vec![contact]).await?.pop().ok_or_else(|| Refusal::NotFound.into())
@@ -68,4 +67,16 @@ impl Service {
             false => Ok(had),
         }
     }
+}
+
+/// Whether the caller may delete in the book that a contact of the trash came from. Of a book that is
+/// gone nobody knows whether it was private: what it held is its owner's.
+pub(super) fn may_restore(shelves: &Shelves, caller: &Caller, contact: &Contact) -> bool {
+    let Some(trashed) = &contact.card.trashed else { return false };
+    let book = CollectionId::from_bytes(trashed.book);
+    if shelves.get(&book).is_some() {
+        return shelves.allow(caller, &book, Deed::Delete);
+    }
+    let own = caller.private && trashed.owner.0 == *caller.account.as_bytes();
+    (own || caller.groups.contains(&trashed.owner)) && caller.scopes.has(Permission::ContactsDelete)
 }

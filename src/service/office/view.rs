@@ -194,10 +194,17 @@ impl Service {
         contacts: &[ContactId],
     ) -> Answer<HashMap<ContactId, String>> {
         let records = reader.records(contacts).await?;
-        let found = contacts.iter().zip(records);
-        Ok(found
-            .filter_map(|(id, kept)| kept.map(|kept| (*id, number(kept.place.series, kept.place.number))))
-            .collect())
+        let mut numbers = HashMap::with_capacity(contacts.len());
+        for (id, kept) in contacts.iter().zip(records) {
+            let Some(mut kept) = kept else { continue };
+            if kept.row.merged_into.is_some() {
+                let Some(last) = self.last_merged(reader, *id).await? else { continue };
+                let Some(there) = reader.records(&[last]).await?.pop().flatten() else { continue };
+                kept = there;
+            }
+            numbers.insert(*id, number(kept.place.series, kept.place.number));
+        }
+        Ok(numbers)
     }
 }
 
