@@ -122,7 +122,9 @@ fn states(contact: &Contact, earlier: Earlier) -> Vec<State> {
     }
     let (body, record, book) = state;
     let (at, actor) = (contact.record.created, contact.record.created_by);
-    states.push(State { version, body, record, book, at, actor, client: None });
+    // With which client it was made is known until it changes.
+    let client = contact.record.client.clone().filter(|_| contact.record.changes == 0);
+    states.push(State { version, body, record, book, at, actor, client });
     states.reverse();
     states
 }

@@ -49,6 +49,8 @@ impl Service {
         let op = Op::Card(CardOp::Restore { contact: shown.id, to: (book, name) });
         match self.commit(Some(caller), Vec::new(), vec![op]).await {
             Err(Stop::Refused(Refusal::Mapped | Refusal::UidTaken { .. })) => {
+                // Or it is what took it: somebody else was quicker.
+                self.trashed_contact(caller, ContactRef::Id(shown.id)).await?;
                 Err(Refusal::Conflict("another contact has taken its place".into()).into())
             }
             Err(stop) => Err(stop),

@@ -179,6 +179,13 @@ impl Derivation<'_> {
         Ok((row, slot, number))
     }
 
+    /// Notes on a row who writes it, and when.
+    pub(super) fn touch(&self, row: &mut CardRow) {
+        row.modified = rows::micros(self.commit.at);
+        row.by = self.commit.actor.map(|actor| Id(*actor.as_bytes()));
+        row.client = self.commit.client.clone();
+    }
+
     pub(super) async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
         self.need_collection(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
@@ -221,7 +228,7 @@ impl Derivation<'_> {
         let now = rows::micros(self.commit.at);
         let mut card = source;
         card.row.name = to.1.as_str().to_owned();
-        card.row.modified = now;
+        self.touch(&mut card.row);
         let uid = contact::uid_of(&card.row)?;
         let lies = Lies { book: to.0, member, owner };
         if let Some(fresh) = copy {

@@ -322,7 +322,7 @@ impl Derivation<'_> {
         let uid = uid_of(&card.row)?;
         self.claim_uid(*book, &member, name, &uid, None).await?;
         card.row.name = name.as_str().to_owned();
-        card.row.modified = rows::micros(self.commit.at);
+        self.touch(&mut card.row);
         self.put_body(*book, &member, &card, &body)?;
         self.note(&card.row, true);
         let lies = Lies { book: *book, member, owner };

@@ -130,9 +130,10 @@ async fn of_two_writers_at_once_one_is_refused() {
     let seen = desk.make("Ann One").await;
     let (rival, view) = (desk.alice.clone(), seen.clone());
     engine.before_commit(async move {
-        let draft =
-            drafted(&view, |draft| draft.record.flags = Some(Flags { blocked: true, ..Flags::default() }));
-        service.change_contact(&rival, &view, draft).await.unwrap();
+        let mut record = view.record.clone();
+        record.flags.blocked = true;
+        let ops = service.rewrite(&view.stored, &view.fields, &view.fields, record, Vec::new()).unwrap();
+        service.commit(Some(&rival), Vec::new(), ops).await.unwrap();
     });
     let late = desk.edit(&seen, |draft| draft.fields.title = "Boss".into()).await;
     assert_eq!(refused(late), Refusal::Unmet);

@@ -273,29 +273,20 @@ async fn a_restriction_that_comes_meanwhile_is_not_lost() {
     let desk = Desk::over(service.clone()).await;
     let (target, source) = pair(&desk).await;
     let (alice, view) = (desk.alice.clone(), source.clone());
+    // The trash is there, so that the next commit is the merge.
+    desk.service.lay_trash().await.unwrap();
     engine.before_commit(async move {
-        // Without the lock on links: from a program that changes flags only.
+        // A record alone, which leaves the card and its tag as they are.
         let mut record = view.record.clone();
-        record.flags.do_not_call = true;
-        let change = crate::store::commit::RecordChange {
-            before: Some(view.record.clone()),
-            after: record,
-            merged: vec![],
-        };
-        let op = crate::store::commit::CardOp::Record { contact: view.id, change: Box::new(change) };
-        let ops = vec![crate::store::commit::Op::Card(op)];
+        record.flags.block_automatic_mail = true;
+        let ops = service.recard(&view.stored, view.stored.body.clone(), record, Vec::new()).unwrap();
         service.commit(Some(&alice), Vec::new(), ops).await.unwrap();
     });
-    desk.service.lay_own_group().await.unwrap();
     let answer = desk.merge(&into(&target, &[&source])).await;
-    if let Ok(merged) = &answer {
-        // The trash was laid in between: the flag was there when the merge was written.
-        panic!("lost: {}", merged.record.flags.do_not_call);
-    }
     assert_eq!(refused(answer), Refusal::Unmet);
-    assert!(desk.now(source.id).await.record.flags.do_not_call);
+    assert!(desk.now(source.id).await.record.flags.block_automatic_mail);
     let merged = desk.merge(&into(&target, &[&desk.now(source.id).await])).await.unwrap();
-    assert!(merged.record.flags.do_not_call);
+    assert!(merged.record.flags.block_automatic_mail);
 }
 
 #[tokio::test]
