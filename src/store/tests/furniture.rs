@@ -133,11 +133,14 @@ pub(crate) fn work() -> Op {
         created: 0,
         updated: 0,
         work: b"Wunderkammer".to_vec(),
-        contacts: Vec::new(),
+        parts: 0,
         counts: Vec::new(),
         refused: Vec::new(),
         error: Some("Wunderkammer".into()),
         client: None,
+        scopes: Vec::new(),
+        refusals: 0,
+        foreign: false,
     };
     Op::Job(JobOp { id, before: None, after: Some(job) })
 }
