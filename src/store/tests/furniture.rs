@@ -134,13 +134,13 @@ pub(crate) fn work() -> Op {
         updated: 0,
         work: b"Wunderkammer".to_vec(),
         parts: 0,
-        scopes: Vec::new(),
-        refusals: 0,
-        foreign: false,
         counts: Vec::new(),
         refused: Vec::new(),
         error: Some("Wunderkammer".into()),
         client: None,
+        scopes: Vec::new(),
+        refusals: 0,
+        foreign: false,
     };
     Op::Job(JobOp { id, before: None, after: Some(job) })
 }
