@@ -353,7 +353,11 @@ impl Service {
             smart: row.smart.map(|filter| Uuid::from_bytes(filter.0)),
             private: row.private,
             default: row.default,
-            access: if write || (office && !staff && row.smart.is_none()) { Access::Write } else { Access::Read },
+            access: if write || (office && !staff && row.smart.is_none()) {
+                Access::Write
+            } else {
+                Access::Read
+            },
             shares,
             created: rows::time(row.created),
             home: shelf.home,

@@ -160,10 +160,13 @@ impl Service {
         wanted: &[ContactId],
         mut shown: HashSet<ContactId>,
     ) -> Answer<()> {
-        wanted.iter().for_each(|contact| drop(shown.remove(contact)));
+        for contact in wanted {
+            shown.remove(contact);
+        }
         let mut gone: Vec<_> = shown.into_iter().collect();
         gone.sort_unstable();
-        let gone: Vec<_> = gone.into_iter().map(|contact| Op::Card(CardOp::Unmirror { book, contact })).collect();
+        let gone: Vec<_> =
+            gone.into_iter().map(|contact| Op::Card(CardOp::Unmirror { book, contact })).collect();
         self.write_mirrors(&gone).await?;
         for some in wanted.chunks(READ) {
             let differ = self.store.read().await?.not_mirrored(book, some).await?;

@@ -20,7 +20,8 @@ const MOST: usize = 20_000;
 
 /// The name under which a smart book shows a contact.
 pub fn mirror_name(contact: ContactId) -> Result<MemberName, StoreError> {
-    MemberName::parse(&format!("{contact}.vcf")).map_err(|_| StoreError::Malformed("a contact's id is no name"))
+    MemberName::parse(&format!("{contact}.vcf"))
+        .map_err(|_| StoreError::Malformed("a contact's id is no name"))
 }
 
 /// What was touched since smart books were last looked at.

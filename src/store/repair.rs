@@ -387,7 +387,8 @@ impl Repair<'_> {
         if self.see(key.clone()).await?.is_some() {
             return Ok(None);
         }
-        let row = LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes(), mount: false, smart };
+        let row =
+            LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes(), mount: false, smart };
         let value = self.sealer.encode_link(slot, &key, &row)?;
         let Some(stamp) = self.logged(home, &member, false, None).await? else { return Ok(None) };
         self.put(key, value, Some(stamp));

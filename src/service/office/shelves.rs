@@ -206,7 +206,10 @@ impl Service {
     /// The caller's default book, or the first of the own ones.
     pub(super) async fn default_shelf(&self, caller: &Caller) -> Answer<CollectionId> {
         let shelves = self.shelves().await?;
-        let own = shelves.books.iter().filter(|(_, shelf)| shelf.row.owner == *caller.account.as_bytes() && shelf.row.smart.is_none());
+        let own = shelves
+            .books
+            .iter()
+            .filter(|(_, shelf)| shelf.row.owner == *caller.account.as_bytes() && shelf.row.smart.is_none());
         let first = own.min_by_key(|(_, shelf)| (!shelf.row.default, shelf.row.created));
         let none = Refusal::Wrong { pointer: "/book".into(), text: "say into which book".into() };
         let book = first.map(|(book, _)| *book).ok_or(none)?;

@@ -42,11 +42,8 @@ impl Derivation<'_> {
         match op {
             CollectionOp::Create { home, name, id, owner, default, properties, replace } => {
                 let place = (*home, name, *replace);
-                let row = CollectionRow {
-                    owner: *owner.as_bytes(),
-                    default: *default,
-                    ..CollectionRow::default()
-                };
+                let row =
+                    CollectionRow { owner: *owner.as_bytes(), default: *default, ..CollectionRow::default() };
                 self.create(*id, row, place, properties).await
             }
             CollectionOp::Serve { home, name, id, owner, filter, properties } => {
@@ -189,11 +186,9 @@ impl Derivation<'_> {
     pub(super) fn condemn(&mut self, id: CollectionId, slot: Slot, ends: Ends) {
         self.delete(keys::collection(id));
         let key = keys::purge(id);
-        let value = self.sealer.encode(&key, &PurgeRow {
-            home: ends == Ends::Home,
-            slot: slot.0,
-            smart: ends == Ends::Smart,
-        });
+        let value = self
+            .sealer
+            .encode(&key, &PurgeRow { home: ends == Ends::Home, slot: slot.0, smart: ends == Ends::Smart });
         self.put(key, value);
     }
 
