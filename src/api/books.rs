@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::domain::id::{GroupName, MemberName, Principal, UserName};
+use crate::domain::scim;
+use crate::service::definitions::filters::Serves;
 use crate::service::library::{BookView, NewBook as Wanted};
 use crate::service::refusal::Refusal;
 use crate::service::sharing;
@@ -22,8 +25,13 @@ pub struct Book {
     /// The book's id, which stays when its name does not.
     #[schema(format = Uuid)]
     id: String,
-    /// `personal` (a user's), `shared` (a group's) or `directory` (the staff's, which nobody changes here).
+    /// `personal` (a user's), `shared` (a group's), `directory` (the staff's, which nobody changes here) or
+    /// `smart` (what a saved filter finds, read-only).
     kind: &'static str,
+    /// The saved filter whose contacts a smart book shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    filter: Option<String>,
     /// Its name in its owner's home.
     name: String,
     /// Whose it is: a user's name, or `group:` and a group's; `*`, the server's, of the staff's book.
@@ -45,9 +53,12 @@ pub struct Book {
 /// A book that is to be made.
 #[derive(ToSchema)]
 pub struct NewBook {
-    /// `personal` (a user's, the usual) or `shared` (a group's).
+    /// `personal` (a user's, the usual), `shared` (a group's) or `smart`.
     #[schema(value_type = Option<String>)]
     kind: Option<Kind>,
+    /// What a smart book shows: the id of a saved filter, or a filter, as `filter` of `/contacts` takes it,
+    /// which is saved under the book's name.
+    filter: Option<String>,
     /// Its name.
     #[schema(value_type = String)]
     name: Option<MemberName>,
@@ -83,6 +94,8 @@ pub enum Kind {
     Personal,
     /// A group's.
     Shared,
+    /// What a filter finds.
+    Smart,
 }
 
 const WRITABLE: [&str; 3] = ["name", "private", "shares"];
@@ -117,11 +130,13 @@ impl Read for NewBook {
         let kind = fields.optional("kind", |kind| match kind {
             "personal" => Ok(Kind::Personal),
             "shared" => Ok(Kind::Shared),
+            "smart" => Ok(Kind::Smart),
             "directory" => Err("the staff directory is made by the server".to_owned()),
-            _ => Err("a book is personal or shared".to_owned()),
+            _ => Err("a book is personal, shared or smart".to_owned()),
         });
         Self {
             kind,
+            filter: fields.long_text("filter", scim::LONGEST),
             name: fields.parsed("name", name),
             owner: fields.optional("owner", owner),
             private: fields.switch("private", Some(false)),
@@ -145,10 +160,12 @@ impl From<&BookView> for Book {
         Self {
             id: book.id.to_string(),
             kind: match &book.owner {
+                _ if book.smart.is_some() => "smart",
                 Principal::User(_) => "personal",
                 Principal::Group(name) if name.is_own() => "directory",
                 Principal::Group(_) => "shared",
             },
+            filter: book.smart.map(|filter| filter.to_string()),
             name: book.name.as_str().to_owned(),
             owner: written(&book.owner),
             private: book.private,
@@ -164,6 +181,7 @@ const ORDER: Order<BookView> = Order {
     id: |book| *book.id.as_bytes(),
     fields: &[
         ("name", |book| Key::text(book.name.as_str())),
+        ("kind", |book| Key::text(Book::from(book).kind)),
         ("owner", |book| Key::text(&written(&book.owner))),
         ("created_at", |book| Key::Number(book.created.as_microsecond())),
     ],
@@ -181,14 +199,30 @@ pub async fn create(ask: &Ask) -> Outcome {
     let new: NewBook = ask.body()?;
     let owner = new.owner.unwrap_or_else(|| Principal::User(ask.caller.name.clone()));
     let group = matches!(owner, Principal::Group(_));
-    if matches!((new.kind, group), (Some(Kind::Personal), true) | (Some(Kind::Shared), false)) {
+    let kind = new.kind;
+    if matches!((kind, group), (Some(Kind::Personal), true) | (Some(Kind::Shared), false)) {
         let text = "a personal book is a user's, a shared one is a group's (group:NAME)".to_owned();
         return Err(Problem::wrong(vec![("/owner".to_owned(), text)]).into());
     }
     let wanted = Wanted { owner, name: there(new.name)?, private: new.private, shares: chosen(new.shares)? };
-    let book = ask.service.create_library_book(&ask.caller, wanted).await?;
+    let book = match (kind, new.filter) {
+        (Some(Kind::Smart), Some(filter)) => {
+            let serves = match Uuid::try_parse(&filter) {
+                Ok(id) => Serves::Saved(id),
+                Err(_) => Serves::Text(filter),
+            };
+            ask.service.create_smart_book(&ask.caller, wanted, serves).await?
+        }
+        (Some(Kind::Smart), None) => return Err(wrong("a smart book shows what a filter finds: say which")),
+        (_, Some(_)) => return Err(wrong("only a smart book has a filter")),
+        (_, None) => ask.service.create_library_book(&ask.caller, wanted).await?,
+    };
     let place = ask.place("books", &[&written(&book.owner), book.name.as_str()]);
     Ok(Reply::created(&Book::from(&book), place)?)
+}
+
+fn wrong(text: &str) -> Trouble {
+    Problem::wrong(vec![("/filter".to_owned(), text.to_owned())]).into()
 }
 
 /// `GET /books/{owner}/{name}`

@@ -181,6 +181,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let service = opened.service.clone();
     helpers.spawn(async move { service.run_jobs().await });
     let service = opened.service.clone();
+    helpers.spawn(async move { service.keep_smart().await });
+    let service = opened.service.clone();
     helpers.spawn(async move { service.keep_keyring().await });
     let service = opened.service.clone();
     helpers.spawn(async move { service.keep_events().await });

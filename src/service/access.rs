@@ -135,7 +135,7 @@ pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
         }
         Belongs::Own(name, row) => {
             let own = caller.name == *name && !hidden(caller, row);
-            (own, own, own, false)
+            (own, own, own && row.smart.is_none(), false)
         }
         Belongs::Shared(row) => {
             let (own, read, write) = granted(caller, row);
@@ -170,7 +170,8 @@ pub(super) fn granted(caller: &Caller, row: &CollectionRow) -> (bool, bool, bool
     };
     let shares = || row.shares.iter().filter(|share| !row.private && theirs(&share.account));
     let read = own || ours || shares().next().is_some();
-    let write = own || ours || shares().any(|share| share.write);
+    // What a smart book shows is changed where it comes from.
+    let write = row.smart.is_none() && (own || ours || shares().any(|share| share.write));
     (own, read, write)
 }
 
@@ -227,6 +228,19 @@ mod tests {
         }
         assert_eq!(words(rights(&caller(Reach::Write), Belongs::Shared(&book(1, &[])))), "rwdo");
         assert_eq!(words(rights(&caller(Reach::Write), Belongs::Mounted(&book(7, &[])))), "rwd", "a group's");
+    }
+
+    #[test]
+    fn a_smart_book_is_read_by_those_who_may_and_written_by_nobody() {
+        let smart = |row: CollectionRow| CollectionRow { smart: Some(Id([5; 16])), ..row };
+        let bob = caller(Reach::Write).name;
+        let (own, shared) = (smart(book(1, &[])), smart(book(9, &[(1, true)])));
+        let of = |belongs| words(rights(&caller(Reach::Write), belongs));
+        assert_eq!(of(Belongs::Own(&bob, &own)), "rdo");
+        assert_eq!(of(Belongs::Shared(&own)), "rdo");
+        assert_eq!(of(Belongs::Mounted(&shared)), "rd");
+        assert_eq!(of(Belongs::Shared(&shared)), "r");
+        assert_eq!(of(Belongs::Shared(&smart(book(7, &[])))), "r", "a group's");
     }
 
     #[test]

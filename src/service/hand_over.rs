@@ -119,7 +119,7 @@ impl Service {
         let reader = self.store.read().await?;
         let links = reader.links(CollectionId::from_bytes(account.home)).await?;
         let (mut books, mut contacts) = (0, 0);
-        for link in links.iter().filter(|link| !link.mount) {
+        for link in links.iter().filter(|link| !link.mount && !link.smart) {
             books += 1;
             contacts += reader.all_cards(link.book, false).await?.len();
         }

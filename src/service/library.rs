@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::domain::id::{AccountId, CollectionId, MemberName, Principal};
 use crate::domain::permission::Permission;
@@ -32,6 +33,8 @@ pub struct BookView {
     pub owner: Principal,
     /// Its name in the owner's home.
     pub name: MemberName,
+    /// The saved filter whose contacts it shows, where it is a smart book.
+    pub smart: Option<Uuid>,
     /// It is its owner's alone.
     pub private: bool,
     /// It is the one that the first sign-in made.
@@ -117,6 +120,22 @@ impl Service {
 
     /// Makes a book.
     pub async fn create_library_book(&self, caller: &Caller, new: NewBook) -> Answer<BookView> {
+        let account = self.may_make(caller, &new).await?;
+        let id = CollectionId::new(self.fresh()?);
+        let create = CollectionOp::Create {
+            home: CollectionId::from_bytes(account.home),
+            name: new.name.clone(),
+            id,
+            owner: AccountId::from_bytes(account.id),
+            default: false,
+            properties: Vec::new(),
+            replace: false,
+        };
+        self.lay_book(caller, &account, (id, vec![Op::Collection(create)]), &new).await
+    }
+
+    /// Whose a book is to be that the caller wants to make.
+    pub(super) async fn may_make(&self, caller: &Caller, new: &NewBook) -> Answer<AccountRow> {
         let reader = self.store.read().await?;
         let account = reader.principal(&new.owner).await?;
         let mine = account.as_ref().is_some_and(|account| account.id == *caller.account.as_bytes());
@@ -131,18 +150,18 @@ impl Service {
             let text = "there is no user or group of that name beside the owner";
             with.filter(|with| with.id != account.id).ok_or_else(|| wrong(&format!("/shares/{at}"), text))?;
         }
-        drop(reader);
-        let id = CollectionId::new(self.fresh()?);
-        let create = CollectionOp::Create {
-            home: CollectionId::from_bytes(account.home),
-            name: new.name.clone(),
-            id,
-            owner: AccountId::from_bytes(account.id),
-            default: false,
-            properties: Vec::new(),
-            replace: false,
-        };
-        match self.commit(Some(caller), Vec::new(), vec![Op::Collection(create)]).await {
+        Ok(account)
+    }
+
+    /// Makes a book by these ops, and then private or shared.
+    pub(super) async fn lay_book(
+        &self,
+        caller: &Caller,
+        account: &AccountRow,
+        (id, ops): (CollectionId, Vec<Op>),
+        new: &NewBook,
+    ) -> Answer<BookView> {
+        match self.commit(Some(caller), Vec::new(), ops).await {
             Err(Stop::Refused(Refusal::Mapped)) => {
                 return Err(conflict("the owner has a book of that name already".into()));
             }
@@ -154,7 +173,7 @@ impl Service {
         for share in &new.shares {
             self.share(Some(caller), id, &share.with, Some(share.access)).await?;
         }
-        self.settle_owners(&account).await?;
+        self.settle_owners(account).await?;
         self.library_book(caller, &new.owner, &new.name).await
     }
 
@@ -331,9 +350,14 @@ impl Service {
             id: shelf.book,
             owner: shelf.owner,
             name: shelf.name,
+            smart: row.smart.map(|filter| Uuid::from_bytes(filter.0)),
             private: row.private,
             default: row.default,
-            access: if write || (office && !staff) { Access::Write } else { Access::Read },
+            access: if write || (office && !staff && row.smart.is_none()) {
+                Access::Write
+            } else {
+                Access::Read
+            },
             shares,
             created: rows::time(row.created),
             home: shelf.home,

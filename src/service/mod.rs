@@ -7,7 +7,7 @@
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
 //! `audit.rs` (who came in, and what changed), `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users,
 //! groups, tokens and books as the API shows them), `definitions.rs` (own fields, filters, roles, service
-//! levels), `jobs.rs` (long work), `directory/` (people of a directory), `rotation.rs`
+//! levels), `smart.rs` (smart books), `jobs.rs` (long work), `directory/` (people of a directory), `rotation.rs`
 //! (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
@@ -52,6 +52,7 @@ pub mod rotation;
 pub mod search;
 pub mod sharing;
 pub mod sign_in;
+pub mod smart;
 mod sync;
 pub mod tokens;
 pub mod transfer;
@@ -168,6 +169,7 @@ pub struct Service {
     links: tokio::sync::Mutex<()>,
     shelves: office::KeptShelves,
     patches: std::sync::OnceLock<Arc<dyn office::Patches>>,
+    smart: smart::Upkeep,
 }
 
 impl Service {
@@ -205,6 +207,7 @@ impl Service {
             links: tokio::sync::Mutex::new(()),
             shelves: office::KeptShelves::default(),
             patches: std::sync::OnceLock::new(),
+            smart: smart::Upkeep::default(),
         })
     }
 

@@ -65,7 +65,7 @@ impl Service {
             return if own { self.reach_gateway(reader, caller, home, book).await } else { Ok(None) };
         };
         let (id, mount) = (link.book, link.mount.then_some(link.member));
-        if own && !link.mount && caller.private {
+        if own && !link.mount && !link.smart && caller.private {
             let rights = rights(caller, Belongs::To(owner));
             return Ok(Some(Reached { home, id, mount, rights, search_only: false }));
         }

@@ -196,6 +196,7 @@ async fn doomed(reader: &Reader) -> Result<Vec<Owner>, StoreError> {
         let id = codec::collection_in(&key)?;
         // Which of the two it is, is only half known where the row is damaged: nobody finds either.
         let row = reader.sealer().decode::<PurgeRow>(&key, &value);
+        let smart = row.as_ref().is_ok_and(|row| row.smart);
         found.push(Owner::collection(*id.as_bytes()));
         if row.is_ok_and(|row| row.home) {
             let links = scan(reader, keys::under(Table::Member, id.as_bytes())).await?;
@@ -203,11 +204,15 @@ async fn doomed(reader: &Reader) -> Result<Vec<Owner>, StoreError> {
                 books.extend(owner.map(|owner| CollectionId::from_bytes(owner.id)));
             }
         } else {
-            books.push(id);
+            books.extend((!smart).then_some(id));
         }
     }
     for book in books {
         found.push(Owner::collection(*book.as_bytes()));
+        let row = reader.collections(&[book]).await.ok().and_then(|mut rows| rows.pop().flatten());
+        if row.is_some_and(|book| book.row.smart.is_some()) {
+            continue;
+        }
         let range = keys::under(Table::Member, book.as_bytes());
         found = reader
             .fold(range, Extent::Many, found, |found, _, value| {
@@ -325,13 +330,14 @@ impl Walk<'_> {
         // A book whose home was deleted is only waiting to be purged.
         books.retain(|(_, row, _)| row.home.is_some_and(|home| homes.contains(&home)));
         let mut ids = Vec::new();
-        for (id, _, (key, value)) in books {
+        for (id, row, (key, value)) in books {
             self.done.counts.collections += 1;
             let owner = Owner::collection(*id.as_bytes());
             let mut rows = vec![Row { owner, key, value }];
             rows.extend(self.properties(owner, &[*id.as_bytes()]).await?);
             self.add(objects, Kind::Book, rows)?;
-            ids.push(id);
+            // A smart book's cards follow from its filter.
+            ids.extend(row.smart.is_none().then_some(id));
         }
         Ok(ids)
     }

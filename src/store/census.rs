@@ -148,6 +148,12 @@ impl Census {
         self.named.contains(id) || self.collections.contains_key(id) || self.ending.contains_key(id)
     }
 
+    /// Whether a collection is, or soon was, a smart book.
+    pub(super) fn is_smart(&self, id: &Id) -> bool {
+        self.collections.get(id).is_some_and(|row| row.smart.is_some())
+            || self.ending.get(id).is_some_and(|row| row.as_ref().is_some_and(|row| row.smart))
+    }
+
     /// Whether what a key belongs to is there.
     fn lives(&self, owner: Owner) -> bool {
         match owner.kind {
@@ -298,6 +304,9 @@ impl Census {
             }
             Table::Names if !self.knows(&owner) => self.orphan(key),
             Table::Member | Table::Body => {
+                if self.is_smart(&owner) {
+                    return;
+                }
                 let contact = keys::item(key).filter(|_| table == Table::Body);
                 self.peopled.extend(contact.filter(|id| !self.contacts.contains_key(id)));
                 if !self.knows(&owner) {

@@ -240,7 +240,7 @@ impl Census {
         let mend = match slot {
             Some(slot) => {
                 self.claim(slot, owner, None);
-                let value = self.sealer.encode(key, &PurgeRow { home, slot: slot.0 });
+                let value = self.sealer.encode(key, &PurgeRow { home, slot: slot.0, smart: false });
                 Mend::put(Stage::Collections, key.to_vec(), value)
             }
             None => Mend::Nothing,

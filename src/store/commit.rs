@@ -201,6 +201,22 @@ pub enum CardOp {
         /// The copy's contact id.
         copy: Option<ContactId>,
     },
+    /// Shows a contact in a smart book as it is now, under the name that
+    /// [`mirror_name`](super::mirror::mirror_name) gives.
+    Mirror {
+        /// The smart book.
+        book: CollectionId,
+        /// The contact.
+        contact: ContactId,
+    },
+    /// Shows a contact in a smart book no more; where it is not shown, nothing is done. The contact itself
+    /// keeps all that it has.
+    Unmirror {
+        /// The smart book.
+        book: CollectionId,
+        /// The contact.
+        contact: ContactId,
+    },
     /// Gives the contact another data key and destroys the old one, so that nothing opens what was
     /// ever sealed with it, backups included.
     Rekey {
@@ -255,6 +271,21 @@ pub enum CollectionOp {
         properties: Vec<StoredProperty>,
         /// A book of that name goes; otherwise the name must be free.
         replace: bool,
+    },
+    /// Makes a smart book, which shows what a saved filter finds; the name must be free.
+    Serve {
+        /// The home it lies in.
+        home: CollectionId,
+        /// Its name there.
+        name: MemberName,
+        /// Its id.
+        id: CollectionId,
+        /// The account it belongs to.
+        owner: AccountId,
+        /// The filter.
+        filter: Id,
+        /// What it starts with.
+        properties: Vec<StoredProperty>,
     },
     /// Gives a book another name in its home.
     Rename {
@@ -492,16 +523,19 @@ impl Store {
             calls::bump();
             let erases = erases(&batch);
             taken.sent();
-            match self.engine.commit(batch).await.map_err(StoreError::from)? {
+            // What nobody knows to be written may be.
+            let sent = self.engine.commit(batch).await.inspect_err(|_| self.touched.all());
+            match sent.map_err(StoreError::from)? {
                 Outcome::Applied(revisions) => {
                     taken.kept();
                     // Those of events follow.
                     let logged = revisions.get(..news.len()).unwrap_or(&revisions);
                     self.indexes().hand_over(news, logged);
                     // What was written is written; an index that could not be told is made anew.
-                    if self.tell_roster(told).await.is_err() {
+                    if self.tell_roster(&told).await.is_err() {
                         self.roster.let_go();
                     }
+                    self.touched.note(&commit.ops, &told);
                     if erases {
                         self.eraser.wake();
                     }

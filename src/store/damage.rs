@@ -2,7 +2,7 @@
 //! no other. A value is damaged when it is not what was written there, or when its data key cannot
 //! be read; a value whose owner was erased after the snapshot was taken is neither damaged nor there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +14,7 @@ use super::keys::{self, Table};
 use super::keyslots::Slot;
 use super::owner::Kind;
 use super::query::Reader;
+use super::rows::CollectionRow;
 
 /// How many damaged values are told apart in the log; of more than that `check` tells.
 const TOLD: usize = 1024;
@@ -150,6 +151,8 @@ impl Reader {
         let slots: Vec<_> = broken.iter().filter_map(|broken| broken.free).map(keys::slot).collect();
         let mut in_use = self.get(slots).await?.into_iter().map(|row| row.is_some());
         broken.retain(|broken| broken.free.is_none() || !in_use.next().unwrap_or_default());
+        let smart = self.smart_among(&broken).await?;
+        broken.retain(|broken| !keys::owner(&broken.key).is_some_and(|of| smart.contains(&of)));
         for broken in &broken {
             let what = match &broken.error {
                 StoreError::Erased => &StoreError::Damaged("a value names a data key that is not there"),
@@ -158,6 +161,22 @@ impl Reader {
             self.damages().note(&broken.key, what);
         }
         Ok(broken)
+    }
+
+    /// Of the books of broken cards the smart ones: what they show of a contact goes with its key, and is
+    /// there again when the contact still is.
+    async fn smart_among(&self, broken: &[Broken]) -> Result<HashSet<[u8; 16]>, StoreError> {
+        let cards = [Some(Table::Member), Some(Table::Body)];
+        let lies = broken.iter().filter(|one| cards.contains(&one.key.first().copied().and_then(Table::of)));
+        let books: HashSet<[u8; 16]> = lies.filter_map(|broken| keys::owner(&broken.key)).collect();
+        let wanted: Vec<_> =
+            books.into_iter().map(|id| (id, keys::collection(CollectionId::from_bytes(id)))).collect();
+        let rows = self.get(wanted.iter().map(|(_, key)| key.clone()).collect()).await?;
+        let smart = |((id, key), row): ((&[u8; 16], &Vec<u8>), Option<bytes::Bytes>)| {
+            let row = self.sealer().decode::<CollectionRow>(key, &row?).ok()?;
+            row.smart.map(|_| *id)
+        };
+        Ok(wanted.iter().map(|(id, key)| (id, key)).zip(rows).filter_map(smart).collect())
     }
 
     /// One value as it was read; `None` where it was erased after the snapshot was taken.

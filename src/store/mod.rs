@@ -25,6 +25,7 @@ pub mod events;
 pub mod keys;
 pub mod keyslots;
 pub mod log;
+pub mod mirror;
 mod number;
 mod opened;
 pub mod owner;
@@ -144,6 +145,7 @@ pub struct Store {
     eraser: Arc<Eraser>,
     indexes: Arc<search::Indexes>,
     roster: Arc<roster::Roster>,
+    touched: Arc<mirror::Touched>,
     damages: Arc<damage::Damages>,
     sign_ins: Arc<opened::SignIns>,
 }
@@ -183,6 +185,7 @@ impl Store {
             eraser: Arc::default(),
             indexes: Arc::default(),
             roster: Arc::default(),
+            touched: Arc::default(),
             damages: Arc::default(),
             sign_ins: Arc::default(),
         };

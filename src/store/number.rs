@@ -116,6 +116,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let reader = self.read().await?;
         let Some(collection) = reader.collections(&[book]).await?.pop().flatten() else { return Ok(true) };
+        if collection.row.smart.is_some() {
+            // Its cards are contacts of other books.
+            return Ok(true);
+        }
         let rows = reader.get(members.to_vec()).await?;
         let cards: Vec<_> = members
             .iter()

@@ -24,7 +24,8 @@ const STEP: usize = 256;
 struct Doomed {
     rows: Vec<Vec<u8>>,
     keys: Vec<(Slot, Owner)>,
-    books: Vec<(CollectionId, Slot)>,
+    /// Each with its key slot, and whether it is a smart one.
+    books: Vec<(CollectionId, Slot, bool)>,
     contacts: Vec<ContactId>,
 }
 
@@ -49,7 +50,11 @@ impl Store {
                 // What its user wrote on another's book.
                 doomed.rows.extend(keys::item(&key).map(|member| keys::properties(&member)));
             } else {
-                self.doom_card(id, &value, &mut doomed).await?;
+                match row.smart {
+                    // The contacts live elsewhere.
+                    true => doomed.rows.extend(codec::card_contact(&value).map(|of| keys::body(id, of))),
+                    false => self.doom_card(id, &value, &mut doomed).await?,
+                }
             }
             doomed.rows.push(key);
         }
@@ -82,13 +87,28 @@ impl Store {
         // Nothing but the table of slots is believed: the row may be damaged.
         let Ok(place) = CardPlace::read(value) else { return Ok(()) };
         let owner = Owner::contact(*place.contact.as_bytes(), place.number);
-        if self.holds_key_of(place.slot, owner).await? {
+        if self.lives_elsewhere(book, place.contact).await? {
+            doomed.rows.push(keys::body(book, place.contact));
+        } else if self.holds_key_of(place.slot, owner).await? {
             doomed.keys.push((place.slot, owner));
             doomed.rows.push(keys::body(book, place.contact));
             doomed.rows.extend(self.rows_beside(place.contact).await?);
             doomed.contacts.push(place.contact);
         }
         Ok(())
+    }
+
+    /// Whether a contact's record says that its card is in another book, which is there: then what lies
+    /// here shows it in a smart book whose row was lost.
+    async fn lives_elsewhere(&self, book: CollectionId, contact: ContactId) -> Result<bool, StoreError> {
+        let reader = self.read().await?;
+        let Some(record) = reader.records(&[contact]).await?.pop().flatten() else { return Ok(false) };
+        let home = CollectionId::from_bytes(record.row.book);
+        if home == book {
+            return Ok(false);
+        }
+        let card = reader.get(vec![keys::member(home, &record.row.member)]).await?.pop().flatten();
+        Ok(card.as_deref().and_then(codec::card_contact) == Some(contact))
     }
 
     /// The keys of all that a contact has beside its card.
@@ -136,7 +156,11 @@ impl Store {
             && owner == Owner::collection(owner.id)
             && owner.id != *home.as_bytes()
         {
-            doomed.books.push((CollectionId::from_bytes(owner.id), slot));
+            let book = CollectionId::from_bytes(owner.id);
+            let row = self.read().await?.collections(&[book]).await;
+            let row = row.ok().and_then(|mut rows| rows.pop().flatten());
+            let smart = row.is_some_and(|book| book.row.smart.is_some());
+            doomed.books.push((book, slot, smart));
         }
         Ok(())
     }
@@ -185,7 +209,7 @@ impl Store {
     async fn clear(&self, doomed: Doomed, at: Timestamp) -> Result<bool, StoreError> {
         let at = rows::micros(at);
         // A book of a deleted home: nothing finds it from here on.
-        let books = doomed.books.iter().map(|(book, _)| keys::collection(*book));
+        let books = doomed.books.iter().map(|(book, ..)| keys::collection(*book));
         let slots = doomed.keys.iter().map(|(slot, _)| keys::slot(*slot));
         let held = |(slot, owner): &(Slot, Owner)| {
             (keys::slot(*slot), Guard::Is(self.sealer.encode_slot(*slot, *owner).into()))
@@ -195,9 +219,9 @@ impl Store {
         let mut writes: Vec<_> =
             doomed.rows.into_iter().chain(gone).map(|key| Write::Delete { key }).collect();
         let mut put = |key: Vec<u8>, value| writes.push(Write::Put { key, value, stamp: None });
-        for (book, slot) in doomed.books {
+        for (book, slot, smart) in doomed.books {
             let key = keys::purge(book);
-            let value = self.sealer.encode(&key, &PurgeRow { home: false, slot: slot.0 });
+            let value = self.sealer.encode(&key, &PurgeRow { home: false, slot: slot.0, smart });
             put(key, value);
         }
         let erases = !doomed.keys.is_empty();

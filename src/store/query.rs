@@ -79,6 +79,8 @@ pub struct Link {
     pub member: Hash,
     /// The book is another's.
     pub mount: bool,
+    /// The book is a smart one.
+    pub smart: bool,
 }
 
 /// What is read of cards beside their rows.
@@ -483,5 +485,11 @@ fn counter(value: &[u8]) -> Result<u64, StoreError> {
 fn link(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Link, StoreError> {
     let (_, row) = sealer.decode_link(key, value)?;
     let member = keys::item(key).ok_or(StoreError::Damaged("a key is too short"))?;
-    Ok(Link { name: row.name, book: CollectionId::from_bytes(row.collection), member, mount: row.mount })
+    Ok(Link {
+        name: row.name,
+        book: CollectionId::from_bytes(row.collection),
+        member,
+        mount: row.mount,
+        smart: row.smart,
+    })
 }

@@ -71,6 +71,7 @@ impl Store {
         if repaired > 0 {
             self.indexes().touch(self.all_books().await?);
             self.roster.let_go();
+            self.touched.all();
         }
         let mut report = self.check().await?;
         report.repaired = repaired;
@@ -378,14 +379,16 @@ impl Repair<'_> {
     async fn link(&mut self, home: CollectionId, book: CollectionId) -> Result<Option<()>, StoreError> {
         let key = keys::collection(book);
         let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
-        let slot = Slot(self.sealer.decode::<CollectionRow>(&key, &value)?.slot);
+        let book_row = self.sealer.decode::<CollectionRow>(&key, &value)?;
+        let (slot, smart) = (Slot(book_row.slot), book_row.smart.is_some());
         let Ok(name) = MemberName::parse(&format!("recovered-{book}")) else { return Ok(None) };
         let member = self.sealer.member(home.as_bytes(), &name);
         let key = keys::member(home, &member);
         if self.see(key.clone()).await?.is_some() {
             return Ok(None);
         }
-        let row = LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes(), mount: false };
+        let row =
+            LinkRow { name: name.as_str().to_owned(), collection: *book.as_bytes(), mount: false, smart };
         let value = self.sealer.encode_link(slot, &key, &row)?;
         let Some(stamp) = self.logged(home, &member, false, None).await? else { return Ok(None) };
         self.put(key, value, Some(stamp));

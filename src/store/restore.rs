@@ -267,6 +267,7 @@ async fn lay(
         eraser: Arc::default(),
         indexes: Arc::default(),
         roster: Arc::default(),
+        touched: Arc::default(),
         damages: Arc::default(),
         sign_ins: Arc::default(),
     };

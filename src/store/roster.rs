@@ -178,11 +178,11 @@ impl Store {
     }
 
     /// Brings the index up to date with what a commit did, where there is one.
-    pub(super) async fn tell_roster(&self, contacts: Vec<ContactId>) -> Result<(), StoreError> {
+    pub(super) async fn tell_roster(&self, contacts: &[ContactId]) -> Result<(), StoreError> {
         if contacts.is_empty() || !self.roster.is_followed() {
             return Ok(());
         }
-        self.roster.note(&contacts);
+        self.roster.note(contacts);
         let _telling = self.roster.telling.lock().await;
         let region = self.roster.region;
         for some in contacts.chunks(STEP) {
@@ -278,6 +278,21 @@ impl Store {
     /// A page of the contacts that match.
     pub async fn contacts_page(&self, asked: Asked) -> Result<Page, StoreError> {
         self.ask_roster(move |entries| page::page(entries, &asked)).await
+    }
+
+    /// Those of these contacts that match and are in these books.
+    pub async fn contacts_among(
+        &self,
+        among: Vec<ContactId>,
+        books: Books,
+        wanted: Wanted,
+    ) -> Result<HashSet<ContactId>, StoreError> {
+        self.ask_roster(move |entries| {
+            let entries = among.iter().filter_map(|contact| entries.get(contact));
+            let found = entries.filter(|entry| entry.is_in(&books) && wanted.has(entry));
+            found.map(|entry| entry.id).collect()
+        })
+        .await
     }
 
     /// The contacts, in these books, that have an e-mail address.

@@ -223,6 +223,10 @@ pub struct CollectionRow {
     /// It is its owner's alone: not searched, exported or reported.
     #[cbor(n(8), default)]
     pub private: bool,
+    /// It is a smart book: it shows what this saved filter finds, and its cards are those of contacts
+    /// in other books.
+    #[n(9)]
+    pub smart: Option<Id>,
 }
 
 impl CollectionRow {
@@ -303,6 +307,9 @@ pub struct LinkRow {
     /// The book is another's. What this user wrote on it is kept under the member's name hash.
     #[cbor(n(2), default)]
     pub mount: bool,
+    /// The book is a smart one.
+    #[cbor(n(3), default)]
+    pub smart: bool,
 }
 
 /// A member that is gone: its name, because a sync must still tell it (SYNC-9).
@@ -387,6 +394,9 @@ pub struct PurgeRow {
     /// Its key slot.
     #[n(1)]
     pub slot: u32,
+    /// It was a smart book: the keys of its cards are those of contacts that live elsewhere.
+    #[cbor(n(2), default)]
+    pub smart: bool,
 }
 
 /// A key slot in use.

@@ -3,19 +3,22 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::domain::id::AccountId;
+use crate::domain::id::{AccountId, CollectionId};
 use crate::domain::permission::Permission;
 use crate::domain::scim::{Filter, Query};
 use crate::service::access::Caller;
 use crate::service::admin::conflict;
+use crate::service::library::{BookView, NewBook};
 use crate::service::refusal::Refusal;
+use crate::service::smart::display_name;
 use crate::service::{Answer, Service};
+use crate::store::commit::{CollectionOp, DefinitionOp, Op};
 use crate::store::query::Reader;
 use crate::store::rows::{self, Definition, FilterRow, Id};
 
 use super::{LaidDown, id_from, wrong};
 
-crate::hidden!(FilterView, FilterFields, Saved);
+crate::hidden!(FilterView, FilterFields, Saved, Serves);
 
 /// How many filters one user may have.
 const MOST: usize = 500;
@@ -51,6 +54,15 @@ pub struct FilterFields {
     pub shared: bool,
 }
 
+/// What a smart book is to show.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Serves {
+    /// What a saved filter finds.
+    Saved(Uuid),
+    /// What this filter finds, which is saved.
+    Text(String),
+}
+
 /// A saved filter with its owner's name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Saved {
@@ -68,8 +80,8 @@ impl FilterView {
         Self { id: Uuid::from_bytes(id.0), owner: row.owner, fields, created, row }
     }
 
-    /// Whether a smart book serves it.
-    pub fn serves_a_book(&self) -> bool {
+    /// Whether it was served by a smart book, which may be gone.
+    fn serves_a_book(&self) -> bool {
         self.row.book.is_some()
     }
 
@@ -108,18 +120,64 @@ impl Service {
     pub async fn create_filter(&self, caller: &Caller, fields: FilterFields) -> Answer<Saved> {
         let _turn = self.laid.changing.lock().await;
         let laid = self.laid_down().await?;
-        checked(&laid, &fields)?;
-        named_once(&laid, caller.account, &fields.name, None)?;
+        let (id, row) = self.new_filter(&laid, caller, fields)?;
+        self.lay(Some(caller), id, None, Some(Definition::Filter(row.clone()))).await?;
+        let reader = self.store.read().await?;
+        self.saved(&reader, FilterView::of(id, row)).await
+    }
+
+    /// Makes a smart book, which shows what a filter finds: one that the caller may use and that no other
+    /// book serves, or a new one of the caller's, called as the book.
+    pub async fn create_smart_book(&self, caller: &Caller, new: NewBook, serves: Serves) -> Answer<BookView> {
+        let account = self.may_make(caller, &new).await?;
+        if account.group {
+            return Err(wrong("/owner", "a smart book shows what its owner may see, and is a user's"));
+        }
+        let book = CollectionId::new(self.fresh()?);
+        let _turn = self.laid.changing.lock().await;
+        let laid = self.laid_down().await?;
+        let (id, before, after) = match serves {
+            Serves::Saved(id) => {
+                let filter = laid.filters.iter().find(|filter| filter.id == id && filter.seen_by(caller));
+                let row = filter.map(|filter| filter.row.clone());
+                let row = row.ok_or_else(|| wrong("/filter", "there is no such filter"))?;
+                if self.is_served(row.book, id_from(id)).await? {
+                    return Err(conflict("another smart book shows what the filter finds".into()));
+                }
+                (id_from(id), Some(row.clone()), FilterRow { book: Some(book), ..row })
+            }
+            Serves::Text(filter) => {
+                let name = new.name.as_str().to_owned();
+                let fields = FilterFields { name, filter, ..FilterFields::default() };
+                let (id, row) = self.new_filter(&laid, caller, fields)?;
+                (id, None, FilterRow { book: Some(book), ..row })
+            }
+        };
+        let serve = CollectionOp::Serve {
+            home: CollectionId::from_bytes(account.home),
+            name: new.name.clone(),
+            id: book,
+            owner: AccountId::from_bytes(account.id),
+            filter: id,
+            properties: vec![display_name(&after.name)],
+        };
+        let (before, after) = (before.map(Definition::Filter), Some(Definition::Filter(after)));
+        let lay = DefinitionOp { id, before, after };
+        let ops = vec![Op::Definition(lay), Op::Collection(serve)];
+        self.lay_book(caller, &account, (book, ops), &new).await
+    }
+
+    /// A filter of the caller's own that is to be saved.
+    fn new_filter(&self, laid: &LaidDown, caller: &Caller, fields: FilterFields) -> Answer<(Id, FilterRow)> {
+        checked(laid, &fields)?;
+        named_once(laid, caller.account, &fields.name, None)?;
         if laid.filters.iter().filter(|filter| filter.owner == caller.account).count() >= MOST {
             return Err(conflict(format!("nobody has more than {MOST} filters")));
         }
         let FilterFields { name, filter, q, shared } = fields;
         let (owner, created) = (caller.account, rows::micros(self.clock.now()));
         let row = FilterRow { name, owner, shared, filter, q, created, book: None };
-        let id = id_from(self.fresh()?);
-        self.lay(Some(caller), id, None, Some(Definition::Filter(row.clone()))).await?;
-        let reader = self.store.read().await?;
-        self.saved(&reader, FilterView::of(id, row)).await
+        Ok((id_from(self.fresh()?), row))
     }
 
     /// Changes a filter; false where it is no longer as it was read.
@@ -140,13 +198,19 @@ impl Service {
         let FilterFields { name, filter, q, shared } = fields;
         let after = FilterRow { name, filter, q, shared, ..before.row.clone() };
         let before_row = Definition::Filter(before.row.clone());
-        self.lay(Some(caller), id_from(before.id), Some(before_row), Some(Definition::Filter(after))).await
+        let name = after.name.clone();
+        let after = Some(Definition::Filter(after));
+        let done = self.lay(Some(caller), id_from(before.id), Some(before_row), after).await?;
+        if let (true, Some(book)) = (done && name != before.fields.name, before.row.book) {
+            self.show_name(book, &before.fields.name, &name).await?;
+        }
+        Ok(done)
     }
 
     /// Takes a filter away.
     pub async fn remove_filter(&self, caller: &Caller, filter: &FilterView) -> Answer<()> {
         may_change(caller, filter)?;
-        if filter.serves_a_book() {
+        if self.is_served(filter.row.book, id_from(filter.id)).await? {
             return Err(conflict("a smart book shows what the filter finds; remove the book".into()));
         }
         let _turn = self.laid.changing.lock().await;

@@ -134,7 +134,7 @@ impl Service {
     }
 
     /// Puts ids in the place of the names that a filter compares with.
-    pub(super) async fn resolve_names(&self, caller: &Caller, filter: &mut Filter) -> Answer<()> {
+    pub(in crate::service) async fn resolve_names(&self, caller: &Caller, filter: &mut Filter) -> Answer<()> {
         let reader = self.store.read().await?;
         let shelves = self.shelves().await?;
         let mut known = Vec::new();

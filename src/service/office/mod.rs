@@ -9,7 +9,7 @@ mod find;
 mod history;
 mod links;
 mod merge;
-mod shelves;
+pub mod shelves;
 mod take;
 mod trashed;
 mod view;

@@ -12,7 +12,7 @@ use crate::service::refusal::{Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::keys::TRASH;
 use crate::store::roster::Books;
-use crate::store::rows::CollectionRow;
+use crate::store::rows::{CollectionRow, Id};
 
 /// A book and its place.
 pub struct Shelf {
@@ -116,6 +116,11 @@ impl Shelves {
         self.books.keys().copied().collect()
     }
 
+    /// The smart books.
+    pub fn smart(&self) -> impl Iterator<Item = (&CollectionId, &Shelf, Id)> {
+        self.books.iter().filter_map(|(book, shelf)| Some((book, shelf, shelf.row.smart?)))
+    }
+
     /// The books of which the caller may see the contacts.
     pub fn readable(&self, caller: &Caller) -> HashSet<CollectionId> {
         let seen = self.books.iter().filter(|(_, shelf)| allows(caller, &shelf.row, Deed::Read));
@@ -129,6 +134,9 @@ fn allows(caller: &Caller, row: &CollectionRow, deed: Deed) -> bool {
     let (_, read, write) = granted(caller, row);
     let within = if deed == Deed::Read { read } else { write };
     let permission = deed.permission();
+    if row.smart.is_some() && deed != Deed::Read {
+        return false;
+    }
     (within && caller.scopes.has(permission))
         || (!row.private && caller.permissions.has(permission) && !is_staff(row))
         || (deed == Deed::Read && is_staff(row) && caller.permissions.has(permission))
@@ -198,7 +206,10 @@ impl Service {
     /// The caller's default book, or the first of the own ones.
     pub(super) async fn default_shelf(&self, caller: &Caller) -> Answer<CollectionId> {
         let shelves = self.shelves().await?;
-        let own = shelves.books.iter().filter(|(_, shelf)| shelf.row.owner == *caller.account.as_bytes());
+        let own = shelves
+            .books
+            .iter()
+            .filter(|(_, shelf)| shelf.row.owner == *caller.account.as_bytes() && shelf.row.smart.is_none());
         let first = own.min_by_key(|(_, shelf)| (!shelf.row.default, shelf.row.created));
         let none = Refusal::Wrong { pointer: "/book".into(), text: "say into which book".into() };
         let book = first.map(|(book, _)| *book).ok_or(none)?;

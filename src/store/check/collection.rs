@@ -236,6 +236,9 @@ impl Census {
     async fn examine_book(&mut self, reader: &Reader, book: CollectionId) -> Result<(), StoreError> {
         self.report.books += 1;
         let members = reader.members_in(book).await?;
+        if self.is_smart(book.as_bytes()) {
+            return self.examine_smart(reader, book, members).await;
+        }
         let fours = members.iter().filter(|member| member.card.as_ref().is_some_and(|card| card.four));
         let fours = fours.filter_map(|member| Some(member.place?.0)).collect();
         let bodies = reader.bodies_in(book, fours).await?;
@@ -281,6 +284,27 @@ impl Census {
         let blind =
             members.iter().filter(|member| member.card.is_none()).map(|member| member.member).collect();
         self.examine_uids(reader, book, uids, blind).await?;
+        self.examine_log(reader, book, &entries).await
+    }
+
+    /// A smart book: its cards are those of contacts in other books, and what of them cannot be read, or
+    /// is missing, is made anew where the contacts are followed. Its log is like others'.
+    async fn examine_smart(
+        &mut self,
+        reader: &Reader,
+        book: CollectionId,
+        members: Vec<Member>,
+    ) -> Result<(), StoreError> {
+        let entries = members.iter().map(|member| (member.member, member.entry)).collect();
+        let shown: HashSet<Id> = members.iter().filter_map(|member| Some(member.place?.0)).collect();
+        for body in reader.bodies_in(book, HashSet::new()).await? {
+            if !shown.contains(&body.contact) {
+                let key = keys::body(book, ContactId::from_bytes(body.contact));
+                let mend = Mend::drop_row(Stage::Derived, key.clone());
+                self.finding(&key, "a body belongs to no card", mend);
+            }
+        }
+        self.examine_uids(reader, book, HashMap::new(), HashSet::new()).await?;
         self.examine_log(reader, book, &entries).await
     }
 
@@ -385,6 +409,8 @@ impl Census {
                 books.insert(book);
             }
         }
+        let smart = |book: &Id| self.is_smart(book);
+        let books: Vec<Id> = books.into_iter().filter(|book| !smart(book)).collect();
         for book in books.into_iter().map(CollectionId::from_bytes) {
             for member in reader.members_in(book).await? {
                 if let (Some(card), Some((contact, number, slot))) = (member.card, member.place) {

@@ -9,6 +9,7 @@ use crate::store::owner::Owner;
 use crate::store::rows::{AccountRow, AppPasswordRow, CollectionRow};
 use crate::store::seal::Sealer;
 
+use super::collection::Ends;
 use super::{Derivation, Halt, Step};
 
 impl Derivation<'_> {
@@ -49,7 +50,7 @@ impl Derivation<'_> {
                 self.destroy_key(slot, Owner::account(row.id));
                 let home = CollectionId::from_bytes(row.home);
                 let slot = Slot(self.need_collection(home).await?.slot);
-                self.condemn(home, slot, true);
+                self.condemn(home, slot, Ends::Home);
                 Ok(())
             }
             AccountOp::AddAppPassword(row) => {

@@ -10,6 +10,7 @@ use crate::store::codec::Kept;
 use crate::store::commit::{CardOp, CommittedCard, NewCard, RecordChange, Unmet};
 use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
+use crate::store::mirror::mirror_name;
 use crate::store::owner::Owner;
 use crate::store::rows::{self, CardRow, HistoryRow, Id, PropertiesRow, UidRow};
 use crate::store::seal::At;
@@ -50,6 +51,12 @@ impl Derivation<'_> {
                 want(to.0, &to.1, None);
             }
             CardOp::Record { contact, .. } => wanted.push(keys::record(*contact)),
+            CardOp::Mirror { book, contact } | CardOp::Unmirror { book, contact } => {
+                if let Ok(name) = mirror_name(*contact) {
+                    want(*book, &name, None);
+                }
+                wanted.push(keys::record(*contact));
+            }
         }
     }
 
@@ -65,6 +72,8 @@ impl Derivation<'_> {
             CardOp::Record { contact, change } => self.change_record(*contact, change).await,
             CardOp::Transfer { from, to, copy } => self.transfer_card(from, to, *copy).await,
             CardOp::Rekey { book, name } => self.rekey_card(*book, name).await,
+            CardOp::Mirror { book, contact } => self.mirror(*book, *contact).await,
+            CardOp::Unmirror { book, contact } => self.unmirror(*book, *contact).await,
         }
     }
 
@@ -76,7 +85,7 @@ impl Derivation<'_> {
         fresh: ContactId,
         change: Option<&RecordChange>,
     ) -> Step<()> {
-        let collection = self.need_collection(book).await?;
+        let collection = self.need_book(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let body = card.body.clone();
         let (mut old, before) = match self.present(book, &member).await {
@@ -187,7 +196,7 @@ impl Derivation<'_> {
     }
 
     pub(super) async fn remove_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
-        self.need_collection(book).await?;
+        self.need_book(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let revision = match self.present(book, &member).await {
             Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => {
@@ -210,8 +219,11 @@ impl Derivation<'_> {
         to: &(CollectionId, MemberName),
         copy: Option<ContactId>,
     ) -> Step<()> {
-        self.need_collection(from.0).await?;
-        let owner = self.need_collection(to.0).await?.owner;
+        match copy {
+            Some(_) => self.need_collection(from.0).await?,
+            None => self.need_book(from.0).await?,
+        };
+        let owner = self.need_book(to.0).await?.owner;
         let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
@@ -255,7 +267,7 @@ impl Derivation<'_> {
     /// Gives a contact another key: everything it has is sealed anew, and what the old key sealed
     /// opens no more, in no backup either. The card itself does not change.
     async fn rekey_card(&mut self, book: CollectionId, name: &MemberName) -> Step<()> {
-        self.need_collection(book).await?;
+        self.need_book(book).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         let mut card = self.present(book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
         let (revision, old) = (card.revision, card.owner());

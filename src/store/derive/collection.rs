@@ -7,7 +7,7 @@ use crate::store::commit::{CollectionOp, Unmet};
 use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::owner::Owner;
-use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow, ShareRow};
+use crate::store::rows::{self, CollectionRow, LinkRow, PropertiesRow, PurgeRow, ShareRow, StoredProperty};
 use crate::store::search::What;
 
 use super::{Derivation, Halt, Step};
@@ -17,6 +17,7 @@ impl Derivation<'_> {
     pub(super) fn collection_keys(&self, op: &CollectionOp, wanted: &mut Vec<Vec<u8>>) {
         match op {
             CollectionOp::Create { home, name, .. }
+            | CollectionOp::Serve { home, name, .. }
             | CollectionOp::Remove { home, name, .. }
             | CollectionOp::Mount { home, name, .. }
             | CollectionOp::Unmount { home, name } => {
@@ -40,30 +41,18 @@ impl Derivation<'_> {
     pub(super) async fn collection(&mut self, op: &CollectionOp) -> Step<()> {
         match op {
             CollectionOp::Create { home, name, id, owner, default, properties, replace } => {
-                self.need_collection(*home).await?;
-                let before = self.clear_place(*home, name, *replace).await?;
-                if self.value(keys::collection(*id)).await?.is_some() {
-                    return Err(Halt::Failed(StoreError::Malformed("a collection's id is taken")));
-                }
-                let slot = self.new_key(Owner::collection(*id.as_bytes()))?;
+                let place = (*home, name, *replace);
+                let row =
+                    CollectionRow { owner: *owner.as_bytes(), default: *default, ..CollectionRow::default() };
+                self.create(*id, row, place, properties).await
+            }
+            CollectionOp::Serve { home, name, id, owner, filter, properties } => {
                 let row = CollectionRow {
                     owner: *owner.as_bytes(),
-                    home: Some(*home.as_bytes()),
-                    created: rows::micros(self.commit.at),
-                    default: *default,
-                    slot: slot.0,
-                    identity: *id.as_bytes(),
-                    floor: 0,
+                    smart: Some(*filter),
                     ..CollectionRow::default()
                 };
-                self.put_collection(*id, &row);
-                if !properties.is_empty() {
-                    let row = PropertiesRow { properties: properties.clone() };
-                    let key = keys::properties(id.as_bytes());
-                    let value = self.sealer.encode_sealed(slot, &key, &row)?;
-                    self.put(key, value);
-                }
-                self.log_link(*home, name, Place::own(*id, slot), before).await
+                self.create(*id, row, (*home, name, false), properties).await
             }
             CollectionOp::Rename { home, from, to, replace } => {
                 let link = self.link(*home, from).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
@@ -80,7 +69,7 @@ impl Derivation<'_> {
                 let link = self.link(*home, name).await?.filter(|link| !link.mount && link.book == *book);
                 let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
                 let member = self.sealer.member(home.as_bytes(), name);
-                self.condemn(link.book, link.slot, false);
+                self.condemn(link.book, link.slot, Ends::book(link.smart));
                 self.log_removed(*home, member, name, link.revision).await
             }
             CollectionOp::Share { id, before, after } => self.share(*id, before, after).await,
@@ -115,10 +104,10 @@ impl Derivation<'_> {
                 Ok(())
             }
             CollectionOp::Mount { home, name, id } => {
-                self.need_collection(*id).await?;
+                let smart = self.need_collection(*id).await?.smart.is_some();
                 let slot = Slot(self.need_collection(*home).await?.slot);
                 let before = self.clear_place(*home, name, false).await?;
-                let place = Place { revision: 0, book: *id, slot, mount: true };
+                let place = Place { revision: 0, book: *id, slot, mount: true, smart };
                 self.log_link(*home, name, place, before).await
             }
             CollectionOp::Unmount { home, name } => {
@@ -129,6 +118,38 @@ impl Derivation<'_> {
                 self.log_removed(*home, member, name, link.revision).await
             }
         }
+    }
+
+    /// Makes a book, whose row says all but what follows from its place.
+    async fn create(
+        &mut self,
+        id: CollectionId,
+        row: CollectionRow,
+        (home, name, replace): (CollectionId, &MemberName, bool),
+        properties: &[StoredProperty],
+    ) -> Step<()> {
+        self.need_collection(home).await?;
+        let before = self.clear_place(home, name, replace).await?;
+        if self.value(keys::collection(id)).await?.is_some() {
+            return Err(Halt::Failed(StoreError::Malformed("a collection's id is taken")));
+        }
+        let slot = self.new_key(Owner::collection(*id.as_bytes()))?;
+        let row = CollectionRow {
+            home: Some(*home.as_bytes()),
+            created: rows::micros(self.commit.at),
+            slot: slot.0,
+            identity: *id.as_bytes(),
+            ..row
+        };
+        self.put_collection(id, &row);
+        if !properties.is_empty() {
+            let row = PropertiesRow { properties: properties.to_vec() };
+            let key = keys::properties(id.as_bytes());
+            let value = self.sealer.encode_sealed(slot, &key, &row)?;
+            self.put(key, value);
+        }
+        let place = Place { revision: 0, book: id, slot, mount: false, smart: row.smart.is_some() };
+        self.log_link(home, name, place, before).await
     }
 
     /// Who may use the book is in its row, which is read with it, and not in its log: its members
@@ -155,17 +176,19 @@ impl Derivation<'_> {
             // Another's book is not the home's to replace.
             Some(link) if !replace || link.mount => Err(Halt::Unmet(Unmet::Taken)),
             Some(link) => {
-                self.condemn(link.book, link.slot, false);
+                self.condemn(link.book, link.slot, Ends::book(link.smart));
                 Ok(Some(link.revision))
             }
         }
     }
 
     /// Ends a collection: from this commit on nothing finds it; its rows are purged later.
-    pub(super) fn condemn(&mut self, id: CollectionId, slot: Slot, home: bool) {
+    pub(super) fn condemn(&mut self, id: CollectionId, slot: Slot, ends: Ends) {
         self.delete(keys::collection(id));
         let key = keys::purge(id);
-        let value = self.sealer.encode(&key, &PurgeRow { home, slot: slot.0 });
+        let value = self
+            .sealer
+            .encode(&key, &PurgeRow { home: ends == Ends::Home, slot: slot.0, smart: ends == Ends::Smart });
         self.put(key, value);
     }
 
@@ -181,7 +204,7 @@ impl Derivation<'_> {
         let Some(value) = self.value(key.clone()).await? else { return Ok(None) };
         let (revision, row) = self.sealer.decode_link(&key, &value)?;
         let (book, slot) = (CollectionId::from_bytes(row.collection), codec::link_slot(&value)?);
-        Ok(Some(Place { revision, book, slot, mount: row.mount }))
+        Ok(Some(Place { revision, book, slot, mount: row.mount, smart: row.smart }))
     }
 
     /// Logs in the home that a book came or changed.
@@ -197,6 +220,7 @@ impl Derivation<'_> {
             name: name.as_str().to_owned(),
             collection: *place.book.as_bytes(),
             mount: place.mount,
+            smart: place.smart,
         };
         let value = self.sealer.encode_link(place.slot, &keys::member(home, &member), &row)?;
         self.log_changed(home, member, value, before, What::Same).await
@@ -213,11 +237,20 @@ pub(super) struct Place {
     pub(super) slot: Slot,
     /// The book is another's.
     pub(super) mount: bool,
+    /// The book is a smart one.
+    pub(super) smart: bool,
 }
 
-impl Place {
-    /// The place of a book in the home that it belongs to, not logged yet.
-    fn own(book: CollectionId, slot: Slot) -> Self {
-        Self { revision: 0, book, slot, mount: false }
+/// What ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    Home,
+    Book,
+    Smart,
+}
+
+impl Ends {
+    fn book(smart: bool) -> Self {
+        if smart { Self::Smart } else { Self::Book }
     }
 }

@@ -248,7 +248,7 @@ impl Derivation<'_> {
         if book == TRASH {
             return Err(Halt::Unmet(Unmet::NoMember));
         }
-        let owner = self.need_collection(book).await?.owner;
+        let owner = self.need_book(book).await?.owner;
         self.need_collection(TRASH).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         // What cannot be opened cannot be moved either.
@@ -313,7 +313,7 @@ impl Derivation<'_> {
         (book, name): &(CollectionId, MemberName),
     ) -> Step<()> {
         self.need_collection(TRASH).await?;
-        let owner = self.need_collection(*book).await?.owner;
+        let owner = self.need_book(*book).await?.owner;
         let member = self.sealer.member(book.as_bytes(), name);
         if self.present(*book, &member).await?.is_some() {
             return Err(Halt::Unmet(Unmet::Taken));
@@ -360,8 +360,8 @@ impl Derivation<'_> {
         from: &(CollectionId, MemberName),
         to: &(CollectionId, MemberName),
     ) -> Step<()> {
-        self.need_collection(from.0).await?;
-        let owner = self.need_collection(to.0).await?.owner;
+        self.need_book(from.0).await?;
+        let owner = self.need_book(to.0).await?.owner;
         let member = self.sealer.member(from.0.as_bytes(), &from.1);
         let place = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;

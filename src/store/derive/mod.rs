@@ -31,6 +31,7 @@ mod card;
 mod collection;
 mod contact;
 mod definition;
+mod mirror;
 mod properties;
 mod salvage;
 
@@ -260,6 +261,15 @@ impl<'a> Derivation<'a> {
             Some(value) => value.as_ref() == revision.0.to_be_bytes(),
             None => revision.0 == 0,
         })
+    }
+
+    /// The same, unless it is a smart book, whose cards nobody writes.
+    async fn need_book(&mut self, id: CollectionId) -> Step<CollectionRow> {
+        let row = self.need_collection(id).await?;
+        match row.smart {
+            None => Ok(row),
+            Some(_) => Err(Halt::Unmet(Unmet::NoCollection)),
+        }
     }
 
     fn member_key(&self, collection: CollectionId, name: &MemberName) -> Vec<u8> {
