@@ -71,7 +71,7 @@ impl Store {
         // What moved is looked at again.
         let contacts = std::mem::take(&mut doomed.contacts);
         let cleared = self.clear(doomed, at).await?;
-        if cleared && self.tell_roster(contacts).await.is_err() {
+        if cleared && self.tell_roster(&contacts).await.is_err() {
             self.roster.let_go();
         }
         Ok(more || !cleared)
