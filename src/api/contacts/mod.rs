@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bulk;
+mod jscontact;
 mod list;
 mod past;
 mod shape;
@@ -83,12 +84,19 @@ pub async fn show(ask: &Ask) -> Outcome {
         Err(elsewhere) => return Ok(elsewhere),
     };
     let wanted = ask.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = wanted.flat_map(|value| value.split(','));
-    let card =
-        kinds.any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(VCARD));
-    match card {
-        true => Ok(Reply::other(view.card().clone(), "text/vcard; charset=utf-8", &view.etag)),
-        false => shown(&view),
+    let kinds = wanted.flat_map(|value| value.split(','));
+    let kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    // The first that is known; JSON where none is.
+    let known = |kind: &str| {
+        [VCARD, jscontact::MEDIA, "application/json"].into_iter().find(|one| kind.eq_ignore_ascii_case(one))
+    };
+    match kinds.filter_map(known).next() {
+        Some(VCARD) => Ok(Reply::other(view.card().clone(), "text/vcard; charset=utf-8", &view.etag)),
+        Some(jscontact::MEDIA) => {
+            let card = serde_json::to_vec(&jscontact::card(&view)).unwrap_or_default();
+            Ok(Reply::other(card.into(), jscontact::MEDIA, &view.etag))
+        }
+        _ => shown(&view),
     }
 }
 

@@ -1,0 +1,225 @@
+//! What the office's questions cost with many contacts: pages, filters, full text, look-ups, merging and
+//! duplicates. In process, over a store in a directory of its own; CONTACTS says how many (100,000).
+//! Prints times; judges nothing.
+
+#![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cardkeep::domain::contact::{CardFields, Email, Name, Organization, Phone, PostalAddress};
+use cardkeep::domain::scim::{Filter, Query};
+use cardkeep::service::access::Caller;
+use cardkeep::service::admin::{AdminAnswer, AdminRequest};
+use cardkeep::service::audit::Origin;
+use cardkeep::service::office::{
+    ContactRef, ContactView, Draft, Found, Listed, MergeAsked, RecordDraft, Take,
+};
+use cardkeep::service::sign_in::Credentials;
+use cardkeep::service::{Clock, Entropy, KeyFile, NoEntropy, Service, Settings};
+use cardkeep::store::engine::redb::RedbEngine;
+use cardkeep::store::keyslots::MasterKey;
+use cardkeep::store::keyslots::file::FileMedium;
+
+/// How often each question is asked.
+const ROUNDS: usize = 40;
+/// How many contacts are made at a time.
+const WRITERS: usize = 128;
+
+const GIVEN: [&str; 16] = [
+    "Jörg", "Anna", "Mehmet", "Zoë", "Lukas", "Émilie", "Paul", "Ayşe", "Nora", "Ilse", "Tim", "Ada", "Ken",
+    "Ruth", "Ole", "Vera",
+];
+const FAMILY: [&str; 16] = [
+    "Müller",
+    "Schmidt",
+    "Öztürk",
+    "Łukasz",
+    "Novák",
+    "García",
+    "Weiß",
+    "Becker",
+    "Sørensen",
+    "Dupont",
+    "Rossi",
+    "Klein",
+    "Wolf",
+    "Schröder",
+    "Neumann",
+    "Schwarz",
+];
+
+struct Machine;
+
+impl Clock for Machine {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
+
+impl Entropy for Machine {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        getrandom::fill(bytes).map_err(|error| NoEntropy(error.to_string()))
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure())
+}
+
+async fn measure() -> Result<(), Box<dyn Error>> {
+    let count = std::env::var("CONTACTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let room = tempfile::tempdir()?;
+    let engine = Arc::new(RedbEngine::open(&room.path().join("store"), 64 << 20)?);
+    let keys = KeyFile::new(FileMedium::create(&room.path().join("keys"))?, vec![MasterKey::new([7; 32])]);
+    let region = cardkeep::domain::phone::Region::parse("DE");
+    let settings = Settings { default_region: region, ..Settings::default() };
+    let service =
+        Arc::new(Service::open(engine, keys, Arc::new(Machine), Arc::new(Machine), settings).await?);
+    let caller = office(&service).await?;
+    fill(&service, &caller, count).await?;
+
+    let begun = Instant::now();
+    service.list_contacts(&caller, listed(None, None, 1)?).await?;
+    println!("{count} contacts; the index of contacts was made in {:.1} s", begun.elapsed().as_secs_f64());
+    let filter = "organization.name eq \"Firma 3\" and emails.value co \"@example.org\"";
+    for (what, filter, words, limit) in [
+        ("page of 100 by name", None, None, 100),
+        ("filter by company and address, 100 a page", Some(filter), None, 100),
+        ("filter by city, 100 a page", Some("addresses.locality sw \"köl\""), None, 100),
+        ("full text, a name", None, Some("muller jorg"), 100),
+        ("full text, one contact", None, Some("person4711"), 100),
+    ] {
+        let mut times = Vec::new();
+        let mut total = 0;
+        for _ in 0..ROUNDS {
+            let asked = listed(filter, words, limit)?;
+            let begun = Instant::now();
+            total = service.list_contacts(&caller, asked).await?.total;
+            times.push(begun.elapsed());
+        }
+        print(&format!("{what} ({total} found)"), times);
+    }
+    let (mut phones, mut emails) = (Vec::new(), Vec::new());
+    for n in 0..ROUNDS {
+        let begun = Instant::now();
+        let found = service.contacts_by_phone(&caller, &number(n * 7)).await?.len();
+        phones.push(begun.elapsed());
+        let begun = Instant::now();
+        let by_email = service.contacts_by_email(&caller, &address(n * 7)).await?.len();
+        emails.push(begun.elapsed());
+        if found == 0 || by_email == 0 {
+            return Err("a contact was not found".into());
+        }
+    }
+    print("look-up by phone", phones);
+    print("look-up by e-mail", emails);
+    let begun = Instant::now();
+    let pairs = service.duplicate_pairs(&caller, 10_000).await?.len();
+    println!("duplicates of all: {:.1} s ({pairs} pairs told)", begun.elapsed().as_secs_f64());
+    merges(&service, &caller).await?;
+    service.close().await?;
+    Ok(())
+}
+
+async fn office(service: &Service) -> Result<Caller, Box<dyn Error>> {
+    let password = Some("a pass phrase".to_owned());
+    let (name, email, display_name) = ("office".into(), None, None);
+    let add = AdminRequest::UserAdd { name, email, display_name, admin: false, password };
+    if let AdminAnswer::Refused(why) = service.admin(add).await {
+        return Err(why.into());
+    }
+    let credentials = Credentials { user: "office".into(), password: "a pass phrase".into() };
+    let from = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), client: "bench" };
+    service.sign_in(credentials, from).await.map_err(|_| "nobody signed in".into())
+}
+
+async fn fill(service: &Arc<Service>, caller: &Caller, count: usize) -> Result<(), Box<dyn Error>> {
+    let begun = Instant::now();
+    let writers = (0..WRITERS).map(|writer| {
+        let (service, caller) = (service.clone(), caller.clone());
+        tokio::spawn(async move {
+            for n in (writer..count).step_by(WRITERS) {
+                service.create_contact(&caller, draft(n)).await.map_err(|stop| stop.to_string())?;
+            }
+            Ok::<_, String>(())
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await??;
+    }
+    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    println!("made {count} contacts, {rate:.0} a second");
+    Ok(())
+}
+
+async fn merges(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>> {
+    let mut times = Vec::new();
+    for n in 0..ROUNDS as u64 {
+        let target = shown(service, caller, 2 * n + 1).await?;
+        let sources = vec![shown(service, caller, 2 * n + 2).await?];
+        let asked = MergeAsked { target, sources, take: Take::default() };
+        let begun = Instant::now();
+        service.merge_contacts(caller, &asked).await?;
+        times.push(begun.elapsed());
+    }
+    print("merge of two", times);
+    Ok(())
+}
+
+async fn shown(service: &Service, caller: &Caller, number: u64) -> Result<ContactView, Box<dyn Error>> {
+    match service.contact(caller, ContactRef::Number(0, number)).await? {
+        Found::There(view) => Ok(*view),
+        Found::Merged(_) => Err("a contact was merged already".into()),
+    }
+}
+
+fn listed(filter: Option<&str>, words: Option<&str>, limit: usize) -> Result<Listed, Box<dyn Error>> {
+    let filter = filter.map(Filter::parse).transpose()?;
+    let query = words.and_then(Query::parse);
+    Ok(Listed { filter, query, order: Vec::new(), step: None, limit, trash: false })
+}
+
+fn address(n: usize) -> String {
+    let host = if n.is_multiple_of(3) { "example.org" } else { "example.com" };
+    format!("person{n}@{host}")
+}
+
+fn number(n: usize) -> String {
+    format!("030 {:07}", 2_000_000 + n)
+}
+
+fn draft(n: usize) -> Draft {
+    let pick = |names: [&'static str; 16], at: usize| names.get(at % 16).copied().unwrap_or("X").to_owned();
+    let (given, family) = (pick(GIVEN, n), format!("{} {}", pick(FAMILY, n / 16), n / 256));
+    let types = |kind: &str| vec![kind.to_owned()];
+    let city = ["Köln", "Berlin", "Hamburg", "Wien"].get(n % 4).copied().unwrap_or_default().to_owned();
+    let fields = CardFields {
+        name: Name { formatted: format!("{given} {family}"), given, family, ..Name::default() },
+        organization: Organization { name: format!("Firma {}", n % 1_000), units: vec!["Einkauf".into()] },
+        title: "Sachbearbeitung".into(),
+        emails: vec![Email { value: address(n), types: types("work"), pref: Some(1) }],
+        phones: vec![Phone { value: number(n), types: types("work"), pref: None }],
+        addresses: vec![PostalAddress {
+            street: format!("Hauptstraße {}", n % 200),
+            locality: city,
+            postal_code: format!("{:05}", n % 99_999),
+            country: "Deutschland".into(),
+            types: types("work"),
+            ..PostalAddress::default()
+        }],
+        note: "Kennt das Haus seit Jahren und mag Anrufe am Vormittag.".into(),
+        categories: vec!["Kunden".into()],
+        ..CardFields::default()
+    };
+    Draft { book: None, fields, record: RecordDraft::default() }
+}
+
+fn print(what: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let at = |part: usize| times.get(times.len() * part / 100).map_or(0.0, |took| took.as_secs_f64() * 1e3);
+    println!("{what}: median {:.2} ms, 95th of 100 {:.2} ms", at(50), at(95));
+}
