@@ -30,6 +30,7 @@ pub trait Patches: Send + Sync {
 }
 
 /// Which contacts are meant.
+#[expect(clippy::large_enum_variant, reason = "one is made for each request")]
 pub enum Meant {
     /// These, by id or number.
     These(Vec<ContactRef>),

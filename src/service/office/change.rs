@@ -217,13 +217,13 @@ impl Service {
     ) -> Answer<Record> {
         let mut wrong = wrong_texts(&draft);
         let mut roles = draft.roles;
+        self.check_words(&roles, &draft.service_level, before, fields.kind, &mut wrong).await?;
         roles.sort();
         roles.dedup();
-        self.check_words(&roles, &draft.service_level, before, fields.kind, &mut wrong).await?;
         let custom = self.custom_of((book, fields.kind), &draft.custom, before, &mut wrong).await?;
         let source = draft.source.or_else(|| before.map(|before| before.source.clone()));
         let source = source.unwrap_or_else(|| BY_API.into());
-        if !is_key(&source) && !before.is_some_and(|before| before.source == source) {
+        if !is_key(&source) && before.is_none_or(|before| before.source != source) {
             wrong.push(("/privacy/source".into(), "this is no key of a source".into()));
         }
         let reader = self.store.read().await?;

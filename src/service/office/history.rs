@@ -77,7 +77,7 @@ struct Ended {
 
 enum Was {
     Body(u64, Bytes),
-    Record(u64, Record, [u8; 16]),
+    Record(u64, Box<Record>, [u8; 16]),
 }
 
 /// The states that a contact was in, oldest first, the last one being what it is.
@@ -90,7 +90,7 @@ fn states(contact: &Contact, earlier: Earlier) -> Vec<State> {
     }
     for (number, row) in earlier.records {
         let (at, actor, client) = (row.at, row.actor, row.client);
-        ended.push(Ended { at, actor, client, what: Was::Record(number, row.record, row.book) });
+        ended.push(Ended { at, actor, client, what: Was::Record(number, Box::new(row.record), row.book) });
     }
     ended.sort_by_key(|ended| ended.at);
     // From the last state back: what ended tells what was before.
@@ -108,7 +108,7 @@ fn states(contact: &Contact, earlier: Earlier) -> Vec<State> {
                 version.0 = number;
             }
             Was::Record(number, record, book) => {
-                (state.1, state.2) = (record, book);
+                (state.1, state.2) = (*record, book);
                 version.1 = number;
             }
         };

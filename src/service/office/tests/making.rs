@@ -193,7 +193,7 @@ async fn what_is_wrong_is_told_field_by_field_and_nothing_is_written() {
         .edit(&made, |draft| {
             draft.record.language = "no language".into();
             draft.record.salutation = "a\nb".into();
-            draft.record.roles = vec!["ok".into(), "Not A Key".into()];
+            draft.record.roles = vec!["customer".into(), "Not A Key".into()];
             draft.record.assigned_to = Some("nobody".into());
             draft.record.reports_to = Some("CON99".into());
             draft.record.service_level = "gold".into();
@@ -210,7 +210,7 @@ async fn what_is_wrong_is_told_field_by_field_and_nothing_is_written() {
         "/portal/until",
         "/privacy/source",
         "/reports_to",
-        "/roles/0",
+        "/roles/1",
         "/salutation",
         "/service_level",
     ];
