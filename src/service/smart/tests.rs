@@ -167,7 +167,8 @@ async fn contacts_enter_and_leave_as_one_change_each() {
     assert_eq!(site.agree(&mut follower, ANN).await, (1, 0), "it changes");
     site.moved(("contacts", "b"), ("contacts", "c")).await.unwrap();
     assert_eq!(site.agree(&mut follower, ANN).await, (0, 0), "where it lies is no matter");
-    site.put(&site.alice, "contacts", "c", "Bea").await.unwrap();
+    site.moved(("contacts", "c"), ("contacts", "b")).await.unwrap();
+    site.put(&site.alice, "contacts", "b", "Bea").await.unwrap();
     assert_eq!(site.agree(&mut follower, ANN).await, (0, 1), "it leaves");
     site.delete(&site.alice, "contacts", "a").await.unwrap();
     assert_eq!(site.agree(&mut follower, ANN).await, (0, 1), "it is deleted");
