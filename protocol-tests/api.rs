@@ -11,6 +11,7 @@ mod pages;
 mod private;
 mod rights;
 mod rooms;
+mod smart;
 mod whole;
 
 /// What all users of these tests sign in with.

@@ -116,7 +116,9 @@ fn books_are_made_shared_and_kept_private() {
         (&json!(ann.name), &json!("personal"), &json!("write"))
     );
     problem(&ann.post("/books", json!({"name": shelf})), 409);
-    assert_eq!(pointers(&ann.post("/books", json!({"kind": "smart", "name": "x"}))), ["/kind"]);
+    assert_eq!(pointers(&ann.post("/books", json!({"kind": "smart", "name": "x"}))), ["/filter"]);
+    assert_eq!(pointers(&ann.post("/books", json!({"name": "x", "filter": "kind eq \"org\""}))), ["/filter"]);
+    assert_eq!(pointers(&ann.post("/books", json!({"kind": "directory", "name": "x"}))), ["/kind"]);
     assert_eq!(pointers(&ann.post("/books", json!({"kind": "shared", "name": "x"}))), ["/owner"]);
     assert_eq!(pointers(&ann.post("/books", json!({"name": ".."}))), ["/name"]);
     let path = format!("/books/{}/{shelf}", ann.name);

@@ -74,6 +74,7 @@ impl Store {
         if cleared && self.tell_roster(&contacts).await.is_err() {
             self.roster.let_go();
         }
+        self.touched.note(&[], &contacts);
         Ok(more || !cleared)
     }
 
