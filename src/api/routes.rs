@@ -34,6 +34,10 @@ pub struct Route {
     pub query: &'static [(&'static str, &'static str)],
     /// What it reads.
     pub body: Option<Shape>,
+    /// It may be asked without a body.
+    pub bodiless: bool,
+    /// A contact may be sent, or is also answered, as its card.
+    pub cards: bool,
     /// What it answers when it succeeds.
     pub answer: Told,
     /// What does it.
@@ -56,8 +60,10 @@ pub enum Need {
 pub enum Told {
     /// 200 with a resource.
     One(Shape),
-    /// 200 with a list.
+    /// 200 with a list, told in pieces, and what it may be sorted by.
     List(Shape, &'static [&'static str]),
+    /// 200 with a list that is told whole.
+    Whole(Shape),
     /// 201 with a resource.
     Created(Shape),
     /// 200 with what was done.
@@ -98,11 +104,31 @@ impl Route {
         answer: Told,
         handler: Handler,
     ) -> Self {
-        Self { method, path, needs, summary, query: &[], body: None, answer, handler }
+        Self {
+            method,
+            path,
+            needs,
+            summary,
+            query: &[],
+            body: None,
+            bodiless: false,
+            cards: false,
+            answer,
+            handler,
+        }
     }
 
     const fn reads<T: ToSchema>(self) -> Self {
         Self { body: Some(Shape::of::<T>()), ..self }
+    }
+
+    /// Reads this where there is a body.
+    const fn may_read<T: ToSchema>(self) -> Self {
+        Self { body: Some(Shape::of::<T>()), bodiless: true, ..self }
+    }
+
+    const fn with_cards(self) -> Self {
+        Self { cards: true, ..self }
     }
 
     const fn with(self, query: &'static [(&'static str, &'static str)]) -> Self {
@@ -112,8 +138,9 @@ impl Route {
     /// Every query parameter that it knows.
     pub fn parameters(&self) -> Vec<&'static str> {
         let mut known: Vec<_> = self.query.iter().map(|(name, _)| *name).collect();
-        if matches!(self.answer, Told::List(..)) {
-            known.extend(["limit", "cursor", "sort"]);
+        if let Told::List(_, sort) = self.answer {
+            known.extend(["limit", "cursor"]);
+            known.extend(Some("sort").filter(|_| !sort.is_empty()));
         }
         known
     }
