@@ -231,3 +231,25 @@ fn callers_and_duplicates_are_found() {
     let stats = told(&clerk.get("/stats"));
     assert_eq!((&stats["contacts"], &stats["kinds"]["individual"]), (&json!(2), &json!(2)));
 }
+
+#[test]
+fn many_contacts_are_changed_by_a_job() {
+    let clerk = clerk(shared());
+    let (one, two) = (person(&clerk, "Many"), person(&clerk, "Other"));
+    let body = json!({"filter": "name.family eq \"Many\"", "action": "update", "set": {"title": "All"}});
+    let shown = refused(&clerk, || told(&clerk.post("/contacts/bulk?preview=true", body.clone())));
+    assert_eq!((&shown["total"], &shown["items"][0]["title"]), (&json!(1), &json!("All")));
+    let answer = clerk.post("/contacts/bulk", body);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let place = answer.header("location").unwrap();
+    let place = place.strip_prefix("/api/v1").unwrap();
+    let job = loop {
+        let job = told(&clerk.get(place));
+        if !["queued", "running"].contains(&job["state"].as_str().unwrap()) {
+            break job;
+        }
+    };
+    assert_eq!((&job["state"], &job["total"], &job["done"]), (&json!("done"), &json!(1), &json!(1)), "{job}");
+    assert_eq!(told(&clerk.get(&at(&one, "")))["title"], "All");
+    assert_eq!(told(&clerk.get(&at(&two, "")))["title"], "");
+}

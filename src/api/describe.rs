@@ -94,10 +94,13 @@ fn operation(route: &Route) -> Value {
         with_card(route, content);
     }
     let mut responses = json!({ status: answer, "default": { "$ref": "#/components/responses/Problem" } });
-    if route.path.starts_with("/api/v1/contacts/{id}")
-        && let Some(responses) = responses.as_object_mut()
-    {
-        responses.insert("308".into(), json!({ "$ref": "#/components/responses/Merged" }));
+    if let Some(responses) = responses.as_object_mut() {
+        if route.path.starts_with("/api/v1/contacts/{id}") {
+            responses.insert("308".into(), json!({ "$ref": "#/components/responses/Merged" }));
+        }
+        if let Some((status, answer)) = route.or_else.map(|shape| self::answer(Told::Done(shape))) {
+            responses.insert(status.into(), answer);
+        }
     }
     operation.insert("responses".into(), responses);
     Value::Object(operation)
@@ -241,7 +244,8 @@ fn schemas() -> BTreeMap<String, RefOr<Schema>> {
         | Told::Accepted(shape) => Some(shape),
         Told::Nothing => None,
     };
-    let shapes = ROUTES.iter().flat_map(|route| route.body.into_iter().chain(told(route)));
+    let shapes =
+        ROUTES.iter().flat_map(|route| route.body.into_iter().chain(told(route)).chain(route.or_else));
     for shape in shapes.chain([Shape::of::<Problem>(), Shape::of::<Detail>()]) {
         let mut within = Vec::new();
         (shape.within)(&mut within);

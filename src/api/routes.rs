@@ -40,6 +40,8 @@ pub struct Route {
     pub cards: bool,
     /// What it answers when it succeeds.
     pub answer: Told,
+    /// What it answers with 200 where it made or began nothing new.
+    pub or_else: Option<Shape>,
     /// What does it.
     pub handler: for<'a> fn(&'a Ask) -> Work<'a>,
 }
@@ -114,6 +116,7 @@ impl Route {
             bodiless: false,
             cards: false,
             answer,
+            or_else: None,
             handler,
         }
     }
@@ -125,6 +128,10 @@ impl Route {
     /// Reads this where there is a body.
     const fn may_read<T: ToSchema>(self) -> Self {
         Self { body: Some(Shape::of::<T>()), bodiless: true, ..self }
+    }
+
+    const fn or_shows<T: ToSchema>(self) -> Self {
+        Self { or_else: Some(Shape::of::<T>()), ..self }
     }
 
     const fn with_cards(self) -> Self {
@@ -297,6 +304,7 @@ const PEOPLE: &[Route] = &[
         made::<Share>(),
         |ask| Box::pin(shares::create(ask)),
     )
+    .or_shows::<Share>()
     .reads::<Share>(),
     Route::new(
         "DELETE",

@@ -9,7 +9,7 @@ mod together;
 mod writable;
 mod written;
 
-pub use bulk::{Bulk, JsonPatches, bulk};
+pub use bulk::{Bulk, BulkPreview, JsonPatches, bulk};
 pub use list::{NotDuplicates, Pair, Stats};
 pub use list::{duplicates, list, lookup, not_duplicates, stats, trash};
 pub use past::{HistoryEntry, Restore, VersionShown, history, restore, versions};

@@ -4,8 +4,8 @@ use crate::domain::permission::Permission;
 
 use super::{Need, Route, Shape, Told, accepted, done, list, made, one};
 use crate::api::contacts::{
-    self, Bulk, Contact, Convert, HistoryEntry, Merge, NotDuplicates, Pair, Relate, Relation, Restore, Stats,
-    VersionShown, WriteContact,
+    self, Bulk, BulkPreview, Contact, Convert, HistoryEntry, Merge, NotDuplicates, Pair, Relate, Relation,
+    Restore, Stats, VersionShown, WriteContact,
 };
 use crate::api::jobs::Job;
 
@@ -83,6 +83,7 @@ pub(super) const ROUTES: &[Route] = &[
         |ask| Box::pin(contacts::bulk(ask)),
     )
     .with(&BULK_PREVIEW)
+    .or_shows::<BulkPreview>()
     .reads::<Bulk>(),
     Route::new(
         "POST",
