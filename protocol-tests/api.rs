@@ -15,18 +15,21 @@ mod smart;
 mod whole;
 
 /// What all users of these tests sign in with.
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// Somebody who asks the API.
-struct Asker<'a> {
-    server: &'a Server,
-    authorization: String,
-    name: String,
+pub struct Asker<'a> {
+    /// The server.
+    pub server: &'a Server,
+    /// The header field that says who they are.
+    pub authorization: String,
+    /// Their login name.
+    pub name: String,
 }
 
 impl<'a> Asker<'a> {
     /// A new user, signed in with the account's password.
-    fn user(server: &'a Server, stem: &str, admin: bool) -> Self {
+    pub fn user(server: &'a Server, stem: &str, admin: bool) -> Self {
         let name = unique(stem);
         let mut arguments = vec!["user", "add", &name, "--password-stdin"];
         if admin {
@@ -36,12 +39,13 @@ impl<'a> Asker<'a> {
         Self { server, authorization: basic(&name, PASSWORD), name }
     }
 
-    fn admin(server: &'a Server) -> Self {
+    /// A new administrator.
+    pub fn admin(server: &'a Server) -> Self {
         Self::user(server, "boss", true)
     }
 
     /// The same user by a token, made on the command line.
-    fn token(&self, scopes: &[&str]) -> Self {
+    pub fn token(&self, scopes: &[&str]) -> Self {
         let mut arguments = vec!["token", "create", "--user", &self.name, "--kind", "api"];
         scopes.iter().for_each(|scope| arguments.extend(["--scope", scope]));
         let out = self.server.run(&arguments, "");
@@ -49,15 +53,18 @@ impl<'a> Asker<'a> {
         self.with(format!("Bearer {secret}"))
     }
 
-    fn with(&self, authorization: String) -> Self {
+    /// The same user by another credential.
+    pub fn with(&self, authorization: String) -> Self {
         Self { server: self.server, authorization, name: self.name.clone() }
     }
 
-    fn request(&self, method: &str, path: &str) -> Request {
+    /// A request of theirs.
+    pub fn request(&self, method: &str, path: &str) -> Request {
         Request::new(method, &format!("/api/v1{path}")).header("Authorization", &self.authorization)
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<Value>) -> Response {
+    /// Its answer, with a body of JSON where there is one.
+    pub fn send(&self, method: &str, path: &str, body: Option<Value>) -> Response {
         let request = self.request(method, path);
         let request = match body {
             Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
@@ -66,24 +73,29 @@ impl<'a> Asker<'a> {
         self.server.once(&request)
     }
 
-    fn get(&self, path: &str) -> Response {
+    /// `GET`
+    pub fn get(&self, path: &str) -> Response {
         self.send("GET", path, None)
     }
 
-    fn post(&self, path: &str, body: Value) -> Response {
+    /// `POST`
+    pub fn post(&self, path: &str, body: Value) -> Response {
         self.send("POST", path, Some(body))
     }
 
-    fn patch(&self, path: &str, body: Value) -> Response {
+    /// `PATCH`
+    pub fn patch(&self, path: &str, body: Value) -> Response {
         self.send("PATCH", path, Some(body))
     }
 
-    fn delete(&self, path: &str) -> Response {
+    /// `DELETE`
+    pub fn delete(&self, path: &str) -> Response {
         self.send("DELETE", path, None)
     }
 }
 
-fn told(answer: &Response) -> Value {
+/// The JSON of an answer.
+pub fn told(answer: &Response) -> Value {
     let kind = answer.header("content-type").unwrap_or_default();
     assert_eq!(kind, "application/json", "{}", answer.text());
     assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
@@ -91,7 +103,7 @@ fn told(answer: &Response) -> Value {
 }
 
 /// The problem document of that status.
-fn problem(answer: &Response, status: u16) -> Value {
+pub fn problem(answer: &Response, status: u16) -> Value {
     assert_eq!(answer.status, status, "{}", answer.text());
     assert_eq!(answer.header("content-type").as_deref(), Some("application/problem+json"));
     let problem: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -103,13 +115,14 @@ fn problem(answer: &Response, status: u16) -> Value {
 }
 
 /// The pointers of a 422.
-fn pointers(answer: &Response) -> Vec<String> {
+pub fn pointers(answer: &Response) -> Vec<String> {
     let problem = problem(answer, 422);
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     errors.iter().map(|error| error["pointer"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn made(answer: &Response) -> Value {
+/// What was made.
+pub fn made(answer: &Response) -> Value {
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert!(answer.header("location").is_some());
     told(answer)

@@ -29,6 +29,7 @@ mod leavers;
 mod limits;
 mod malformed;
 mod model;
+mod office;
 mod people;
 mod power;
 mod privacy;

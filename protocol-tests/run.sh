@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them all: formatting and lints, unit and protocol tests, then
-# the built program under real clients (clients/) and the load generator (../bench) for a moment.
+# the built program under real clients (clients/), the load generator (../bench) and made-up requests of
+# the API's description (Schemathesis) for a moment.
 #
-#   protocol-tests/run.sh [lint] [test] [clients] [bench]      (all of them when none is named)
+#   protocol-tests/run.sh [lint] [test] [clients] [bench] [fuzz]      (all of them when none is named)
 #
 # Installing needs Debian and root; elsewhere the clients that are missing are named and left out.
 # The last line is `N passed, N failed`; the exit status is 0 only when nothing failed.
@@ -10,7 +11,7 @@ set -u -o pipefail
 exec </dev/null
 cd "$(dirname "$0")/.." || exit 1
 export CONF_KINDS=carddav CARGO_TERM_COLOR=never
-parts=" ${*:-lint test clients bench} "
+parts=" ${*:-lint test clients bench fuzz} "
 work=$(mktemp -d) passed=0 failed=0 left_out=() server=
 began=$SECONDS
 
@@ -92,7 +93,8 @@ start_server() {
             "$program" token create --user "$user" --kind app --data "$data" >"$work/token"
     } >"$work/account.log" 2>&1 || { bad "making an account" "$work/account.log"; return 1; }
     password=$(tail -n 1 "$work/token")
-    "$program" serve --data "$data" --listen 127.0.0.1:0 >"$work/url" 2>"$work/server.log" &
+    # Made-up requests make up credentials too, from the address that all of this comes from, and are many.
+    CARDKEEP_LIMITS__LOGIN_ATTEMPTS=1000000 CARDKEEP_API__RATE_LIMIT=1000000 "$program" serve --data "$data" --listen 127.0.0.1:0 >"$work/url" 2>"$work/server.log" &
     server=$!
     for _ in $(seq 300); do
         url=$(grep -om 1 'http://127\.0\.0\.1:[0-9]*' "$work/url") && return 0
@@ -143,6 +145,18 @@ load() {
     done
 }
 
+# Requests made up from the API's description, by an administrator of their own. They may remove whatever
+# is there, so they come last.
+fuzz() {
+    local user=fuzzer password program=$target/debug/cardkeep
+    {
+        head -c 18 /dev/urandom | base64 | "$program" user add "$user" --admin --password-stdin --data "$work/data" &&
+            "$program" token create --user "$user" --kind api --data "$work/data" >"$work/api-token"
+    } >"$work/account.log" 2>&1 || { bad "making an administrator" "$work/account.log"; return; }
+    password=$(tail -n 1 "$work/api-token")
+    client schemathesis
+}
+
 stop_server() {
     local status=0
     if ! kill -TERM "$server" 2>/dev/null; then
@@ -174,11 +188,12 @@ main() {
         step "cargo clippy" 1500 cargo clippy --locked --all-targets -- -D warnings
     fi
     if wanted test; then cargo_tests; fi
-    if wanted clients || wanted bench; then
+    if wanted clients || wanted bench || wanted fuzz; then
         step "building cardkeep" 1500 cargo build --locked || return
         start_server || return
         if wanted clients; then for name in tsdav vdirsyncer eds syncevolution; do client "$name"; done; fi
         if wanted bench; then load; fi
+        if wanted fuzz; then fuzz; fi
         stop_server
     fi
 }

@@ -39,6 +39,18 @@ pub fn description(prefix: &str) -> Value {
         "components": {
             "schemas": schemas(),
             "responses": {
+                "Merged": {
+                    "description": "The contact was merged, and is there for ever",
+                    "headers": { "Location": {
+                        "description": "The same of the contact that it went into",
+                        "schema": { "type": "string" },
+                    } },
+                    "content": { "application/json": { "schema": {
+                        "type": "object",
+                        "required": ["id"],
+                        "properties": { "id": { "type": "string", "format": "uuid" } },
+                    } } },
+                },
                 "Problem": {
                     "description": format!("What went wrong; `type` is `{PREFIX}` and one of {}", kinds()),
                     "content": { "application/problem+json": { "schema": reference("Problem") } },
@@ -73,15 +85,32 @@ fn operation(route: &Route) -> Value {
     }
     if let Some(shape) = route.body {
         let kind = if route.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let content = json!({ kind: { "schema": reference(&(shape.name)()) } });
-        operation.insert("requestBody".into(), json!({ "required": true, "content": content }));
+        let mut content = json!({ kind: { "schema": reference(&(shape.name)()) } });
+        with_card(route, &mut content);
+        operation.insert("requestBody".into(), json!({ "required": !route.bodiless, "content": content }));
     }
-    let (status, answer) = answer(route.answer);
-    operation.insert(
-        "responses".into(),
-        json!({ status: answer, "default": { "$ref": "#/components/responses/Problem" } }),
-    );
+    let (status, mut answer) = answer(route.answer);
+    if let Some(content) = answer.get_mut("content").filter(|_| route.method == "GET") {
+        with_card(route, content);
+    }
+    let mut responses = json!({ status: answer, "default": { "$ref": "#/components/responses/Problem" } });
+    if let Some(responses) = responses.as_object_mut() {
+        if route.path.starts_with("/api/v1/contacts/{id}") {
+            responses.insert("308".into(), json!({ "$ref": "#/components/responses/Merged" }));
+        }
+        if let Some((status, answer)) = route.or_else.map(|shape| self::answer(Told::Done(shape))) {
+            responses.insert(status.into(), answer);
+        }
+    }
+    operation.insert("responses".into(), responses);
     Value::Object(operation)
+}
+
+/// A contact goes as its card too.
+fn with_card(route: &Route, content: &mut Value) {
+    if let Some(content) = content.as_object_mut().filter(|_| route.cards) {
+        content.insert("text/vcard".into(), json!({ "schema": { "type": "string" } }));
+    }
 }
 
 /// `get_users_name`: the method and the words of the path.
@@ -131,8 +160,10 @@ fn parameters(route: &Route) -> Vec<Value> {
         parameters.push(named("query", "limit", "How many items at the most", false, limit));
         let cursor = json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" });
         parameters.push(named("query", "cursor", "`next_cursor` of the piece before", false, cursor));
-        let what = format!("One or more of {}, with commas; - in front for backwards", sort.join(", "));
-        parameters.push(named("query", "sort", &what, false, text()));
+        if !sort.is_empty() {
+            let what = format!("One or more of {}, with commas; - in front for backwards", sort.join(", "));
+            parameters.push(named("query", "sort", &what, false, text()));
+        }
     }
     for (name, what) in route.query {
         parameters.push(named("query", name, what, false, text()));
@@ -155,7 +186,7 @@ fn answer(answer: Told) -> (&'static str, Value) {
     let json = |schema: Value| json!({ "application/json": { "schema": schema } });
     let header = |what: &str| json!({ "description": what, "schema": { "type": "string" } });
     match answer {
-        Told::Nothing => ("204", json!({ "description": "It is gone" })),
+        Told::Nothing => ("204", json!({ "description": "It is done, and there is nothing to tell" })),
         Told::One(shape) => (
             "200",
             json!({
@@ -183,10 +214,10 @@ fn answer(answer: Told) -> (&'static str, Value) {
                 "content": json(reference(&(shape.name)())),
             }),
         ),
-        Told::List(shape, _) => (
+        Told::List(shape, _) | Told::Whole(shape) => (
             "200",
             json!({
-                "description": "A piece of the list",
+                "description": "The list, or a piece of it",
                 "content": json(json!({
                     "type": "object",
                     "required": ["items", "next_cursor", "total"],
@@ -207,12 +238,14 @@ fn schemas() -> BTreeMap<String, RefOr<Schema>> {
     let told = |route: &Route| match route.answer {
         Told::One(shape)
         | Told::List(shape, _)
+        | Told::Whole(shape)
         | Told::Created(shape)
         | Told::Done(shape)
         | Told::Accepted(shape) => Some(shape),
         Told::Nothing => None,
     };
-    let shapes = ROUTES.iter().flat_map(|route| route.body.into_iter().chain(told(route)));
+    let shapes =
+        ROUTES.iter().flat_map(|route| route.body.into_iter().chain(told(route)).chain(route.or_else));
     for shape in shapes.chain([Shape::of::<Problem>(), Shape::of::<Detail>()]) {
         let mut within = Vec::new();
         (shape.within)(&mut within);

@@ -67,9 +67,11 @@ fn told(route: &Route) -> String {
     let reads = route.body.map(|shape| format!("Reads {}. ", (shape.name)())).unwrap_or_default();
     let answers = match route.answer {
         Told::One(shape) => format!("Answers 200 with {}.", (shape.name)()),
+        Told::List(shape, []) => format!("Answers 200 with a list of {}.", (shape.name)()),
         Told::List(shape, sort) => {
             format!("Answers 200 with a list of {}, sorted by {}.", (shape.name)(), sort.join(", "))
         }
+        Told::Whole(shape) => format!("Answers 200 with a list of {}.", (shape.name)()),
         Told::Created(shape) => format!("Answers 201 with {}.", (shape.name)()),
         Told::Done(shape) => format!("Answers 200 with {}, what was done.", (shape.name)()),
         Told::Accepted(shape) => format!("Answers 202 with {}, which does it.", (shape.name)()),

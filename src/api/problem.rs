@@ -154,6 +154,13 @@ impl Problem {
         Refusal::AllWrong(self.errors.into_iter().map(told).collect())
     }
 
+    /// What is the matter with one place of the body.
+    pub fn at(kind: Kind, pointer: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let error = Detail { pointer: Some(pointer.to_owned()), parameter: None, detail: detail.clone() };
+        Self { errors: vec![error], ..Self::new(kind, detail) }
+    }
+
     /// What is wrong with a query parameter or a header field.
     pub fn parameter(kind: Kind, name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();

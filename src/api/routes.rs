@@ -34,8 +34,14 @@ pub struct Route {
     pub query: &'static [(&'static str, &'static str)],
     /// What it reads.
     pub body: Option<Shape>,
+    /// It may be asked without a body.
+    pub bodiless: bool,
+    /// A contact may be sent, or is also answered, as its card.
+    pub cards: bool,
     /// What it answers when it succeeds.
     pub answer: Told,
+    /// What it answers with 200 where it made or began nothing new.
+    pub or_else: Option<Shape>,
     /// What does it.
     pub handler: for<'a> fn(&'a Ask) -> Work<'a>,
 }
@@ -56,8 +62,10 @@ pub enum Need {
 pub enum Told {
     /// 200 with a resource.
     One(Shape),
-    /// 200 with a list.
+    /// 200 with a list, told in pieces, and what it may be sorted by.
     List(Shape, &'static [&'static str]),
+    /// 200 with a list that is told whole.
+    Whole(Shape),
     /// 201 with a resource.
     Created(Shape),
     /// 200 with what was done.
@@ -98,11 +106,36 @@ impl Route {
         answer: Told,
         handler: Handler,
     ) -> Self {
-        Self { method, path, needs, summary, query: &[], body: None, answer, handler }
+        Self {
+            method,
+            path,
+            needs,
+            summary,
+            query: &[],
+            body: None,
+            bodiless: false,
+            cards: false,
+            answer,
+            or_else: None,
+            handler,
+        }
     }
 
     const fn reads<T: ToSchema>(self) -> Self {
         Self { body: Some(Shape::of::<T>()), ..self }
+    }
+
+    /// Reads this where there is a body.
+    const fn may_read<T: ToSchema>(self) -> Self {
+        Self { body: Some(Shape::of::<T>()), bodiless: true, ..self }
+    }
+
+    const fn or_shows<T: ToSchema>(self) -> Self {
+        Self { or_else: Some(Shape::of::<T>()), ..self }
+    }
+
+    const fn with_cards(self) -> Self {
+        Self { cards: true, ..self }
     }
 
     const fn with(self, query: &'static [(&'static str, &'static str)]) -> Self {
@@ -112,8 +145,9 @@ impl Route {
     /// Every query parameter that it knows.
     pub fn parameters(&self) -> Vec<&'static str> {
         let mut known: Vec<_> = self.query.iter().map(|(name, _)| *name).collect();
-        if matches!(self.answer, Told::List(..)) {
-            known.extend(["limit", "cursor", "sort"]);
+        if let Told::List(_, sort) = self.answer {
+            known.extend(["limit", "cursor"]);
+            known.extend(Some("sort").filter(|_| !sort.is_empty()));
         }
         known
     }
@@ -270,6 +304,7 @@ const PEOPLE: &[Route] = &[
         made::<Share>(),
         |ask| Box::pin(shares::create(ask)),
     )
+    .or_shows::<Share>()
     .reads::<Share>(),
     Route::new(
         "DELETE",

@@ -96,7 +96,11 @@ async fn steps(
     line: &mut Line,
 ) -> Answer {
     if let Some(refused) = oversized(head) {
-        return refused;
+        let came = front::arrival(head, origin.peer, origin.encrypted, &shared.config.server);
+        return match came.is_ok_and(|came| matches!(Route::of(&came.path), Route::Api { .. })) {
+            true => respond::as_problem(refused).await,
+            false => refused,
+        };
     }
     let server = &shared.config.server;
     let came = match front::arrival(head, origin.peer, origin.encrypted, server) {

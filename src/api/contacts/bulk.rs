@@ -15,7 +15,9 @@ use super::super::problem::{Kind, Problem};
 use super::super::reply::Reply;
 use super::super::{Ask, Outcome};
 use super::bodies::contact;
-use super::shape::{Contact, WRITABLE, Written};
+use super::shape::Contact;
+use super::writable::WriteContact;
+use super::written::{WRITABLE, Written};
 
 /// Which contacts, and what is to be done with them.
 #[derive(ToSchema)]
@@ -32,7 +34,7 @@ pub struct Bulk {
     #[schema(value_type = String)]
     action: Option<Action>,
     /// For `update`: a merge patch (RFC 7396).
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<WriteContact>)]
     set: Option<Vec<u8>>,
     /// For `move`: the book, as `OWNER/NAME`.
     book: Option<String>,
@@ -131,7 +133,7 @@ pub async fn bulk(ask: &Ask) -> Outcome {
         None => {
             let filter = body.filter.as_deref().map(Filter::parse).transpose();
             let filter =
-                filter.map_err(|error| Problem::new(Kind::Unreadable, format!("/filter: {error}")))?;
+                filter.map_err(|error| Problem::at(Kind::Unreadable, "/filter", error.to_string()))?;
             let words = match body.q.as_deref().map(Words::parse) {
                 Some(None) => return Err(wrong("/q", "there is nothing to look for".into()).into()),
                 words => words.flatten(),

@@ -42,7 +42,6 @@ fn asked(ask: &Ask, trash: bool) -> Result<(Listed, u32), Problem> {
     };
     let order = match ask.query.get("sort") {
         None => Vec::new(),
-        Some(_) if trash => return Err(wrong("sort", "the trash is told newest first".into())),
         Some(text) => order(text)?,
     };
     let of = list_number(ask);
@@ -227,19 +226,14 @@ pub struct Stats {
     /// In all.
     contacts: u64,
     /// By kind.
-    #[schema(value_type = Object)]
     kinds: std::collections::BTreeMap<String, u64>,
     /// By stage.
-    #[schema(value_type = Object)]
     stages: std::collections::BTreeMap<String, u64>,
     /// By role.
-    #[schema(value_type = Object)]
     roles: std::collections::BTreeMap<String, u64>,
     /// By where they come from.
-    #[schema(value_type = Object)]
     sources: std::collections::BTreeMap<String, u64>,
     /// By what came of writing to their addresses.
-    #[schema(value_type = Object)]
     addresses: std::collections::BTreeMap<String, u64>,
 }
 

@@ -7,13 +7,16 @@ mod list;
 mod past;
 mod shape;
 mod together;
+mod writable;
+mod written;
 
-pub use bulk::{Bulk, JsonPatches, bulk};
+pub use bulk::{Bulk, BulkPreview, JsonPatches, bulk};
 pub use list::{NotDuplicates, Pair, Stats};
 pub use list::{duplicates, list, lookup, not_duplicates, stats, trash};
 pub use past::{HistoryEntry, Restore, VersionShown, history, restore, versions};
-pub use shape::{Contact, WriteContact};
+pub use shape::Contact;
 pub use together::{Convert, Merge, Relate, Relation, clone, convert, merge, relate, relations};
+pub use writable::WriteContact;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde::Serialize;
@@ -21,7 +24,7 @@ use serde::Serialize;
 use crate::service::office::{ContactRef, ContactView, Found};
 use crate::service::refusal::{Refusal, Stop};
 
-use self::shape::{WRITABLE, Written};
+use self::written::{WRITABLE, Written};
 use super::body::read_object;
 use super::problem::{Kind, Problem, Trouble};
 use super::reply::Reply;

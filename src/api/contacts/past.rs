@@ -28,10 +28,8 @@ pub struct HistoryEntry {
     /// The field.
     path: String,
     /// What it held.
-    #[schema(value_type = Option<Object>)]
     old: Value,
     /// What it held from then on.
-    #[schema(value_type = Option<Object>)]
     new: Value,
     /// The number of the contact whose field it was, if that was merged into this one.
     #[serde(skip_serializing_if = "Option::is_none")]

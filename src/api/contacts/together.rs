@@ -13,7 +13,8 @@ use super::super::reply::Reply;
 use super::super::{Ask, Outcome, ROUNDS, moved, there};
 use super::bodies::contact;
 use super::list::there as found;
-use super::shape::{AddressRead, Contact, EmailRead, PhoneRead, UrlRead};
+use super::shape::Contact;
+use super::written::{AddressRead, EmailRead, PhoneRead, UrlRead};
 use super::{made, named, shown};
 
 /// `POST /contacts/{id}/clone`
@@ -29,7 +30,7 @@ pub async fn clone(ask: &Ask) -> Outcome {
 pub struct Convert {
     /// The company that the contact belongs to: true for a new one, made of the card's organisation, or
     /// the number or id of one.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Value>)]
     company: Company,
 }
 
@@ -122,7 +123,7 @@ fn told(relation: crate::service::office::Relation) -> Relation {
 #[derive(ToSchema)]
 pub struct Relate {
     /// `reports_to`, `report`, `company` or `member`.
-    #[schema(value_type = String)]
+    #[schema(rename = "type", value_type = String)]
     kind: Option<RelationKind>,
     /// Whom it leads to: a number or an id.
     #[schema(value_type = String)]
@@ -149,6 +150,7 @@ pub async fn relate(ask: &Ask) -> Outcome {
             Ok(view) => view,
             Err(elsewhere) => return Ok(elsewhere),
         };
+        ask.when(&shown(&view)?)?;
         match ask.service.relate(&ask.caller, &view, kind, contact.clone()).await {
             Err(Stop::Refused(Refusal::Unmet)) => continue,
             done => done?,

@@ -2,10 +2,10 @@
 
 use crate::domain::permission::Permission;
 
-use super::{Need, Route, Told, accepted, done, list, made, one};
+use super::{Need, Route, Shape, Told, accepted, done, list, made, one};
 use crate::api::contacts::{
-    self, Bulk, Contact, Convert, HistoryEntry, Merge, NotDuplicates, Pair, Relate, Relation, Restore, Stats,
-    VersionShown, WriteContact,
+    self, Bulk, BulkPreview, Contact, Convert, HistoryEntry, Merge, NotDuplicates, Pair, Relate, Relation,
+    Restore, Stats, VersionShown, WriteContact,
 };
 use crate::api::jobs::Job;
 
@@ -46,6 +46,7 @@ pub(super) const ROUTES: &[Route] = &[
         |ask| Box::pin(contacts::create(ask)),
     )
     .with(&INTO)
+    .with_cards()
     .reads::<WriteContact>(),
     Route::new(
         "GET",
@@ -82,6 +83,7 @@ pub(super) const ROUTES: &[Route] = &[
         |ask| Box::pin(contacts::bulk(ask)),
     )
     .with(&BULK_PREVIEW)
+    .or_shows::<BulkPreview>()
     .reads::<Bulk>(),
     Route::new(
         "POST",
@@ -100,7 +102,8 @@ pub(super) const ROUTES: &[Route] = &[
         "Shows a contact, by its id or number; as text/vcard where that is accepted",
         one::<Contact>(),
         |ask| Box::pin(contacts::show(ask)),
-    ),
+    )
+    .with_cards(),
     Route::new("PATCH", "/api/v1/contacts/{id}", WRITE, "Changes a contact", one::<Contact>(), |ask| {
         Box::pin(contacts::change(ask))
     })
@@ -129,7 +132,7 @@ pub(super) const ROUTES: &[Route] = &[
         done::<Contact>(),
         |ask| Box::pin(contacts::convert(ask)),
     )
-    .reads::<Convert>(),
+    .may_read::<Convert>(),
     Route::new(
         "GET",
         "/api/v1/contacts/{id}/history",
@@ -154,7 +157,7 @@ pub(super) const ROUTES: &[Route] = &[
         done::<Contact>(),
         |ask| Box::pin(contacts::restore(ask)),
     )
-    .reads::<Restore>(),
+    .may_read::<Restore>(),
     Route::new(
         "GET",
         "/api/v1/contacts/{id}/relations",
@@ -177,7 +180,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/lookup",
         READ,
         "Tells who is calling or writing, over all books that one may see",
-        list::<Contact>(&[]),
+        Told::Whole(Shape::of::<Contact>()),
         |ask| Box::pin(contacts::lookup(ask)),
     )
     .with(&WHO),

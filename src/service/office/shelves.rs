@@ -60,6 +60,8 @@ pub enum Deed {
 }
 
 impl Deed {
+    const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Delete, Self::Merge];
+
     /// The permission that it needs in others' books, in the word of the API.
     pub fn word(self) -> &'static str {
         self.permission().word()
@@ -137,7 +139,12 @@ fn allows(caller: &Caller, row: &CollectionRow, deed: Deed) -> bool {
     if row.smart.is_some() && deed != Deed::Read {
         return false;
     }
-    (within && caller.scopes.has(permission))
+    // Who changes a contact is told what became of it, so each of these scopes reads what it names.
+    let scoped = match deed {
+        Deed::Read => Deed::ALL.iter().any(|deed| caller.scopes.has(deed.permission())),
+        deed => caller.scopes.has(deed.permission()),
+    };
+    (within && scoped)
         || (!row.private && caller.permissions.has(permission) && !is_staff(row))
         || (deed == Deed::Read && is_staff(row) && caller.permissions.has(permission))
 }
