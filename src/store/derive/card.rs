@@ -109,7 +109,7 @@ impl Derivation<'_> {
             && before.is_none()
             && let Some(contact) = self.revivable(&card.uid, &collection).await?
         {
-            match self.from_trash(contact).await {
+            match self.taken_out(contact).await {
                 Ok((kept, _, octets)) => {
                     old = Some(kept);
                     revived = Some(octets);

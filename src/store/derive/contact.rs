@@ -293,7 +293,7 @@ impl Derivation<'_> {
     }
 
     /// Takes a card out of the trash: what it was, and its octets. Whoever asks writes it elsewhere.
-    pub(super) async fn from_trash(&mut self, contact: ContactId) -> Step<(Kept, TrashedRow, bytes::Bytes)> {
+    pub(super) async fn taken_out(&mut self, contact: ContactId) -> Step<(Kept, TrashedRow, bytes::Bytes)> {
         let name = MemberName::parse(&contact.to_string()).map_err(|_| Halt::Unmet(Unmet::NoMember))?;
         let member = self.sealer.member(TRASH.as_bytes(), &name);
         let mut card = self.present(TRASH, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
@@ -318,7 +318,7 @@ impl Derivation<'_> {
         if self.present(*book, &member).await?.is_some() {
             return Err(Halt::Unmet(Unmet::Taken));
         }
-        let (mut card, _, body) = self.from_trash(contact).await?;
+        let (mut card, _, body) = self.taken_out(contact).await?;
         let uid = uid_of(&card.row)?;
         self.claim_uid(*book, &member, name, &uid, None).await?;
         card.row.name = name.as_str().to_owned();

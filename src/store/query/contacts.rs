@@ -77,26 +77,33 @@ impl Reader {
             wanted.push(keys::body(book, *contact));
         }
         let values = self.get(wanted.clone()).await?;
+        let mut found = Vec::with_capacity(contacts.len());
         let pairs = wanted.chunks_exact(2).zip(values.chunks_exact(2));
-        let read = |((id, record), (keys, values)): (
-            (&ContactId, Option<KeptRecord>),
-            (&[Vec<u8>], &[Option<bytes::Bytes>]),
-        )| {
-            let ([member, body], [Some(row), Some(octets)], Some(record)) = (keys, values, record) else {
-                return None;
-            };
-            let kept: Kept = self.sealer().decode_card(member, row).ok()?;
-            let body = self.sealer().decode_body(body, octets.clone()).ok()?;
-            (kept.row.contact == *id.as_bytes()).then_some(Contact {
-                id: *id,
-                number: record.place.number,
-                series: record.place.series,
-                record: record.row,
-                card: kept.row,
-                body: body.octets,
-            })
-        };
-        Ok(contacts.iter().zip(records).zip(pairs).map(read).collect())
+        for ((id, record), (keys, values)) in contacts.iter().zip(records).zip(pairs) {
+            found.push(record.and_then(|record| self.contact(*id, record, keys, values)));
+        }
+        Ok(found)
+    }
+
+    /// A contact from its record, and its card's row and octets.
+    fn contact(
+        &self,
+        id: ContactId,
+        record: KeptRecord,
+        keys: &[Vec<u8>],
+        values: &[Option<bytes::Bytes>],
+    ) -> Option<Contact> {
+        let ([member, body], [Some(row), Some(octets)]) = (keys, values) else { return None };
+        let kept: Kept = self.sealer().decode_card(member, row).ok()?;
+        let body = self.sealer().decode_body(body, octets.clone()).ok()?;
+        (kept.row.contact == *id.as_bytes()).then_some(Contact {
+            id,
+            number: record.place.number,
+            series: record.place.series,
+            record: record.row,
+            card: kept.row,
+            body: body.octets,
+        })
     }
 
     /// A contact's earlier bodies and records that can be read.
