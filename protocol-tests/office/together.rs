@@ -62,14 +62,12 @@ impl Office<'_> {
         Ok(answer)
     }
 
-    fn ids(&self, client: &mut Client) -> Result<Vec<String>, Gone> {
-        let list = told(&self.ask(client, "GET", "/contacts?limit=1000", None)?);
-        Ok(list["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["id"].as_str().unwrap().to_owned())
-            .collect())
+    /// What is there, by number, but for what stays.
+    fn numbers(&self, client: &mut Client) -> Result<Vec<String>, Gone> {
+        let filter = encoded("not (name.family eq \"Stays\")");
+        let list = told(&self.ask(client, "GET", &format!("/contacts?limit=1000&filter={filter}"), None)?);
+        let items = list["items"].as_array().unwrap().iter();
+        Ok(items.map(|item| number(item).to_owned()).collect())
     }
 
     /// Makes, changes, moves, copies and deletes; what it made and left alone is told.
@@ -85,8 +83,7 @@ impl Office<'_> {
             let new = made(&new)["id"].as_str().unwrap().to_owned();
             if stays {
                 kept.push(new);
-                ids = self.ids(&mut client)?;
-                ids.retain(|id| !kept.contains(id));
+                ids = self.numbers(&mut client)?;
                 continue;
             }
             ids.push(new);
@@ -106,14 +103,7 @@ impl Office<'_> {
     fn merger(&self, mut dice: Dice) -> Result<(), Gone> {
         let mut client = self.client();
         loop {
-            let filter = encoded("not (name.family eq \"Stays\")");
-            let list = self.ask(&mut client, "GET", &format!("/contacts?limit=50&filter={filter}"), None)?;
-            let ids: Vec<String> = told(&list)["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|item| item["number"].as_str().unwrap().to_owned())
-                .collect();
+            let ids = self.numbers(&mut client)?;
             if ids.len() < 8 {
                 continue;
             }
