@@ -342,3 +342,31 @@ fn filters_of_ten_thousand_terms_are_refused() {
         assert_eq!(told["errors"][0]["pointer"], "/filter", "{told}");
     }
 }
+
+#[test]
+fn what_is_described_is_read() {
+    let server = shared();
+    let clerk = clerk(server);
+    let contact = person(&clerk, "Described");
+    let description: Value = serde_json::from_str(&server.run(&["openapi"], "")).unwrap();
+    for (method, path) in READING {
+        let template = format!("/paths/~1api~1v1{}/{}", path.replace('/', "~1"), method.to_lowercase());
+        let template = template.replace("{}", "{id}");
+        let content = &description.pointer(&template).unwrap()["requestBody"]["content"];
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let name = content[kind]["schema"]["$ref"].as_str().unwrap().trim_start_matches('#');
+        let properties = description.pointer(name).unwrap()["properties"].as_object().unwrap().clone();
+        assert!(!properties.is_empty());
+        // No field of these takes a number.
+        let body: Value = properties.keys().map(|name| (name.clone(), json!(1))).collect();
+        let answer = refused(&clerk, || clerk.send(method, &with(path, &contact), Some(body)));
+        let told = problem(&answer, 422);
+        let errors = told["errors"].as_array().unwrap();
+        for name in properties.keys() {
+            let of = |error: &&Value| error["pointer"] == format!("/{name}");
+            let error =
+                errors.iter().find(of).unwrap_or_else(|| panic!("{path} does not read {name}: {told}"));
+            assert_ne!(error["detail"], "there is no such field", "{path} {name}");
+        }
+    }
+}
