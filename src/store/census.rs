@@ -477,26 +477,3 @@ impl Contact {
         Self { book, slot, number, version, described, member, uid, trashed, properties, history }
     }
 }
-
-impl Table {
-    /// How long the table's keys are; the installation's differ.
-    fn key_length(self) -> Option<usize> {
-        const ID: usize = 16;
-        Some(match self {
-            Self::Installation => return None,
-            // But for the counters'.
-            Self::Event | Self::Number => return None,
-            Self::Account | Self::AppPassword => 1 + HASH,
-            Self::Purge | Self::Collection | Self::Revision | Self::Properties => 1 + ID,
-            Self::Record | Self::Job => 1 + ID,
-            Self::SameUid => 1 + HASH + ID,
-            Self::Definition => 1 + 1 + ID,
-            Self::Member | Self::Tombstone | Self::Uid => 1 + ID + HASH,
-            Self::Body | Self::AppPasswordOf => 1 + ID + ID,
-            Self::Change | Self::History | Self::RecordHistory => 1 + ID + 8,
-            Self::Slot | Self::Doomed => 1 + 4,
-            Self::Names => 1 + ID + 4,
-            Self::Erased => 1 + Owner::LENGTH,
-        })
-    }
-}

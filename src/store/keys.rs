@@ -104,6 +104,27 @@ impl Table {
         Self::Job,
     ];
 
+    /// How long the table's keys are; the installation's differ.
+    pub(super) fn key_length(self) -> Option<usize> {
+        const ID: usize = 16;
+        Some(match self {
+            Self::Installation => return None,
+            // But for the counters'.
+            Self::Event | Self::Number => return None,
+            Self::Account | Self::AppPassword => 1 + HASH,
+            Self::Purge | Self::Collection | Self::Revision | Self::Properties => 1 + ID,
+            Self::Record | Self::Job => 1 + ID,
+            Self::SameUid => 1 + HASH + ID,
+            Self::Definition => 1 + 1 + ID,
+            Self::Member | Self::Tombstone | Self::Uid => 1 + ID + HASH,
+            Self::Body | Self::AppPasswordOf => 1 + ID + ID,
+            Self::Change | Self::History | Self::RecordHistory => 1 + ID + 8,
+            Self::Slot | Self::Doomed => 1 + 4,
+            Self::Names => 1 + ID + 4,
+            Self::Erased => 1 + Owner::LENGTH,
+        })
+    }
+
     /// The table whose keys begin with that byte.
     pub fn of(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| *table as u8 == byte)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::domain::contact::Kind as ContactKind;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
-use crate::domain::vcard::{Version, without_media};
+use crate::domain::vcard::Version;
 use crate::store::StoreError;
 use crate::store::codec::Kept;
 use crate::store::commit::{CardOp, CommittedCard, NewCard, RecordChange, Unmet};
@@ -12,18 +12,12 @@ use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::mirror::mirror_name;
 use crate::store::owner::Owner;
-use crate::store::rows::{self, CardRow, HistoryRow, Id, PropertiesRow, UidRow};
+use crate::store::rows::{self, CardRow, Id, PropertiesRow, UidRow};
 use crate::store::seal::At;
 use crate::store::search::What;
 
 use super::contact::{self, Lies};
 use super::{Derivation, Halt, Step};
-
-/// How many earlier bodies of a card are kept.
-pub(in crate::store) const HISTORY: u64 = 1_000;
-
-/// How many of them are kept with their pictures.
-const WHOLE: u64 = 20;
 
 impl Derivation<'_> {
     /// The keys that an op surely reads.
@@ -355,7 +349,7 @@ impl Derivation<'_> {
         }
     }
 
-    fn uid_key(&self, book: CollectionId, uid: &str) -> Step<Vec<u8>> {
+    pub(super) fn uid_key(&self, book: CollectionId, uid: &str) -> Step<Vec<u8>> {
         let uid = Uid::new(uid).ok_or(Halt::Failed(StoreError::Damaged("a card has an empty UID")))?;
         Ok(keys::uid(book, &self.sealer.uid(book.as_bytes(), &uid)))
     }
@@ -431,83 +425,6 @@ impl Derivation<'_> {
         let value = self.unguarded(key.clone()).await?.ok_or(LOST)?;
         let card = self.sealer.decode_card(&key, &value)?;
         MemberName::parse(&card.row.name).map_err(|_| LOST)
-    }
-
-    /// Keeps the body that is being replaced, and lets the oldest kept one go. One that cannot be
-    /// opened is replaced all the same, and leaves an empty place: that mends the card.
-    pub(super) async fn keep_history(&mut self, book: CollectionId, old: &Kept) -> Step<()> {
-        let body = match self.body(book, &old.row).await {
-            Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => Bytes::new(),
-            body => body?,
-        };
-        self.keep_body(old, &body).await
-    }
-
-    /// Keeps an earlier body. Of those that are no longer young the pictures go, and the oldest go.
-    pub(super) async fn keep_body(&mut self, old: &Kept, body: &[u8]) -> Step<()> {
-        let contact = ContactId::from_bytes(old.row.contact);
-        let row = HistoryRow {
-            at: rows::micros(self.commit.at),
-            actor: self.commit.actor.map(|actor| *actor.as_bytes()),
-            body: body.to_vec(),
-            client: self.commit.client.clone(),
-        };
-        let key = keys::history(contact, old.row.version);
-        let value = self.sealer.encode_sealed(old.slot, &key, &row)?;
-        self.put(key, value);
-        if let Some(aged) = old.row.version.checked_sub(WHOLE) {
-            self.thin(contact, aged, old.slot).await?;
-        }
-        if let Some(oldest) = old.row.version.checked_sub(HISTORY) {
-            self.delete(keys::history(contact, oldest));
-        }
-        Ok(())
-    }
-
-    /// Takes the pictures out of an earlier body.
-    async fn thin(&mut self, contact: ContactId, version: u64, slot: Slot) -> Step<()> {
-        let key = keys::history(contact, version);
-        let Some(value) = self.unguarded(key.clone()).await? else { return Ok(()) };
-        // One that cannot be read is `check`'s to tell.
-        let Ok(row) = self.sealer.decode_sealed::<HistoryRow>(&key, &value) else { return Ok(()) };
-        if let Some(body) = without_media(&row.body) {
-            let value = self.sealer.encode_sealed(slot, &key, &HistoryRow { body, ..row })?;
-            self.put(key, value);
-        }
-        Ok(())
-    }
-
-    /// Erases a card: every row but its log goes, and so does its key. Its numbers, which it answers,
-    /// lead to `heir`.
-    pub(super) async fn forget_as(
-        &mut self,
-        book: CollectionId,
-        card: &Kept,
-        heir: Option<ContactId>,
-    ) -> Step<Vec<(u8, u64)>> {
-        let uid = self.uid_key(book, &card.row.uid)?;
-        let contact = ContactId::from_bytes(card.row.contact);
-        self.delete(uid);
-        self.delete(keys::body(book, contact));
-        if card.row.described {
-            self.delete(keys::properties(contact.as_bytes()));
-        }
-        let numbers = self.forget_record(contact, heir).await?;
-        self.destroy_key(card.slot, card.owner());
-        Ok(numbers)
-    }
-
-    /// A card's properties and earlier bodies and records.
-    async fn beside(&mut self, row: &CardRow) -> Step<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut found = Vec::new();
-        if row.described {
-            let key = keys::properties(&row.contact);
-            found.extend(self.unguarded(key.clone()).await?.map(|value| (key, value.to_vec())));
-        }
-        for table in [keys::Table::History, keys::Table::RecordHistory] {
-            found.extend(self.range(keys::under(table, &row.contact)).await?);
-        }
-        Ok(found)
     }
 
     pub(super) fn note(&mut self, row: &CardRow, created: bool) {

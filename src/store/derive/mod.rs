@@ -23,8 +23,8 @@ use self::contact::Numbered;
 use crate::domain::event::Event;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Revision};
 
-pub(super) use card::HISTORY;
 pub(super) use contact::MOVE;
+pub(super) use past::HISTORY;
 
 mod account;
 mod card;
@@ -32,6 +32,7 @@ mod collection;
 mod contact;
 mod definition;
 mod mirror;
+mod past;
 mod properties;
 mod salvage;
 

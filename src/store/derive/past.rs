@@ -1,0 +1,98 @@
+//! What is kept of a card's earlier bodies, and what goes when the card does.
+
+use bytes::Bytes;
+
+use crate::domain::id::{CollectionId, ContactId};
+use crate::domain::vcard::without_media;
+use crate::store::StoreError;
+use crate::store::codec::Kept;
+use crate::store::keys;
+use crate::store::keyslots::Slot;
+use crate::store::rows::{self, CardRow, HistoryRow};
+
+use super::{Derivation, Halt, Step};
+
+/// How many earlier bodies of a card are kept.
+pub(in crate::store) const HISTORY: u64 = 1_000;
+
+/// How many of them are kept with their pictures.
+const WHOLE: u64 = 20;
+
+impl Derivation<'_> {
+    /// Keeps the body that is being replaced, and lets the oldest kept one go. One that cannot be
+    /// opened is replaced all the same, and leaves an empty place: that mends the card.
+    pub(super) async fn keep_history(&mut self, book: CollectionId, old: &Kept) -> Step<()> {
+        let body = match self.body(book, &old.row).await {
+            Err(Halt::Failed(StoreError::Damaged(_) | StoreError::Erased)) => Bytes::new(),
+            body => body?,
+        };
+        self.keep_body(old, &body).await
+    }
+
+    /// Keeps an earlier body. Of those that are no longer young the pictures go, and the oldest go.
+    pub(super) async fn keep_body(&mut self, old: &Kept, body: &[u8]) -> Step<()> {
+        let contact = ContactId::from_bytes(old.row.contact);
+        let row = HistoryRow {
+            at: rows::micros(self.commit.at),
+            actor: self.commit.actor.map(|actor| *actor.as_bytes()),
+            body: body.to_vec(),
+            client: self.commit.client.clone(),
+        };
+        let key = keys::history(contact, old.row.version);
+        let value = self.sealer.encode_sealed(old.slot, &key, &row)?;
+        self.put(key, value);
+        if let Some(aged) = old.row.version.checked_sub(WHOLE) {
+            self.thin(contact, aged, old.slot).await?;
+        }
+        if let Some(oldest) = old.row.version.checked_sub(HISTORY) {
+            self.delete(keys::history(contact, oldest));
+        }
+        Ok(())
+    }
+
+    /// Takes the pictures out of an earlier body.
+    async fn thin(&mut self, contact: ContactId, version: u64, slot: Slot) -> Step<()> {
+        let key = keys::history(contact, version);
+        let Some(value) = self.unguarded(key.clone()).await? else { return Ok(()) };
+        // One that cannot be read is `check`'s to tell.
+        let Ok(row) = self.sealer.decode_sealed::<HistoryRow>(&key, &value) else { return Ok(()) };
+        if let Some(body) = without_media(&row.body) {
+            let value = self.sealer.encode_sealed(slot, &key, &HistoryRow { body, ..row })?;
+            self.put(key, value);
+        }
+        Ok(())
+    }
+
+    /// Erases a card: every row but its log goes, and so does its key. Its numbers, which it answers,
+    /// lead to `heir`.
+    pub(super) async fn forget_as(
+        &mut self,
+        book: CollectionId,
+        card: &Kept,
+        heir: Option<ContactId>,
+    ) -> Step<Vec<(u8, u64)>> {
+        let uid = self.uid_key(book, &card.row.uid)?;
+        let contact = ContactId::from_bytes(card.row.contact);
+        self.delete(uid);
+        self.delete(keys::body(book, contact));
+        if card.row.described {
+            self.delete(keys::properties(contact.as_bytes()));
+        }
+        let numbers = self.forget_record(contact, heir).await?;
+        self.destroy_key(card.slot, card.owner());
+        Ok(numbers)
+    }
+
+    /// A card's properties and earlier bodies and records.
+    pub(super) async fn beside(&mut self, row: &CardRow) -> Step<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut found = Vec::new();
+        if row.described {
+            let key = keys::properties(&row.contact);
+            found.extend(self.unguarded(key.clone()).await?.map(|value| (key, value.to_vec())));
+        }
+        for table in [keys::Table::History, keys::Table::RecordHistory] {
+            found.extend(self.range(keys::under(table, &row.contact)).await?);
+        }
+        Ok(found)
+    }
+}
