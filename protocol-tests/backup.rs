@@ -61,7 +61,8 @@ fn a_backup_of_a_running_server_is_restored_elsewhere_without_what_was_erased() 
     let paths = Paths(room.path().to_path_buf());
     let (data, there) = (room.path().join("data"), room.path().join("there"));
     let (first, second, keyring) = (paths.of("first"), paths.of("second"), paths.of("K"));
-    let mut server = Server::on(&data, &[]);
+    // What is deleted is erased at once.
+    let mut server = Server::on(&data, &[("CARDKEEP_CONTACTS__TRASH_DAYS", "0")]);
     let who = server.account("ann");
     let book = book_of(&who);
     let mut phone = Phone::new(server.client(), &who);

@@ -58,7 +58,9 @@ fn until(path: &Path, so: impl Fn(&Held) -> bool) -> Held {
 fn the_servers_keyring_forgets_what_is_erased() {
     let room = room();
     let (data, path) = (room.path().join("data"), room.path().join("keyring"));
-    let named = [("CARDKEEP_BACKUP__KEYRING", path.to_str().unwrap())];
+    // What is deleted is erased at once.
+    let named =
+        [("CARDKEEP_BACKUP__KEYRING", path.to_str().unwrap()), ("CARDKEEP_CONTACTS__TRASH_DAYS", "0")];
     let server = Server::on(&data, &named);
     let who = server.account("ann");
     until(&path, |_| true);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::contact::MarkAs;
 use crate::domain::phone::Region;
 
 mod keys;
@@ -95,11 +96,17 @@ pub struct Tls {
     pub handshake_timeout: Duration,
 }
 
-/// How contacts are read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How contacts are read, and what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contacts {
     /// The region whose phone numbers are written without a country code.
     pub default_region: Option<Region>,
+    /// For how many days deleted contacts lie in the trash.
+    pub trash_days: u32,
+    /// Whether a new contact with a valid e-mail address has not opted out of the newsletter.
+    pub newsletter_default: bool,
+    /// How phones are shown what must not be done.
+    pub marks: MarkAs,
 }
 
 /// Who may ask the API, and how often.
@@ -198,7 +205,12 @@ impl Default for Config {
                 max_requests: 256,
             },
             tls: Tls { certificate: None, key: None, handshake_timeout: Duration::from_secs(10) },
-            contacts: Contacts::default(),
+            contacts: Contacts {
+                default_region: None,
+                trash_days: 30,
+                newsletter_default: true,
+                marks: MarkAs::Category,
+            },
             api: Api { rate_limit: NonZeroU32::new(6000), cors_origins: Vec::new() },
             limits: Limits {
                 card_bytes: 10 << 20,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::secret::{KeyBytes, Secret};
 use super::{Config, LogFormat, PublicUrl};
+use crate::domain::contact::MarkAs;
 use crate::domain::phone::Region;
 
 /// One key of the configuration.
@@ -160,6 +161,32 @@ static KEYS: &[Key] = &[
         set: |c, v| region(v).map(|v| c.contacts.default_region = Some(v)),
     },
     Key {
+        section: "contacts",
+        name: "trash_days",
+        default: Shown::Is("30"),
+        doc: "For how many days a deleted contact lies in the trash and may come back with all that it had.\n\
+              0: what is deleted is erased at once.",
+        set: |c, v| {
+            c.contacts.trash_days = u32::try_from(number(v, 0, 3_650)?).unwrap_or(3_650);
+            Ok(())
+        },
+    },
+    Key {
+        section: "contacts",
+        name: "newsletter_default",
+        default: Shown::Is("true"),
+        doc: "Whether a new contact with a valid e-mail address counts as not having opted out of the newsletter.",
+        set: |c, v| switch(v).map(|v| c.contacts.newsletter_default = v),
+    },
+    Key {
+        section: "contacts",
+        name: "marks",
+        default: Shown::Is("\"category\""),
+        doc: "How phones are shown that somebody must not be called or contacted: \"category\", \"note\" (its first line),\n\
+              or \"off\".",
+        set: |c, v| marks(v).map(|v| c.contacts.marks = v),
+    },
+    Key {
         section: "api",
         name: "rate_limit",
         default: Shown::Is("6000"),
@@ -305,6 +332,15 @@ static KEYS: &[Key] = &[
         },
     },
 ];
+
+fn marks(given: &Given) -> Result<MarkAs, String> {
+    match text(given)? {
+        "category" => Ok(MarkAs::Category),
+        "note" => Ok(MarkAs::Note),
+        "off" => Ok(MarkAs::Off),
+        _ => Err("the value must be \"category\", \"note\" or \"off\"".to_owned()),
+    }
+}
 
 fn text<'a>(given: &Given<'a>) -> Result<&'a str, String> {
     match given {

@@ -259,6 +259,9 @@ fn settings(config: &Config) -> Result<Settings, BootError> {
     settings.tombstone_days = config.privacy.tombstone_days;
     settings.audit_days = config.privacy.audit_days;
     settings.default_region = config.contacts.default_region;
+    settings.contacts.trash_days = config.contacts.trash_days;
+    settings.contacts.newsletter_default = config.contacts.newsletter_default;
+    settings.contacts.marks = config.contacts.marks;
     settings.keyring = config.backup.keyring.clone().map(|path| {
         let passphrase = config.backup.passphrase.as_ref();
         KeyringPlace { path, passphrase: passphrase.and_then(|secret| Passphrase::new(secret.reveal())) }
