@@ -92,6 +92,9 @@ fn operation(route: &Route) -> Value {
     let (status, mut answer) = answer(route.answer);
     if let Some(content) = answer.get_mut("content").filter(|_| route.method == "GET") {
         with_card(route, content);
+        if let Some(content) = content.as_object_mut().filter(|_| route.cards) {
+            content.insert("application/jscontact+json".into(), json!({ "schema": { "type": "object" } }));
+        }
     }
     let mut responses = json!({ status: answer, "default": { "$ref": "#/components/responses/Problem" } });
     if let Some(responses) = responses.as_object_mut() {
