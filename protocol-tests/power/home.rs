@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use cardkeep::domain::id::Etag;
 use cardkeep::service::access::Caller;
-use cardkeep::service::view::{CardView, Detail, Members, Property};
+use cardkeep::service::view::{Detail, Members, ObjectView, Property};
 use cardkeep::service::{Answer, Service};
 
 /// What a card is, as far as its owner knows; a tag that nobody was told may be any.
@@ -69,7 +69,7 @@ impl Home {
             let detail = Detail { properties: true, body: true };
             let shown = service.book(caller, &caller.name, &at, Members::Named(names), detail).await?.cards;
             assert_eq!(shown.len(), listed.len());
-            let card = |card: CardView| {
+            let card = |card: ObjectView| {
                 let properties = Some(card.properties);
                 let known = Card { body: card.body.unwrap(), etag: Some(card.etag), properties };
                 (card.name.as_str().to_owned(), known)

@@ -41,11 +41,11 @@ impl Day<'_> {
     }
 
     fn at_card(&self, (book, file): &(String, String)) -> Place {
-        Place::Card(self.caller.name.clone(), name(book), name(file))
+        Place::Object(self.caller.name.clone(), name(book), name(file))
     }
 
     fn at_book(&self, book: &str) -> Place {
-        Place::Book(self.caller.name.clone(), name(book))
+        Place::Collection(self.caller.name.clone(), name(book))
     }
 
     /// Takes in what became of a change that would have led to the last of `ways`, by way of the

@@ -3,7 +3,8 @@
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::domain::id::{MemberName, Principal, UserName};
+use crate::domain::ical::Components;
+use crate::domain::id::{CollectionKind, HomeName, MemberName, Principal};
 use crate::service::place::Place;
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::view::{Detail, Members, PropertyName};
@@ -25,9 +26,11 @@ pub async fn options(exchange: &Exchange<'_>) -> Outcome {
         Target::Group(name) => {
             exchange.service.principal(exchange.caller, &Principal::Group(name.clone())).await?;
         }
-        Target::Home(owner) if *owner != exchange.caller.name => return Err(Refusal::NotFound.into()),
-        Target::Book(owner, book) | Target::Card(owner, book, _) if *owner != exchange.caller.name => {
-            let standing = exchange.service.rights_at(exchange.caller, owner, book).await?;
+        Target::Home(home) if home.user != exchange.caller.name => return Err(Refusal::NotFound.into()),
+        Target::Collection(home, book) | Target::Object(home, book, _)
+            if home.user != exchange.caller.name =>
+        {
+            let standing = exchange.service.rights_at(exchange.caller, home, book).await?;
             standing.ok_or(Refusal::NotFound)?;
         }
         _ => {}
@@ -41,8 +44,8 @@ pub async fn options(exchange: &Exchange<'_>) -> Outcome {
 pub async fn mkcol(exchange: &Exchange<'_>) -> Outcome {
     let asked = body(exchange)?;
     let (owner, book) = match exchange.target {
-        Target::Book(owner, book) => (owner, book),
-        Target::Card(owner, book, card) => return Err(inside(exchange, owner, book, card).await?),
+        Target::Collection(owner, book) => (owner, book),
+        Target::Object(owner, book, card) => return Err(inside(exchange, owner, book, card).await?),
         // Of the paths that nothing can be at, most lack their parent.
         _ => return Err(Refusal::NoParent.into()),
     };
@@ -78,16 +81,20 @@ fn is_address_book(types: &[PropertyName]) -> bool {
     types.len() == 2 && has(DAV, "collection") && has(CARD, "addressbook")
 }
 
-async fn create(exchange: &Exchange<'_>, owner: &UserName, book: &MemberName, asked: Mkcol) -> Outcome {
+async fn create(exchange: &Exchange<'_>, owner: &HomeName, book: &MemberName, asked: Mkcol) -> Outcome {
     let names = asked.properties.iter().map(|p| p.name.clone());
-    let (protected, others): (Vec<_>, Vec<_>) = names.partition(|name| is_protected(name, Kind::Book));
+    let (protected, others): (Vec<_>, Vec<_>) = names.partition(|name| is_protected(name, Kind::collection(owner.kind)));
     if !protected.is_empty() {
         return Ok(refused(&[(protected, PROTECTED), (others, DEPENDENT)]));
     }
-    let place = Place::Book(owner.clone(), book.clone());
+    let place = Place::Collection(owner.clone(), book.clone());
+    let components = match owner.kind {
+        CollectionKind::AddressBook => Components::NONE,
+        CollectionKind::Calendar => Components::USUAL,
+    };
     exchange
         .service
-        .create_book(exchange.caller, owner, book, asked.properties, exchange.when(&place)?)
+        .create_book(exchange.caller, owner, book, components, asked.properties, exchange.when(&place)?)
         .await?;
     let mut response = Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::CREATED;
@@ -112,7 +119,7 @@ fn refused(groups: &[(Vec<PropertyName>, &str)]) -> Response<super::Body> {
 /// Why there is no collection in an address book (CARD-5).
 async fn inside(
     exchange: &Exchange<'_>,
-    owner: &UserName,
+    owner: &HomeName,
     book: &MemberName,
     card: &MemberName,
 ) -> Result<Trouble, Trouble> {

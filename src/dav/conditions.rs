@@ -202,7 +202,7 @@ mod tests {
 
     fn card() -> Target {
         let name = |text| MemberName::parse(text).unwrap();
-        Target::Card(UserName::parse("alice").unwrap(), name("contacts"), name("a.vcf"))
+        Target::Object(UserName::parse("alice").unwrap(), name("contacts"), name("a.vcf"))
     }
 
     fn read(name: &'static str, value: &str) -> Result<Conditions, BadCondition> {
@@ -238,7 +238,7 @@ mod tests {
         );
         let Precondition(lists) = read("if", &text).unwrap().lists.unwrap();
         let (book, nowhere) = (lists[0][0].place.clone(), lists[2][0].place.clone());
-        assert!(matches!(book, Some(Place::Book(..))));
+        assert!(matches!(book, Some(Place::Collection(..))));
         assert_eq!(nowhere, None);
         assert_eq!(lists[0][0].state, State::Never);
         assert!(lists[0][0].negate && !lists[0][1].negate);

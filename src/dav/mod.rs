@@ -234,14 +234,14 @@ impl Exchange<'_> {
         let none = Standing { rights: Rights::NONE, mounted: false };
         let Some(owner) = self.target.owner() else { return none };
         let standing = match self.target {
-            Target::Book(owner, book) | Target::Card(owner, book, _) => {
+            Target::Collection(owner, book) | Target::Object(owner, book, _) => {
                 // Whoever answers a request that failed does not fail for this.
                 self.service.rights_at(self.caller, owner, book).await.ok().flatten()
             }
             _ => None,
         };
         match (standing, self.target) {
-            (Some(Standing { rights, mounted }), Target::Card(..)) => {
+            (Some(Standing { rights, mounted }), Target::Object(..)) => {
                 Standing { rights: rights.on_members(), mounted }
             }
             (Some(standing), _) => standing,
@@ -320,7 +320,7 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         Verb::Report => reports::report(exchange).await,
         Verb::Get => {
             // A collection's page tells nothing, but only of what is there (DAV-25).
-            if !matches!(exchange.target, Target::Card(..)) {
+            if !matches!(exchange.target, Target::Object(..)) {
                 Subject::read(exchange, exchange.target, Detail::default(), false).await?;
             }
             object::get(exchange, exchange.target).await
@@ -356,7 +356,7 @@ fn unnamable(exchange: &Exchange<'_>) -> Result<(), Trouble> {
     let parent = path.rsplit_once('/').map(|(parent, _)| parent);
     let parent = parent.and_then(|parent| Target::of_path(parent).ok());
     match parent.map(|parent| parent.target) {
-        Some(Target::Home(_) | Target::Book(..)) => Err(Trouble::Status(StatusCode::FORBIDDEN)),
+        Some(Target::Home(_) | Target::Collection(..)) => Err(Trouble::Status(StatusCode::FORBIDDEN)),
         _ => Ok(()),
     }
 }

@@ -185,7 +185,7 @@ impl Plan {
                 Item::Live(row) => row.value(node, ask),
                 Item::Written(name, _) => node.stored().iter().find(|p| p.name == *name).map(Value::Stored),
                 Item::AddressData => match (node, &self.form) {
-                    (Node::Card(_, card), Some(form)) => {
+                    (Node::Object(_, card), Some(form)) => {
                         let text = card_text(card, form, ask.conversions)?;
                         out.raw("<C:address-data>");
                         out.text(&xml_safe(&text));
@@ -329,7 +329,7 @@ mod tests {
     fn found_properties_come_first_and_missing_ones_second() {
         let body = "<propfind xmlns='DAV:'><prop><nope/><getetag/><resourcetype/></prop></propfind>";
         let (book, card) = (collection(Some("b")), card());
-        let response = answer(&plan(body, false), &Node::Card(&book, &card));
+        let response = answer(&plan(body, false), &Node::Object(&book, &card));
         assert_eq!(
             shape(&response),
             [
@@ -339,7 +339,7 @@ mod tests {
         );
         let href = response.child(&Ns::Dav, "href").unwrap();
         assert_eq!(href.text(), "/dav/addressbooks/alice/b/jane%20doe.vcf");
-        let minimal = answer(&plan(body, true), &Node::Card(&book, &card));
+        let minimal = answer(&plan(body, true), &Node::Object(&book, &card));
         assert_eq!(shape(&minimal).len(), 1);
     }
 
@@ -365,7 +365,7 @@ mod tests {
                 value: PropertyValue::Text { text: "t".into(), lang: None },
             });
         }
-        let all = shape(&answer(&plan("", false), &Node::Book(&book)));
+        let all = shape(&answer(&plan("", false), &Node::Collection(&book)));
         let [(_, names)] = all.as_slice() else {
             panic!("one propstat");
         };
@@ -374,12 +374,12 @@ mod tests {
         assert_eq!(names, ["creationdate", "dead", "displayname", "resourcetype"]);
         let include =
             "<propfind xmlns='DAV:'><allprop/><include><resourcetype/><sync-token/><x/></include></propfind>";
-        let response = shape(&answer(&plan(include, false), &Node::Book(&book)));
+        let response = shape(&answer(&plan(include, false), &Node::Collection(&book)));
         assert_eq!(response[0].1.iter().filter(|n| *n == "resourcetype").count(), 1);
         assert!(response[0].1.contains(&"sync-token".to_owned()));
         assert_eq!(response[1].1, ["x"]);
         let propname = "<propfind xmlns='DAV:'><propname/></propfind>";
-        let names = shape(&answer(&plan(propname, false), &Node::Book(&book)));
+        let names = shape(&answer(&plan(propname, false), &Node::Collection(&book)));
         assert!(names[0].1.contains(&"dead".to_owned()));
         assert!(names[0].1.contains(&"addressbook-description".to_owned()));
     }
@@ -395,13 +395,13 @@ mod tests {
             let got = super::super::xml::request::multiget(&parse(xml.as_bytes()).unwrap());
             Plan::of_report(&got.unwrap().asked, "", false).unwrap()
         };
-        let good = answer(&asked("3.0"), &Node::Card(&book, &card));
+        let good = answer(&asked("3.0"), &Node::Object(&book, &card));
         let prop = good.child(&Ns::Dav, "propstat").unwrap().child(&Ns::Dav, "prop").unwrap();
         let data = prop.child(&Ns::Card, "address-data").unwrap();
         assert_eq!(data.text().as_bytes(), card.body.clone().unwrap());
         card.body = Some(bytes::Bytes::from_static(b"\xff"));
         card.version = crate::domain::vcard::Version::V4;
-        let bad = answer(&asked("3.0"), &Node::Card(&book, &card));
+        let bad = answer(&asked("3.0"), &Node::Object(&book, &card));
         if let Some(status) = bad.child(&Ns::Dav, "status") {
             assert_eq!(status.text(), "HTTP/1.1 415 Unsupported Media Type");
             assert!(shape(&bad).is_empty());

@@ -9,11 +9,11 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::id::{MemberName, HomeName};
 use crate::domain::vcard::Version;
 use crate::service::place::Place;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{CardView, Detail, Members};
+use crate::service::view::{ObjectView, Detail, Members};
 
 use super::accept::{Choice, choose};
 use super::conditions::Conditions;
@@ -32,7 +32,7 @@ type Reply = Result<Response<Body>, Trouble>;
 
 /// GET and HEAD; the server drops the body of an answer to HEAD.
 pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
-    let Target::Card(owner, book, name) = target else {
+    let Target::Object(owner, book, name) = target else {
         return Ok(page(exchange, target));
     };
     let conditions = Conditions::of(exchange.headers, exchange.front, target)?;
@@ -65,7 +65,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
 
 /// PUT of a card.
 pub(super) async fn put(exchange: &Exchange<'_>, target: &Target, body: Bytes) -> Reply {
-    let Target::Card(owner, book, name) = target else {
+    let Target::Object(owner, book, name) = target else {
         return Err(Refusal::NoParent.into());
     };
     // A part of a card is not a card (HTTP-19).
@@ -75,7 +75,7 @@ pub(super) async fn put(exchange: &Exchange<'_>, target: &Target, body: Bytes) -
     if !is_card_type(exchange.headers) {
         return Err(Trouble::Condition(StatusCode::UNSUPPORTED_MEDIA_TYPE, Condition::SupportedAddressData));
     }
-    let place = Place::Card(owner.clone(), book.clone(), name.clone());
+    let place = Place::Object(owner.clone(), book.clone(), name.clone());
     let when = Conditions::of(exchange.headers, exchange.front, target)?.for_write(&place);
     let wants_body = exchange.prefer.representation;
     let stored = match exchange.service.put(exchange.caller, (owner, book, name), body, when).await {
@@ -106,7 +106,7 @@ pub(super) async fn delete(exchange: &Exchange<'_>, target: &Target) -> Reply {
         return Err(Refusal::NotFound.into());
     };
     // A collection goes with all that is in it (DAV-26).
-    if matches!(place, Place::Book(..)) && !matches!(exchange.depth(), None | Some(b"infinity")) {
+    if matches!(place, Place::Collection(..)) && !matches!(exchange.depth(), None | Some(b"infinity")) {
         return Err(Trouble::Status(StatusCode::BAD_REQUEST));
     }
     let when = Conditions::of(exchange.headers, exchange.front, target)?.for_write(&place);
@@ -119,8 +119,8 @@ pub(super) async fn delete(exchange: &Exchange<'_>, target: &Target) -> Reply {
 /// The card with its octets.
 async fn card(
     exchange: &Exchange<'_>,
-    (owner, book, name): (&UserName, &MemberName, &MemberName),
-) -> Result<CardView, Trouble> {
+    (owner, book, name): (&HomeName, &MemberName, &MemberName),
+) -> Result<ObjectView, Trouble> {
     let members = Members::Named(vec![name.clone()]);
     let detail = Detail { properties: false, body: true };
     let view = exchange.service.book(exchange.caller, owner, book, members, detail).await?;
@@ -128,7 +128,7 @@ async fn card(
 }
 
 /// An answer that carries the stored card (RFC 8144 §3; PREF-3, PREF-4).
-fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, card: &CardView) -> Reply {
+fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, card: &ObjectView) -> Reply {
     let mut answer = Response::new(full(card.body.clone().unwrap_or_default()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -146,10 +146,11 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
 }
 
 /// The octets in the form that the request asks for, 3.0 unless it asks otherwise (D9, CARD-34).
-fn represent(exchange: &Exchange<'_>, card: &CardView) -> Result<Bytes, Trouble> {
+fn represent(exchange: &Exchange<'_>, card: &ObjectView) -> Result<Bytes, Trouble> {
     let not_acceptable =
         || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);
-    let usual = if exchange.takes_stored_form() { card.version } else { Version::V3 };
+    let stored = card.version();
+    let usual = if exchange.takes_stored_form() { stored } else { Version::V3 };
     let choice = choose(exchange.headers.get_all(ACCEPT).iter(), usual).ok_or_else(not_acceptable)?;
     match (exchange.service.conversions().of(card, choice.version()), choice) {
         (Ok(form), _) => Ok(form),
@@ -159,21 +160,21 @@ fn represent(exchange: &Exchange<'_>, card: &CardView) -> Result<Bytes, Trouble>
 }
 
 /// Whether a condition that ends in 412 does not hold.
-fn unmet(conditions: &Conditions, card: &CardView) -> bool {
+fn unmet(conditions: &Conditions, card: &ObjectView) -> bool {
     let matching = conditions.matching.as_ref();
     matching.is_some_and(|tags| !tags.hold(card.etag))
         || conditions.unmodified_since.is_some_and(|time| card.modified.as_second() > time.as_second())
 }
 
 /// Whether the client has this already (304; HTTP-5, HTTP-6).
-fn unchanged(conditions: &Conditions, card: &CardView) -> bool {
+fn unchanged(conditions: &Conditions, card: &ObjectView) -> bool {
     let none_matching = conditions.none_matching.as_ref();
     none_matching.is_some_and(|tags| tags.hold(card.etag))
         || conditions.modified_since.is_some_and(|time| card.modified.as_second() <= time.as_second())
 }
 
 /// ETag, the same for every form of the card (D19), and the date, which varies with nothing.
-fn validators(headers: &mut HeaderMap, card: &CardView) {
+fn validators(headers: &mut HeaderMap, card: &ObjectView) {
     if let Ok(tag) = HeaderValue::try_from(card.etag.quoted()) {
         headers.insert(ETAG, tag);
     }
@@ -200,7 +201,7 @@ fn is_card_type(headers: &HeaderMap) -> bool {
 /// What a person sees who opens a collection in a browser (DAV-25).
 fn page(exchange: &Exchange<'_>, target: &Target) -> Response<Body> {
     let text = match target {
-        Target::Book(..) => "This is an address book. Open it with a CardDAV client.\n",
+        Target::Collection(..) => "This is an address book. Open it with a CardDAV client.\n",
         _ => "This is Cardkeep. Give a CardDAV client this server's name, your user name and password.\n",
     };
     let mut answer = Response::new(full(Bytes::from_static(text.as_bytes())));

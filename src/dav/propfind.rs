@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 
-use crate::domain::id::{MemberName, Principal};
+use crate::domain::id::{CollectionKind, HomeName, MemberName, Principal};
 use crate::service::refusal::Refusal;
-use crate::service::view::{BookView, CollectionView, Detail, Members, PrincipalView};
+use crate::service::view::{MembersView, CollectionView, Detail, Members, PrincipalView};
 
 use super::multistatus::{Plan, Verdict, verdict};
 use super::props::Node;
@@ -21,14 +21,14 @@ const ROOM: usize = 1024;
 /// Handles PROPFIND. Without a `Depth` it is 1, since infinity is not offered (D7, DAV-10).
 pub async fn propfind(exchange: &Exchange<'_>) -> Outcome {
     let depth = exchange.depth_or(Depth::One)?;
-    if depth == Depth::Infinity && !matches!(exchange.target, Target::Card(..)) {
+    if depth == Depth::Infinity && !matches!(exchange.target, Target::Object(..)) {
         let finite = Condition::PropfindFiniteDepth;
         return Err(Trouble::Condition(StatusCode::FORBIDDEN, finite));
     }
     let asked = request::propfind(&exchange.body)?;
     let plan = Plan::of_propfind(&asked, exchange.prefer.minimal);
     exchange.check().await?;
-    if let (Target::Book(owner, book), Depth::One) = (exchange.target, depth) {
+    if let (Target::Collection(owner, book), Depth::One) = (exchange.target, depth) {
         let view = exchange.service.book(exchange.caller, owner, book, Members::All, plan.detail()).await?;
         return listing(exchange, plan, view).await;
     }
@@ -50,19 +50,19 @@ pub async fn propfind(exchange: &Exchange<'_>) -> Outcome {
 }
 
 /// A book and its members, in pieces.
-async fn listing(exchange: &Exchange<'_>, plan: Plan, view: BookView) -> Outcome {
+async fn listing(exchange: &Exchange<'_>, plan: Plan, view: MembersView) -> Outcome {
     let mut scene = Scene::of(exchange, plan);
     let mut out = Writer::document("D:multistatus", ROOM);
     if exchange.prefer.no_root {
         scene = scene.without_root();
     } else {
-        let node = Node::Book(&view.book);
+        let node = Node::Collection(&view.book);
         scene.plan().respond(&node, None, &scene.ask(), &mut out);
     }
     let mut tail = Writer::default();
     for name in &view.damaged {
         if let Some(book) = &view.book.name {
-            let href = Href::Card(&view.book.owner, book, name);
+            let href = Href::object(&view.book.home, book, name);
             verdict(Some(href), None, Verdict::Damaged, &scene.ask(), &mut tail);
         }
     }
@@ -85,13 +85,13 @@ pub enum Subject {
     /// A user's or a group's principal.
     Principal(PrincipalView),
     /// The collection of homes, and the caller's own.
-    Homes(Option<CollectionView>),
+    Homes(CollectionKind, Option<CollectionView>),
     /// A home, its books, and the names of those that cannot be read.
     Home(CollectionView, Vec<CollectionView>, Vec<MemberName>),
     /// A book and its cards, or one card of it.
-    Book(BookView),
+    Book(MembersView),
     /// One card, the first of the book's.
-    Card(BookView),
+    Card(MembersView),
 }
 
 impl Subject {
@@ -124,8 +124,11 @@ impl Subject {
             Target::Group(name) => {
                 Self::Principal(service.principal(caller, &Principal::Group(name.clone())).await?)
             }
-            Target::Homes if members => Self::Homes(Some(service.home(caller, &caller.name).await?.home)),
-            Target::Homes => Self::Homes(None),
+            Target::Homes(kind) if members => {
+                let own = HomeName::new(*kind, caller.name.clone());
+                Self::Homes(*kind, Some(service.home(caller, &own).await?.home))
+            }
+            Target::Homes(kind) => Self::Homes(*kind, None),
             Target::Home(owner) => {
                 let view = service.home(caller, owner).await?;
                 match members {
@@ -133,11 +136,11 @@ impl Subject {
                     false => Self::Home(view.home, Vec::new(), Vec::new()),
                 }
             }
-            Target::Book(owner, book) => {
+            Target::Collection(owner, book) => {
                 let which = if members { Members::All } else { Members::None };
                 Self::Book(service.book(caller, owner, book, which, detail).await?)
             }
-            Target::Card(owner, book, card) => {
+            Target::Object(owner, book, card) => {
                 let which = Members::Named(vec![card.clone()]);
                 let view = service.book(caller, owner, book, which, detail).await?;
                 view.one()?;
@@ -151,10 +154,10 @@ impl Subject {
     pub fn damaged(&self) -> Vec<Href<'_>> {
         match self {
             Self::Home(home, _, damaged) => {
-                damaged.iter().map(|name| Href::Book(&home.owner, name)).collect()
+                damaged.iter().map(|name| Href::collection(&home.home, name)).collect()
             }
-            Self::Book(BookView { book, damaged, .. }) => {
-                let card = |name| Some(Href::Card(&book.owner, book.name.as_ref()?, name));
+            Self::Book(MembersView { book, damaged, .. }) => {
+                let card = |name| Some(Href::object(&book.home, book.name.as_ref()?, name));
                 damaged.iter().filter_map(card).collect()
             }
             _ => Vec::new(),
@@ -168,7 +171,7 @@ impl Subject {
                 each(Node::Root(*door), true);
                 if *members && *door == Door::Dav {
                     each(Node::Principals, false);
-                    each(Node::Homes, false);
+                    CollectionKind::ALL.into_iter().for_each(|kind| each(Node::Homes(kind), false));
                 }
             }
             Self::Principals(members) => {
@@ -187,23 +190,23 @@ impl Subject {
                 groups.iter().for_each(|group| each(Node::Principal(group), false));
             }
             Self::Principal(view) => each(Node::Principal(view), true),
-            Self::Homes(home) => {
-                each(Node::Homes, true);
+            Self::Homes(kind, home) => {
+                each(Node::Homes(*kind), true);
                 home.iter().for_each(|home| each(Node::Home(home), false));
             }
             Self::Home(home, books, _) => {
                 each(Node::Home(home), true);
-                books.iter().for_each(|book| each(Node::Book(book), false));
+                books.iter().for_each(|book| each(Node::Collection(book), false));
             }
             Self::Book(view) => {
-                each(Node::Book(&view.book), true);
+                each(Node::Collection(&view.book), true);
                 for card in &view.cards {
-                    each(Node::Card(&view.book, card), false);
+                    each(Node::Object(&view.book, card), false);
                 }
             }
             Self::Card(view) => {
                 for card in view.cards.iter().take(1) {
-                    each(Node::Card(&view.book, card), true);
+                    each(Node::Object(&view.book, card), true);
                 }
             }
         }

@@ -246,8 +246,8 @@ fn uid_taken(holder: &MemberName, exchange: &Exchange<'_>) -> Response<Body> {
     let at = destination.as_ref().unwrap_or(exchange.target);
     let mut out = Writer::default();
     out.raw("<C:no-uid-conflict>");
-    if let Target::Card(owner, book, _) = at {
-        let holder = Target::Card(owner.clone(), book.clone(), holder.clone());
+    if let Target::Object(owner, book, _) = at {
+        let holder = Target::Object(owner.clone(), book.clone(), holder.clone());
         href(&holder, exchange.front, &mut out);
     }
     out.raw("</C:no-uid-conflict>");

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::id::{MemberName, HomeName};
 use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{CardView, CollectionView, Detail, Members, Seen};
+use crate::service::view::{ObjectView, CollectionView, Detail, Members, Seen};
 
 use super::multistatus::{Plan, Verdict, verdict};
 use super::prefer::Prefer;
@@ -83,7 +83,7 @@ pub struct Wanted {
     /// It may be there, in a book that cannot be read.
     pub lost: bool,
     /// The card, where it was read already, in the answer's detail.
-    pub card: Option<Box<CardView>>,
+    pub card: Option<Box<ObjectView>>,
 }
 
 impl Wanted {
@@ -93,7 +93,7 @@ impl Wanted {
     }
 
     /// A card of one of the books that was read already.
-    pub fn read(book: usize, card: CardView) -> Self {
+    pub fn read(book: usize, card: ObjectView) -> Self {
         let named = Self::named(book, card.name.clone());
         Self { card: Some(Box::new(card)), ..named }
     }
@@ -117,20 +117,20 @@ pub enum Absent {
 /// A book that cards are read from. Its rights are asked once in an answer; its cards are read as
 /// they are when their turn comes.
 pub struct Shelf {
-    owner: UserName,
+    owner: HomeName,
     name: MemberName,
     shown: Option<CollectionView>,
 }
 
 impl Shelf {
     /// A book that was not looked at yet.
-    pub fn new(owner: UserName, name: MemberName) -> Self {
+    pub fn new(owner: HomeName, name: MemberName) -> Self {
         Self { owner, name, shown: None }
     }
 
     /// A book that was just shown under that name.
     pub fn shown(name: MemberName, view: CollectionView) -> Self {
-        Self { owner: view.owner.clone(), name, shown: Some(view) }
+        Self { owner: view.home.clone(), name, shown: Some(view) }
     }
 
     /// Its name in its owner's home.
@@ -160,7 +160,7 @@ impl Shelf {
 /// Where the cards come from.
 pub enum Source {
     /// They are there already.
-    Cards(CollectionView, std::vec::IntoIter<CardView>),
+    Cards(CollectionView, std::vec::IntoIter<ObjectView>),
     /// They are to be read by name.
     Names {
         /// The books.
@@ -208,7 +208,7 @@ impl Run {
                 let ask = self.scene.ask();
                 for card in cards.take(ROWS) {
                     some = true;
-                    let node = Node::Card(book, &card);
+                    let node = Node::Object(book, &card);
                     self.scene.plan.respond(&node, None, &ask, &mut self.out);
                     if self.out.len() >= PIECE {
                         break;
@@ -258,7 +258,7 @@ impl Run {
                 // Of a book that is not there, no card is told.
                 let echo = wanted.echo.as_deref();
                 if let (Some(view), Some(card)) = (view, &wanted.card) {
-                    scene.plan.respond(&Node::Card(view, card), echo, &ask, out);
+                    scene.plan.respond(&Node::Object(view, card), echo, &ask, out);
                     done += 1;
                     continue;
                 }
@@ -266,7 +266,7 @@ impl Run {
                 let of_all = match (view, card) {
                     (Some(_), Seen::Whole(card)) if bodies && card.body.is_none() => break 'chunk,
                     (Some(view), Seen::Whole(card)) => {
-                        scene.plan.respond(&Node::Card(view, &card), echo, &ask, out);
+                        scene.plan.respond(&Node::Object(view, &card), echo, &ask, out);
                         None
                     }
                     (_, Seen::Damaged) => Some(Verdict::Damaged),
@@ -274,7 +274,7 @@ impl Run {
                 };
                 if let Some(of_all) = of_all {
                     let name = wanted.at.as_ref().map(|(_, name)| name);
-                    let own = place.zip(name).map(|((owner, book), name)| Href::Card(owner, book, name));
+                    let own = place.zip(name).map(|((owner, book), name)| Href::object(owner, book, name));
                     verdict(own, echo, of_all, &ask, out);
                 }
                 done += 1;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::domain::id::{GroupName, MemberName, Principal, UserName};
+use crate::domain::id::{CollectionKind, GroupName, HomeName, MemberName, Principal, UserName};
 use crate::service::place::Place;
 
 use super::Front;
@@ -30,14 +30,14 @@ pub enum Target {
     PrincipalGroups,
     /// `/dav/principals/groups/NAME/`
     Group(GroupName),
-    /// `/dav/addressbooks/`
-    Homes,
-    /// `/dav/addressbooks/NAME/`
-    Home(UserName),
-    /// `/dav/addressbooks/NAME/BOOK/`
-    Book(UserName, MemberName),
-    /// `/dav/addressbooks/NAME/BOOK/CARD`
-    Card(UserName, MemberName, MemberName),
+    /// `/dav/addressbooks/` or `/dav/calendars/`
+    Homes(CollectionKind),
+    /// `/dav/addressbooks/NAME/` or `/dav/calendars/NAME/`
+    Home(HomeName),
+    /// `/dav/addressbooks/NAME/BOOK/` or `/dav/calendars/NAME/CALENDAR/`
+    Collection(HomeName, MemberName),
+    /// `/dav/addressbooks/NAME/BOOK/CARD` or `/dav/calendars/NAME/CALENDAR/OBJECT`
+    Object(HomeName, MemberName, MemberName),
     /// A path that nothing can ever be at.
     Unmapped,
 }
@@ -62,9 +62,9 @@ pub enum Kind {
     Principals,
     /// A user's principal.
     Principal,
-    /// The collection of homes.
+    /// The collection of homes of address books.
     Homes,
-    /// A home.
+    /// A home of address books.
     Home,
     /// An address book.
     Book,
@@ -72,11 +72,19 @@ pub enum Kind {
     Card,
     /// A group's principal.
     Group,
+    /// The collection of homes of calendars.
+    CalendarHomes,
+    /// A home of calendars.
+    CalendarHome,
+    /// A calendar.
+    Calendar,
+    /// A calendar object.
+    Event,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Root,
         Self::Principals,
         Self::Principal,
@@ -85,25 +93,61 @@ impl Kind {
         Self::Book,
         Self::Card,
         Self::Group,
+        Self::CalendarHomes,
+        Self::CalendarHome,
+        Self::Calendar,
+        Self::Event,
     ];
+
+    /// The collection of homes of that kind.
+    pub const fn homes(kind: CollectionKind) -> Self {
+        match kind {
+            CollectionKind::AddressBook => Self::Homes,
+            CollectionKind::Calendar => Self::CalendarHomes,
+        }
+    }
+
+    /// A home of that kind.
+    pub const fn home(kind: CollectionKind) -> Self {
+        match kind {
+            CollectionKind::AddressBook => Self::Home,
+            CollectionKind::Calendar => Self::CalendarHome,
+        }
+    }
+
+    /// A collection of that kind.
+    pub const fn collection(kind: CollectionKind) -> Self {
+        match kind {
+            CollectionKind::AddressBook => Self::Book,
+            CollectionKind::Calendar => Self::Calendar,
+        }
+    }
+
+    /// What is in a collection of that kind.
+    pub const fn object(kind: CollectionKind) -> Self {
+        match kind {
+            CollectionKind::AddressBook => Self::Card,
+            CollectionKind::Calendar => Self::Event,
+        }
+    }
 }
 
 /// A set of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kinds(u8);
+pub struct Kinds(u16);
 
 impl Kinds {
     /// No kind.
     pub const NONE: Self = Self(0);
     /// Every kind.
-    pub const ALL: Self = Self(0xff);
+    pub const ALL: Self = Self(0x0fff);
 
     /// The set of these.
     pub const fn of(kinds: &[Kind]) -> Self {
         let mut set = 0;
         let mut rest = kinds;
         while let Some((kind, tail)) = rest.split_first() {
-            set |= 1 << *kind as u8;
+            set |= 1 << *kind as u16;
             rest = tail;
         }
         Self(set)
@@ -116,7 +160,7 @@ impl Kinds {
 
     /// Whether it holds the kind.
     pub const fn hold(self, kind: Kind) -> bool {
-        self.0 & (1 << kind as u8) != 0
+        self.0 & (1 << kind as u16) != 0
     }
 }
 
@@ -173,19 +217,28 @@ impl Target {
             ["dav", "principals", "groups", group] => {
                 GroupName::parse(group).map_or(Self::Unmapped, Self::Group)
             }
-            ["dav", "addressbooks"] => Self::Homes,
-            ["dav", "addressbooks", user] => UserName::parse(user).map_or(Self::Unmapped, Self::Home),
-            ["dav", "addressbooks", user, book] => match (UserName::parse(user), MemberName::parse(book)) {
-                (Ok(user), Ok(book)) => Self::Book(user, book),
+            ["dav", name, rest @ ..] => {
+                let kind = CollectionKind::ALL.into_iter().find(|kind| homes(*kind) == *name);
+                kind.map_or(Self::Unmapped, |kind| Self::in_homes(kind, rest))
+            }
+            _ => Self::Unmapped,
+        }
+    }
+
+    /// What lies below the collection of homes of that kind.
+    fn in_homes(kind: CollectionKind, segments: &[&str]) -> Self {
+        let home = |user: &str| UserName::parse(user).map(|user| HomeName::new(kind, user));
+        match segments {
+            [] => Self::Homes(kind),
+            [user] => home(user).map_or(Self::Unmapped, Self::Home),
+            [user, name] => match (home(user), MemberName::parse(name)) {
+                (Ok(home), Ok(name)) => Self::Collection(home, name),
                 _ => Self::Unmapped,
             },
-            ["dav", "addressbooks", user, book, card] => {
-                let names = (MemberName::parse(book), MemberName::parse(card));
-                match (UserName::parse(user), names) {
-                    (Ok(user), (Ok(book), Ok(card))) => Self::Card(user, book, card),
-                    _ => Self::Unmapped,
-                }
-            }
+            [user, name, object] => match (home(user), (MemberName::parse(name), MemberName::parse(object))) {
+                (Ok(home), (Ok(name), Ok(object))) => Self::Object(home, name, object),
+                _ => Self::Unmapped,
+            },
             _ => Self::Unmapped,
         }
     }
@@ -236,10 +289,10 @@ impl Target {
             Self::Principal(user) => Href::Principal(user),
             Self::PrincipalGroups => Href::PrincipalGroups,
             Self::Group(group) => Href::Group(group),
-            Self::Homes => Href::Homes,
-            Self::Home(user) => Href::Home(user),
-            Self::Book(user, book) => Href::Book(user, book),
-            Self::Card(user, book, card) => Href::Card(user, book, card),
+            Self::Homes(kind) => Href::Homes(*kind),
+            Self::Home(home) => Href::home(home),
+            Self::Collection(home, name) => Href::collection(home, name),
+            Self::Object(home, name, object) => Href::object(home, name, object),
             Self::Unmapped => return None,
         })
     }
@@ -251,10 +304,10 @@ impl Target {
             Self::Principals | Self::PrincipalUsers | Self::PrincipalGroups => Kind::Principals,
             Self::Principal(_) => Kind::Principal,
             Self::Group(_) => Kind::Group,
-            Self::Homes => Kind::Homes,
-            Self::Home(_) => Kind::Home,
-            Self::Book(..) => Kind::Book,
-            Self::Card(..) => Kind::Card,
+            Self::Homes(kind) => Kind::homes(*kind),
+            Self::Home(home) => Kind::home(home.kind),
+            Self::Collection(home, _) => Kind::collection(home.kind),
+            Self::Object(home, ..) => Kind::object(home.kind),
             Self::Unmapped => return None,
         })
     }
@@ -262,9 +315,8 @@ impl Target {
     /// Whose it is, where it is somebody's.
     pub fn owner(&self) -> Option<&UserName> {
         match self {
-            Self::Principal(user) | Self::Home(user) | Self::Book(user, _) | Self::Card(user, _, _) => {
-                Some(user)
-            }
+            Self::Principal(user) => Some(user),
+            Self::Home(home) | Self::Collection(home, _) | Self::Object(home, _, _) => Some(&home.user),
             _ => None,
         }
     }
@@ -274,9 +326,9 @@ impl Target {
         Some(match self {
             Self::Principal(user) => Place::Principal(user.clone()),
             Self::Group(group) => Place::Group(group.clone()),
-            Self::Home(user) => Place::Home(user.clone()),
-            Self::Book(user, book) => Place::Book(user.clone(), book.clone()),
-            Self::Card(user, book, card) => Place::Card(user.clone(), book.clone(), card.clone()),
+            Self::Home(home) => Place::Home(home.clone()),
+            Self::Collection(home, name) => Place::Collection(home.clone(), name.clone()),
+            Self::Object(home, name, object) => Place::Object(home.clone(), name.clone(), object.clone()),
             _ => return None,
         })
     }
@@ -287,9 +339,9 @@ impl From<&Place> for Target {
         match place {
             Place::Principal(user) => Self::Principal(user.clone()),
             Place::Group(group) => Self::Group(group.clone()),
-            Place::Home(user) => Self::Home(user.clone()),
-            Place::Book(user, book) => Self::Book(user.clone(), book.clone()),
-            Place::Card(user, book, card) => Self::Card(user.clone(), book.clone(), card.clone()),
+            Place::Home(home) => Self::Home(home.clone()),
+            Place::Collection(home, name) => Self::Collection(home.clone(), name.clone()),
+            Place::Object(home, name, object) => Self::Object(home.clone(), name.clone(), object.clone()),
         }
     }
 }
@@ -311,16 +363,31 @@ pub enum Href<'a> {
     /// A group's principal.
     Group(&'a GroupName),
     /// The collection of homes.
-    Homes,
-    /// A home.
-    Home(&'a UserName),
-    /// A book.
-    Book(&'a UserName, &'a MemberName),
-    /// A card.
-    Card(&'a UserName, &'a MemberName, &'a MemberName),
+    Homes(CollectionKind),
+    /// A user's home of that kind.
+    Home(CollectionKind, &'a UserName),
+    /// A book or a calendar.
+    Collection(CollectionKind, &'a UserName, &'a MemberName),
+    /// A card or a calendar object.
+    Object(CollectionKind, &'a UserName, &'a MemberName, &'a MemberName),
 }
 
 impl<'a> Href<'a> {
+    /// That home.
+    pub fn home(home: &'a HomeName) -> Self {
+        Self::Home(home.kind, &home.user)
+    }
+
+    /// The collection of that name in a home.
+    pub fn collection(home: &'a HomeName, name: &'a MemberName) -> Self {
+        Self::Collection(home.kind, &home.user, name)
+    }
+
+    /// An object of a collection.
+    pub fn object(home: &'a HomeName, name: &'a MemberName, object: &'a MemberName) -> Self {
+        Self::Object(home.kind, &home.user, name, object)
+    }
+
     /// The principal of that user or group.
     pub fn principal(name: &'a Principal) -> Self {
         match name {
@@ -332,7 +399,6 @@ impl<'a> Href<'a> {
 
 impl fmt::Display for Href<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HOMES: &str = "/dav/addressbooks/";
         match self {
             Self::Root(Door::Dav) => f.write_str("/dav/"),
             Self::Root(Door::Slash) => f.write_str("/"),
@@ -344,13 +410,23 @@ impl fmt::Display for Href<'_> {
             Self::Group(name) => {
                 write!(f, "/dav/principals/groups/{}/", utf8_percent_encode(name.as_str(), ENCODED))
             }
-            Self::Homes => f.write_str(HOMES),
-            Self::Home(name) => write!(f, "{HOMES}{}/", user(name)),
-            Self::Book(name, book) => write!(f, "{HOMES}{}/{}/", user(name), segment(book)),
-            Self::Card(name, book, card) => {
-                write!(f, "{HOMES}{}/{}/{}", user(name), segment(book), segment(card))
+            Self::Homes(kind) => write!(f, "/dav/{}/", homes(*kind)),
+            Self::Home(kind, owner) => write!(f, "/dav/{}/{}/", homes(*kind), user(owner)),
+            Self::Collection(kind, owner, name) => {
+                write!(f, "{}{}/", Self::Home(*kind, owner), segment(name))
+            }
+            Self::Object(kind, owner, name, object) => {
+                write!(f, "{}{}", Self::Collection(*kind, owner, name), segment(object))
             }
         }
+    }
+}
+
+/// The name of a collection of homes.
+fn homes(kind: CollectionKind) -> &'static str {
+    match kind {
+        CollectionKind::AddressBook => "addressbooks",
+        CollectionKind::Calendar => "calendars",
     }
 }
 
@@ -429,6 +505,10 @@ mod tests {
         UserName::parse(name).unwrap()
     }
 
+    fn books(name: &str) -> HomeName {
+        HomeName::books(user(name))
+    }
+
     fn member(name: &str) -> MemberName {
         MemberName::parse(name).unwrap()
     }
@@ -446,11 +526,13 @@ mod tests {
             ("/dav/principals/groups", Target::PrincipalGroups),
             ("/dav/principals/groups/Sales%20%C3%84/", Target::Group(GroupName::parse("sales ä").unwrap())),
             ("/dav/principals/groups/%2a/", Target::Unmapped),
-            ("/dav/addressbooks/", Target::Homes),
-            ("/dav/addressbooks/a@b", Target::Home(user("a@b"))),
-            ("/dav/addressbooks/a/%C3%BC/", Target::Book(user("a"), member("ü"))),
-            ("/dav/addressbooks/a/b/%63+%2b.vcf", Target::Card(user("a"), member("b"), member("c++.vcf"))),
+            ("/dav/addressbooks/", Target::Homes(CollectionKind::AddressBook)),
+            ("/dav/addressbooks/a@b", Target::Home(books("a@b"))),
+            ("/dav/addressbooks/a/%C3%BC/", Target::Collection(books("a"), member("ü"))),
+            ("/dav/addressbooks/a/b/%63+%2b.vcf", Target::Object(books("a"), member("b"), member("c++.vcf"))),
             ("/dav/addressbooks/a/b/c/d", Target::Unmapped),
+            ("/dav/calendars", Target::Homes(CollectionKind::Calendar)),
+            ("/dav/calendars/a/", Target::Home(HomeName::calendars(user("a")))),
             ("/dav/else", Target::Unmapped),
             ("//dav/addressbooks/a/b/c.vcf", Target::Unmapped),
             ("/dav/addressbooks/a/b//c.vcf", Target::Unmapped),
@@ -479,8 +561,8 @@ mod tests {
 
     #[test]
     fn hrefs_are_urls_paths_or_relative() {
-        let book = Target::Book(user("a"), member("b"));
-        let card = Target::Card(user("a"), member("b"), member("c.vcf"));
+        let book = Target::Collection(books("a"), member("b"));
+        let card = Target::Object(books("a"), member("b"), member("c.vcf"));
         for href in [
             "/x/dav/addressbooks/a/b/c.vcf",
             "https://example.org/x/dav/addressbooks/a/b/c.vcf",
@@ -517,16 +599,18 @@ mod tests {
             }
             let names = (UserName::parse(&name), MemberName::parse(&book), MemberName::parse(&card));
             if let (Ok(user), Ok(book), Ok(card)) = names {
-                for target in [
-                    Target::Principal(user.clone()),
-                    Target::Home(user.clone()),
-                    Target::Book(user.clone(), book.clone()),
-                    Target::Card(user, book, card),
-                ] {
+                let homes = CollectionKind::ALL.map(|kind| HomeName::new(kind, user.clone()));
+                for target in homes.into_iter().flat_map(|home| [
+                    Target::Principal(home.user.clone()),
+                    Target::Home(home.clone()),
+                    Target::Collection(home.clone(), book.clone()),
+                    Target::Object(home, book.clone(), card.clone()),
+                ]) {
                     let href = target.href().unwrap().to_string();
                     prop_assert!(!href.contains(['<', '&', '"', '\'', ' ']) && href.is_ascii());
                     let located = Target::of_path(&href).unwrap();
-                    prop_assert_eq!(located.slash, target.kind() != Some(Kind::Card));
+                    let object = matches!(target, Target::Object(..));
+                    prop_assert_eq!(located.slash, !object);
                     prop_assert_eq!(located.target, target);
                 }
             }
@@ -534,7 +618,7 @@ mod tests {
 
         #[test]
         fn no_href_makes_it_panic(href in "\\PC{0,40}") {
-            let _ = Target::of_href(&front(), &Target::Homes, &href);
+            let _ = Target::of_href(&front(), &Target::Homes(CollectionKind::AddressBook), &href);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn transfer(
     verb: Verb,
 ) -> Result<Response<Body>, Trouble> {
     let from = match target.place() {
-        Some(place @ (Place::Card(..) | Place::Book(..))) => place,
+        Some(place @ (Place::Object(..) | Place::Collection(..))) => place,
         Some(_) | None => return Err(Trouble::Status(StatusCode::FORBIDDEN)),
     };
     let to = destination(exchange, target)?;
@@ -69,7 +69,7 @@ fn overwrite(exchange: &Exchange<'_>) -> Result<bool, Trouble> {
 /// Whether a book is copied without its cards; a card has no depth (DAV-32).
 fn shallow(exchange: &Exchange<'_>, from: &Place, verb: Verb) -> Result<bool, Trouble> {
     match (from, verb, exchange.depth()) {
-        (Place::Card(..), ..) | (_, _, None | Some(b"infinity")) => Ok(false),
+        (Place::Object(..), ..) | (_, _, None | Some(b"infinity")) => Ok(false),
         (_, Verb::Copy, Some(b"0")) => Ok(true),
         _ => Err(Trouble::Status(StatusCode::BAD_REQUEST)),
     }

@@ -57,6 +57,48 @@ impl fmt::Display for UserName {
     }
 }
 
+/// What a collection of people's data holds, and the collections of a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum CollectionKind {
+    /// Cards: an address book.
+    #[default]
+    AddressBook,
+    /// Calendar objects: a calendar.
+    Calendar,
+}
+
+impl CollectionKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::AddressBook, Self::Calendar];
+}
+
+/// Whose home, and of which kind its collections are: every user has a home of address books and one of
+/// calendars.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HomeName {
+    /// What it holds.
+    pub kind: CollectionKind,
+    /// Whose it is.
+    pub user: UserName,
+}
+
+impl HomeName {
+    /// The user's home of that kind.
+    pub fn new(kind: CollectionKind, user: UserName) -> Self {
+        Self { kind, user }
+    }
+
+    /// The user's home of address books.
+    pub fn books(user: UserName) -> Self {
+        Self::new(CollectionKind::AddressBook, user)
+    }
+
+    /// The user's home of calendars.
+    pub fn calendars(user: UserName) -> Self {
+        Self::new(CollectionKind::Calendar, user)
+    }
+}
+
 /// A group's name: NFC, lower-cased, without white space around it, 1 to 128 bytes of UTF-8 without
 /// `/`, `*` and control characters, neither `.` nor `..`. Directories name groups in words, so more
 /// is allowed than in users' names.

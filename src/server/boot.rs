@@ -288,7 +288,8 @@ async fn purge(service: Arc<Service>) {
 
 /// Puts right the places of shared books that a kill left behind.
 async fn settle(service: Arc<Service>) {
-    if let Err(stop) = service.settle_all().await {
+    let laid = service.lay_calendar_homes().await;
+    if let Err(stop) = laid.and(service.settle_all().await) {
         tracing::error!(%stop, "places of shared address books are not put right until the next start");
     }
 }

@@ -1,7 +1,7 @@
 //! Who may do what: the one function that enforcement and `current-user-privilege-set` both ask
 //! (ACL-16).
 
-use crate::domain::id::{AccountId, CollectionId, UserName};
+use crate::domain::id::{AccountId, CollectionId, CollectionKind, HomeName, UserName};
 use crate::domain::permission::{Permission, Permissions};
 use crate::store::rows::{CollectionRow, Id};
 
@@ -24,7 +24,7 @@ pub enum Privilege {
     Unbind,
 }
 
-/// What a credential may do with address books.
+/// What a credential may do with address books, or with calendars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// Nothing.
@@ -44,8 +44,12 @@ pub struct Caller {
     pub name: UserName,
     /// Its address-book home.
     pub home: CollectionId,
+    /// Its home of calendars.
+    pub calendar_home: Option<CollectionId>,
     /// What the credential allows for contacts (app passwords may be narrowed).
     pub contacts: Reach,
+    /// What it allows for calendars.
+    pub calendars: Reach,
     /// The groups that the account is in, sorted.
     pub groups: std::sync::Arc<[Id]>,
     /// What it may do through the API beyond what is its own; nothing with an app password.
@@ -59,6 +63,22 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Its home of that kind.
+    pub fn home_of(&self, kind: CollectionKind) -> Option<CollectionId> {
+        match kind {
+            CollectionKind::AddressBook => Some(self.home),
+            CollectionKind::Calendar => self.calendar_home,
+        }
+    }
+
+    /// What the credential allows for collections of that kind.
+    pub fn reach_of(&self, kind: CollectionKind) -> Reach {
+        match kind {
+            CollectionKind::AddressBook => self.contacts,
+            CollectionKind::Calendar => self.calendars,
+        }
+    }
+
     /// Refuses who lacks the permission.
     pub fn need(&self, permission: Permission) -> Result<(), Refusal> {
         match self.permissions.has(permission) {
@@ -115,8 +135,10 @@ pub const EVERYBODY: Id = Id([0; 16]);
 /// Whose a place is.
 #[derive(Debug, Clone, Copy)]
 pub enum Belongs<'a> {
-    /// This user's: a principal, a home.
+    /// This user's: a principal.
     To(&'a UserName),
+    /// This user's: a home.
+    Home(&'a HomeName),
     /// This user's, a book in its home that is its own.
     Own(&'a UserName, &'a CollectionRow),
     /// Whoever the book's row says, reached by its own URL.
@@ -129,7 +151,7 @@ pub enum Belongs<'a> {
 /// with others' what they share. What nobody shares does not exist for anyone else (ACL-23).
 pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
     let (own, read, write, mounted) = match belongs {
-        Belongs::To(name) => {
+        Belongs::To(name) | Belongs::Home(HomeName { user: name, .. }) => {
             let own = caller.name == *name;
             (own, own, own, false)
         }
@@ -146,9 +168,14 @@ pub fn rights(caller: &Caller, belongs: Belongs<'_>) -> Rights {
             (own, read, write, true)
         }
     };
-    let may_write = caller.contacts >= Reach::Write;
+    let reach = match belongs {
+        Belongs::To(_) => caller.contacts.max(caller.calendars),
+        Belongs::Home(home) => caller.reach_of(home.kind),
+        Belongs::Own(_, row) | Belongs::Shared(row) | Belongs::Mounted(row) => caller.reach_of(row.kind()),
+    };
+    let may_write = reach >= Reach::Write;
     Rights {
-        read: read && caller.contacts >= Reach::Read,
+        read: read && reach >= Reach::Read,
         write: write && may_write,
         describe: (own || (mounted && read)) && may_write,
         owner: own,
@@ -185,7 +212,9 @@ mod tests {
             account: AccountId::from_bytes([1; 16]),
             name: UserName::parse("bob").unwrap(),
             home: CollectionId::from_bytes([2; 16]),
+            calendar_home: None,
             contacts,
+            calendars: Reach::None,
             groups: [Id([7; 16])].into(),
             permissions: Permissions::NONE,
             scopes: Permissions::ALL,

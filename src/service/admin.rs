@@ -355,6 +355,7 @@ impl Service {
             enabled: true,
             created: rows::micros(self.clock.now()),
             home: *self.fresh()?.as_bytes(),
+            calendars: Some(*self.fresh()?.as_bytes()),
             provisioned: false,
             epoch: 0,
             ..AccountRow::default()

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::id::{AccountId, CollectionId, MemberName, Principal, UserName};
+use crate::domain::ical::Components;
+use crate::domain::id::{AccountId, CollectionId, MemberName, Principal, HomeName};
 use crate::store::commit::{CollectionOp, Described, Op, PropertiesOp};
 use crate::store::damage::Found;
 use crate::store::keys::Hash;
@@ -34,7 +35,7 @@ enum Order {
 
 impl Service {
     /// A home and its books: the default book first, because Apple clients take the first (B1 #6).
-    pub async fn home(&self, caller: &Caller, owner: &UserName) -> Answer<HomeView> {
+    pub async fn home(&self, caller: &Caller, owner: &HomeName) -> Answer<HomeView> {
         let home = self.readable_home(caller, owner)?;
         let reader = self.store.read().await?;
         let (links, nameless) = reader.all_links(home).await?;
@@ -49,7 +50,7 @@ impl Service {
         &self,
         reader: &Reader,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         home: CollectionId,
         links: Vec<Link>,
     ) -> Answer<HomeView> {
@@ -81,7 +82,7 @@ impl Service {
                 Found::Absent if link.mount => {}
                 Found::Whole(book) => {
                     let order = if book.row.default { Order::Default } else { Order::Own };
-                    let rights = rights(caller, Belongs::Own(owner, &book.row));
+                    let rights = rights(caller, Belongs::Own(&owner.user, &book.row));
                     if rights.read {
                         let standing = (rights, Sharer::Own);
                         books.push((order, collection_view(owner, Some(&name), book, standing)));
@@ -95,7 +96,7 @@ impl Service {
         books.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
         damaged.sort();
         let books = books.into_iter().map(|(_, book)| book).collect();
-        let standing = (rights(caller, Belongs::To(owner)), Sharer::Own);
+        let standing = (rights(caller, Belongs::Home(owner)), Sharer::Own);
         Ok(HomeView { home: collection_view(owner, None, home, standing), books, damaged, nameless: false })
     }
 
@@ -127,8 +128,9 @@ impl Service {
     pub async fn create_book(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         book: &MemberName,
+        components: Components,
         properties: Vec<Property>,
         when: Vec<Precondition>,
     ) -> Answer<()> {
@@ -143,6 +145,7 @@ impl Service {
             id: CollectionId::new(self.fresh()?),
             owner: caller.account,
             default: false,
+            components: components.bits(),
             properties,
             replace: false,
         };
@@ -153,8 +156,8 @@ impl Service {
     /// Removes a card, or a book with all that is in it.
     pub async fn delete(&self, caller: &Caller, place: &Place, when: Vec<Precondition>) -> Answer<()> {
         match place {
-            Place::Card(owner, book, card) => self.delete_card(caller, (owner, book, card), when).await,
-            Place::Book(owner, book) => self.delete_book(caller, owner, book, when).await,
+            Place::Object(owner, book, card) => self.delete_card(caller, (owner, book, card), when).await,
+            Place::Collection(owner, book) => self.delete_book(caller, owner, book, when).await,
             Place::Home(owner) => {
                 self.readable_home(caller, owner)?;
                 Err(denied(place.clone(), Privilege::Unbind))
@@ -174,7 +177,7 @@ impl Service {
     async fn delete_book(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         book: &MemberName,
         when: Vec<Precondition>,
     ) -> Answer<()> {
@@ -182,7 +185,7 @@ impl Service {
         let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
         let expect = self.facts(&reader, caller, &when).await?;
         let may = match reached.mount {
-            Some(_) => caller.contacts >= Reach::Write,
+            Some(_) => caller.reach_of(owner.kind) >= Reach::Write,
             None => reached.rights.owner && reached.rights.write,
         };
         if !may {
@@ -240,7 +243,7 @@ impl Service {
         caller: &Caller,
         place: &Place,
     ) -> Answer<(Described, Vec<StoredProperty>)> {
-        let own = |name| self.writable_home(caller, name, || place.clone(), Privilege::WriteProperties);
+        let own = |home| self.writable_home(caller, home, || place.clone(), Privilege::WriteProperties);
         let account: AccountId = caller.account;
         Ok(match place {
             Place::Group(name) => {
@@ -253,13 +256,14 @@ impl Service {
             }
             Place::Principal(name) => {
                 let id = account.as_bytes();
-                (Described::Account { id: account, home: own(name)? }, reader.properties(id).await?)
+                let home = own(&HomeName::books(name.clone()))?;
+                (Described::Account { id: account, home }, reader.properties(id).await?)
             }
             Place::Home(name) => {
                 let home = own(name)?;
                 (Described::Home(home), reader.properties(home.as_bytes()).await?)
             }
-            Place::Book(owner, name) => {
+            Place::Collection(owner, name) => {
                 let reached = self.reach(reader, caller, owner, name).await?.ok_or(Refusal::NotFound)?;
                 if !reached.rights.allow(Privilege::WriteProperties) {
                     return Err(denied(place.clone(), Privilege::WriteProperties));
@@ -270,7 +274,7 @@ impl Service {
                     None => (Described::Book { home, name }, reader.properties(reached.id.as_bytes()).await?),
                 }
             }
-            Place::Card(owner, book, name) => {
+            Place::Object(owner, book, name) => {
                 let reached = self.reach(reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
                 if !reached.rights.on_members().allow(Privilege::WriteProperties) {
                     return Err(denied(place.clone(), Privilege::WriteProperties));

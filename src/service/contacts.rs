@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::domain::format::Format;
 use crate::domain::contact::{CardFields, Record};
 use crate::domain::filter::Filter;
-use crate::domain::id::{ContactId, MemberName, UserName};
+use crate::domain::id::{ContactId, MemberName, HomeName};
 use crate::domain::search::Needles;
 use crate::domain::vcard::admit;
 use crate::store::commit::{CardOp, NewCard, Op, RecordChange};
@@ -16,11 +17,11 @@ use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{Reached, card_view, card_views, denied};
-use super::view::{BookView, CardView, Carry, CollectionView, Detail, Matches, Members, Seen, Stored};
+use super::view::{MembersView, ObjectView, Carry, CollectionView, Detail, Matches, Members, Seen, Stored};
 use super::{Answer, Service};
 
 /// A card's place, by its names.
-pub type CardPlace<'a> = (&'a UserName, &'a MemberName, &'a MemberName);
+pub type ObjectPlace<'a> = (&'a HomeName, &'a MemberName, &'a MemberName);
 
 /// How often a query takes a newer snapshot because the index went on meanwhile.
 const ROUNDS: usize = 3;
@@ -33,11 +34,11 @@ impl Service {
     pub async fn book(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         book: &MemberName,
         members: Members,
         detail: Detail,
-    ) -> Answer<BookView> {
+    ) -> Answer<MembersView> {
         let reader = self.store.read().await?;
         let mut reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
         if matches!(members, Members::All) {
@@ -53,7 +54,7 @@ impl Service {
         };
         let (cards, damaged) = card_views(cards);
         let book = self.shown(&reader, caller, (owner, book), &reached, collection).await?;
-        Ok(BookView { book, cards, damaged })
+        Ok(MembersView { book, cards, damaged })
     }
 
     /// Cards of a book that was shown before, in the order asked. One read for the rows and one for what else is wanted, however many there are. Of
@@ -74,7 +75,7 @@ impl Service {
     pub async fn query(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         book: &MemberName,
         filter: Filter,
         mut limit: Option<usize>,
@@ -133,7 +134,7 @@ impl Service {
     pub async fn put(
         &self,
         caller: &Caller,
-        place: CardPlace<'_>,
+        place: ObjectPlace<'_>,
         body: Bytes,
         when: Vec<Precondition>,
     ) -> Answer<Stored> {
@@ -142,7 +143,7 @@ impl Service {
         let reached = match self.reach(&reader, caller, owner, book).await? {
             Some(reached) => reached,
             // In one's own home a book may be made first; what is in others' does not exist.
-            None if caller.name == *owner => return Err(Refusal::NoParent.into()),
+            None if caller.name == owner.user => return Err(Refusal::NoParent.into()),
             None => return Err(Refusal::NotFound.into()),
         };
         let id = reached.id;
@@ -150,7 +151,7 @@ impl Service {
             let there = reader.cards(id, std::slice::from_ref(name), With::default()).await?;
             return Err(match there.iter().any(Found::is_there) {
                 true => denied(whole(place), Privilege::WriteContent),
-                false => denied(Place::Book(owner.clone(), book.clone()), Privilege::Bind),
+                false => denied(Place::Collection(owner.clone(), book.clone()), Privilege::Bind),
             });
         }
         let expect = self.facts(&reader, caller, &when).await?;
@@ -162,7 +163,7 @@ impl Service {
             Err(_) => return Err(Refusal::Unmet.into()),
         };
         let card = NewCard {
-            version: admitted.version,
+            format: Format::Card(admitted.version),
             uid: admitted.uid.clone(),
             invented_uid: admitted.invented_uid,
             body: admitted.bytes.clone(),
@@ -179,13 +180,13 @@ impl Service {
         Ok(Stored {
             created: card.created,
             verbatim: !admitted.altered,
-            card: CardView {
+            card: ObjectView {
                 contact: card.contact,
                 name: name.clone(),
                 uid: admitted.uid,
                 etag: card.etag,
                 size: admitted.bytes.len() as u64,
-                version: admitted.version,
+                format: Format::Card(admitted.version),
                 created: card.created_at,
                 modified: self.clock.now(),
                 properties: Vec::new(),
@@ -205,11 +206,11 @@ impl Service {
     pub(super) async fn delete_card(
         &self,
         caller: &Caller,
-        place: CardPlace<'_>,
+        place: ObjectPlace<'_>,
         when: Vec<Precondition>,
     ) -> Answer<()> {
         let (owner, book, name) = place;
-        let parent = || Place::Book(owner.clone(), book.clone());
+        let parent = || Place::Collection(owner.clone(), book.clone());
         let reader = self.store.read().await?;
         let reached = self.reach_with(&reader, caller, (owner, book), parent, Privilege::Unbind).await?;
         let expect = self.facts(&reader, caller, &when).await?;
@@ -231,6 +232,6 @@ impl Service {
     }
 }
 
-fn whole((owner, book, card): CardPlace<'_>) -> Place {
-    Place::Card(owner.clone(), book.clone(), card.clone())
+fn whole((owner, book, card): ObjectPlace<'_>) -> Place {
+    Place::Object(owner.clone(), book.clone(), card.clone())
 }

@@ -12,7 +12,7 @@ use crate::domain::convert::{CannotConvert, convert};
 use crate::domain::id::Etag;
 use crate::domain::vcard::Version;
 
-use super::view::CardView;
+use super::view::ObjectView;
 
 /// How many bytes of converted cards are remembered: some thousands of cards without photos.
 pub const REMEMBERED: u64 = 8 << 20;
@@ -34,16 +34,16 @@ impl Conversions {
     }
 
     /// The card's octets in that version; the stored ones where it is theirs.
-    pub fn of(&self, card: &CardView, version: Version) -> Result<Bytes, CannotConvert> {
+    pub fn of(&self, card: &ObjectView, version: Version) -> Result<Bytes, CannotConvert> {
         let stored = || card.body.clone().unwrap_or_default();
-        if card.version == version {
+        if card.version() == version {
             return Ok(stored());
         }
         let key = (card.etag, version);
         if let Some(known) = self.0.get(&key) {
             return Ok(known);
         }
-        let converted = Bytes::from(convert(&stored(), card.version, version)?);
+        let converted = Bytes::from(convert(&stored(), card.version(), version)?);
         self.0.insert(key, converted.clone());
         Ok(converted)
     }

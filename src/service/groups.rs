@@ -90,6 +90,7 @@ impl Service {
             enabled: true,
             created: rows::micros(self.clock.now()),
             home: *self.fresh()?.as_bytes(),
+            calendars: Some(*self.fresh()?.as_bytes()),
             group: true,
             ..AccountRow::default()
         };

@@ -128,6 +128,7 @@ impl Service {
             id,
             owner: AccountId::from_bytes(account.id),
             default: false,
+            components: 0,
             properties: Vec::new(),
             replace: false,
         };

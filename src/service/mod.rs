@@ -46,6 +46,7 @@ mod own;
 pub mod people;
 pub mod place;
 mod principals;
+mod provision;
 pub mod refusal;
 mod resolve;
 pub mod rotation;

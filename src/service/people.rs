@@ -155,6 +155,7 @@ impl Service {
             password,
             created: rows::micros(self.clock.now()),
             home: *self.fresh()?.as_bytes(),
+            calendars: Some(*self.fresh()?.as_bytes()),
             ..AccountRow::default()
         };
         write(&mut row, fields);

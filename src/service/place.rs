@@ -3,22 +3,22 @@
 
 use jiff::Timestamp;
 
-use crate::domain::id::{Etag, GroupName, MemberName, UserName};
+use crate::domain::id::{Etag, GroupName, HomeName, MemberName, UserName};
 use crate::domain::token::SyncToken;
 
-/// A place in the tree of homes, books and cards.
+/// A place in the trees of homes, collections and what is in them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// A user's principal.
     Principal(UserName),
     /// A group's principal.
     Group(GroupName),
-    /// A user's address-book home.
-    Home(UserName),
-    /// An address book in its owner's home.
-    Book(UserName, MemberName),
-    /// A card in a book.
-    Card(UserName, MemberName, MemberName),
+    /// A user's home of address books or of calendars.
+    Home(HomeName),
+    /// An address book or a calendar in a home.
+    Collection(HomeName, MemberName),
+    /// A card in a book, or an object in a calendar.
+    Object(HomeName, MemberName, MemberName),
 }
 
 /// What must be true of a place for a write to happen.

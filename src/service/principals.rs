@@ -107,7 +107,7 @@ impl Service {
         let gateway = self.directory_gateway(caller).await?;
         Ok(PrincipalView {
             gateway: gateway.and_then(|place| match place {
-                Place::Book(_, book) => Some(book),
+                Place::Collection(_, book) => Some(book),
                 _ => None,
             }),
             rights: rights(caller, Belongs::To(&caller.name)),

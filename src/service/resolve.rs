@@ -1,7 +1,8 @@
 //! From places to collection ids and facts: the one way in which names become rows.
 
-use crate::domain::id::{CollectionId, MemberName, Principal, Revision, Uid, UserName};
-use crate::domain::vcard::Version;
+use crate::domain::format::Format;
+use crate::domain::ical::Components;
+use crate::domain::id::{CollectionId, CollectionKind, HomeName, MemberName, Principal, Revision, Uid};
 use crate::store::commit::{At, Expect, Fact, FactState};
 use crate::store::damage::Found;
 use crate::store::keys::Hash;
@@ -12,17 +13,17 @@ use super::access::{Belongs, Caller, Privilege, Rights, rights};
 use super::books::is_everybodys;
 use super::place::{Place, Precondition, Require, State};
 use super::refusal::{Fault, Refusal};
-use super::view::{CardView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing};
+use super::view::{ObjectView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing};
 use super::{Answer, Service, Stop};
 
 impl Service {
     /// The home of `owner`, if the caller may read there; what the caller may not see does not
     /// exist. Of other people's homes only the books that they share do.
-    pub(super) fn readable_home(&self, caller: &Caller, owner: &UserName) -> Answer<CollectionId> {
-        let rights = rights(caller, Belongs::To(owner));
+    pub(super) fn readable_home(&self, caller: &Caller, home: &HomeName) -> Answer<CollectionId> {
+        let rights = rights(caller, Belongs::Home(home));
         match (rights.owner, rights.read) {
-            (true, true) => Ok(caller.home),
-            (true, false) => Err(denied(Place::Home(owner.clone()), Privilege::Read)),
+            (true, true) => caller.home_of(home.kind).ok_or(Refusal::NotFound.into()),
+            (true, false) => Err(denied(Place::Home(home.clone()), Privilege::Read)),
             (false, _) => Err(Refusal::NotFound.into()),
         }
     }
@@ -31,13 +32,13 @@ impl Service {
     pub(super) fn writable_home(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        home: &HomeName,
         place: impl FnOnce() -> Place,
         privilege: Privilege,
     ) -> Answer<CollectionId> {
-        let home = self.readable_home(caller, owner)?;
-        if rights(caller, Belongs::To(owner)).allow(privilege) {
-            Ok(home)
+        let id = self.readable_home(caller, home)?;
+        if rights(caller, Belongs::Home(home)).allow(privilege) {
+            Ok(id)
         } else {
             Err(denied(place(), privilege))
         }
@@ -50,23 +51,25 @@ impl Service {
         &self,
         reader: &Reader,
         caller: &Caller,
-        owner: &UserName,
+        at: &HomeName,
         book: &MemberName,
     ) -> Answer<Option<Reached>> {
+        let owner = &at.user;
         let own = caller.name == *owner;
         let home = match own {
-            true => self.readable_home(caller, owner)?,
-            false => match reader.account(owner).await? {
-                Some(account) => CollectionId::from_bytes(account.home),
+            true => self.readable_home(caller, at)?,
+            false => match reader.account(owner).await?.and_then(|account| account.home_of(at.kind)) {
+                Some(home) => home,
                 None => return Ok(None),
             },
         };
         let Some(link) = reader.link(home, book).await?.filter(|link| own || !link.mount) else {
-            return if own { self.reach_gateway(reader, caller, home, book).await } else { Ok(None) };
+            let gateway = own && at.kind == CollectionKind::AddressBook;
+            return if gateway { self.reach_gateway(reader, caller, home, book).await } else { Ok(None) };
         };
         let (id, mount) = (link.book, link.mount.then_some(link.member));
         if own && !link.mount && !link.smart && caller.private {
-            let rights = rights(caller, Belongs::To(owner));
+            let rights = rights(caller, Belongs::Home(at));
             return Ok(Some(Reached { home, id, mount, rights, search_only: false }));
         }
         let row = reader.collections(&[id]).await?.pop().flatten().map(|collection| collection.row);
@@ -99,20 +102,21 @@ impl Service {
     pub async fn directory_gateway(&self, caller: &Caller) -> Answer<Option<Place>> {
         let name = MemberName::parse(super::directory::BOOK).map_err(|_| Fault("a book's name".into()))?;
         let reader = self.store.read().await?;
-        let reached = self.reach(&reader, caller, &caller.name, &name).await?;
+        let home = HomeName::books(caller.name.clone());
+        let reached = self.reach(&reader, caller, &home, &name).await?;
         let reached = reached.filter(|reached| reached.search_only);
-        Ok(reached.map(|_| Place::Book(caller.name.clone(), name)))
+        Ok(reached.map(|_| Place::Collection(home, name)))
     }
 
     /// What the caller may do with a book; `None` where there is none that the caller may read.
     pub async fn rights_at(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        home: &HomeName,
         book: &MemberName,
     ) -> Answer<Option<Standing>> {
         let reader = self.store.read().await?;
-        let reached = self.reach(&reader, caller, owner, book).await?;
+        let reached = self.reach(&reader, caller, home, book).await?;
         Ok(reached.map(|reached| Standing { rights: reached.rights, mounted: reached.mount.is_some() }))
     }
 
@@ -121,11 +125,11 @@ impl Service {
         &self,
         reader: &Reader,
         caller: &Caller,
-        (owner, book): (&UserName, &MemberName),
+        (home, book): (&HomeName, &MemberName),
         place: impl FnOnce() -> Place,
         privilege: Privilege,
     ) -> Answer<Option<Reached>> {
-        match self.reach(reader, caller, owner, book).await? {
+        match self.reach(reader, caller, home, book).await? {
             Some(reached) if !reached.rights.allow(privilege) => Err(denied(place(), privilege)),
             reached => Ok(reached),
         }
@@ -136,11 +140,11 @@ impl Service {
         &self,
         reader: &Reader,
         caller: &Caller,
-        (owner, name): (&UserName, &MemberName),
+        (home, name): (&HomeName, &MemberName),
         reached: &Reached,
         mut collection: Collection,
     ) -> Answer<CollectionView> {
-        let belongs = match (reached.mount, caller.name == *owner) {
+        let belongs = match (reached.mount, caller.name == home.user) {
             _ if reached.search_only => Sharer::Unknown,
             (Some(member), _) => {
                 overlay(&mut collection, reader.properties(&member).await?);
@@ -150,9 +154,9 @@ impl Service {
                 }
             }
             (None, true) => Sharer::Own,
-            (None, false) => Sharer::Known(Principal::User(owner.clone())),
+            (None, false) => Sharer::Known(Principal::User(home.user.clone())),
         };
-        let view = collection_view(owner, Some(name), collection, (reached.rights, belongs));
+        let view = collection_view(home, Some(name), collection, (reached.rights, belongs));
         Ok(CollectionView { search_only: reached.search_only, ..view })
     }
 
@@ -181,17 +185,20 @@ impl Service {
     async fn fact(&self, reader: &Reader, caller: &Caller, require: &Require) -> Answer<Fact> {
         let at = match &require.place {
             Some(Place::Home(owner)) => self.readable_home(caller, owner).ok().map(At::Collection),
-            Some(Place::Book(owner, book)) => match self.reach(reader, caller, owner, book).await {
+            Some(Place::Collection(owner, book)) => match self.reach(reader, caller, owner, book).await {
                 Ok(Some(reached)) => Some(At::Link(reached.home, book.clone())),
                 // In the caller's own home it may be made meanwhile, and the commit looks again.
-                Ok(None) if caller.name == *owner => {
-                    let hidden = reader.link(caller.home, book).await?.is_some();
-                    (!hidden).then(|| At::Link(caller.home, book.clone()))
-                }
+                Ok(None) if caller.name == owner.user => match caller.home_of(owner.kind) {
+                    Some(home) => {
+                        let hidden = reader.link(home, book).await?.is_some();
+                        (!hidden).then(|| At::Link(home, book.clone()))
+                    }
+                    None => None,
+                },
                 Ok(None) | Err(Stop::Refused(_)) => None,
                 Err(failed) => return Err(failed),
             },
-            Some(Place::Card(owner, book, card)) => match self.reach(reader, caller, owner, book).await {
+            Some(Place::Object(owner, book, card)) => match self.reach(reader, caller, owner, book).await {
                 Ok(reached) => reached.map(|reached| At::Card(reached.id, card.clone())),
                 Err(Stop::Refused(_)) => None,
                 Err(failed) => return Err(failed),
@@ -226,9 +233,9 @@ pub(super) struct Reached {
 
 impl Reached {
     /// Refuses to tell everything that is in a book that can be searched only.
-    pub(super) fn listable(self, owner: &UserName, book: &MemberName) -> Answer<Self> {
+    pub(super) fn listable(self, owner: &HomeName, book: &MemberName) -> Answer<Self> {
         match self.search_only {
-            true => Err(denied(Place::Book(owner.clone(), book.clone()), Privilege::Read)),
+            true => Err(denied(Place::Collection(owner.clone(), book.clone()), Privilege::Read)),
             false => Ok(self),
         }
     }
@@ -248,7 +255,7 @@ pub(super) fn denied(place: Place, privilege: Privilege) -> super::Stop {
 
 /// A collection as the caller sees it.
 pub(super) fn collection_view(
-    owner: &UserName,
+    home: &HomeName,
     name: Option<&MemberName>,
     collection: Collection,
     (rights, sharer): (Rights, Sharer),
@@ -257,13 +264,14 @@ pub(super) fn collection_view(
         id: collection.id,
         log: CollectionId::from_bytes(collection.row.identity),
         floor: Revision(collection.row.floor),
-        owner: owner.clone(),
+        home: home.clone(),
         name: name.cloned(),
         created: rows::time(collection.row.created),
         revision: collection.revision,
         rights,
         sharer,
         shared: !collection.row.shares.is_empty(),
+        components: Components::from_bits(collection.row.components),
         properties: collection.properties.into_iter().map(property).collect(),
         unreadable: collection.unreadable,
         search_only: false,
@@ -282,13 +290,13 @@ pub(super) fn card_view(found: Found<Card>) -> Seen {
     let (Ok(name), Some(uid)) = (MemberName::parse(&row.name), Uid::new(&row.uid)) else {
         return Seen::Damaged;
     };
-    Seen::Whole(CardView {
+    Seen::Whole(ObjectView {
         contact: crate::domain::id::ContactId::from_bytes(row.contact),
         name,
         uid,
         etag: crate::domain::id::Etag(row.etag),
         size: row.size,
-        version: if row.format == 4 { Version::V4 } else { Version::V3 },
+        format: Format::of(row.format),
         created: rows::time(row.created),
         modified: rows::time(row.modified),
         properties: card.properties.into_iter().map(property).collect(),
@@ -298,7 +306,7 @@ pub(super) fn card_view(found: Found<Card>) -> Seen {
 }
 
 /// The cards that can be read, in order, and the names of those that cannot.
-pub(super) fn card_views(found: Vec<Found<Card>>) -> (Vec<CardView>, Vec<MemberName>) {
+pub(super) fn card_views(found: Vec<Found<Card>>) -> (Vec<ObjectView>, Vec<MemberName>) {
     let (mut cards, mut damaged) = (Vec::with_capacity(found.len()), Vec::new());
     for mut found in found {
         if let Found::Damaged(name) = &mut found {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::id::{CollectionId, ContactId, MemberName};
+use crate::domain::id::{HomeName, CollectionId, ContactId, MemberName};
 use crate::domain::search::{Mode, Terms};
 use crate::store::StoreError;
 use crate::store::engine::EngineError;
@@ -41,7 +41,7 @@ impl Service {
     /// number that ends with its digits; neither case nor accents matter. Cards that have the words
     /// in a name come first. A text without words, or of too many, finds nothing.
     pub async fn search(&self, caller: &Caller, text: &str, mode: Mode, limit: usize) -> Answer<Vec<Hit>> {
-        let home = self.readable_home(caller, &caller.name)?;
+        let home = self.readable_home(caller, &HomeName::books(caller.name.clone()))?;
         let Some(terms) = Terms::parse(text, mode, self.settings.default_region).map(Arc::new) else {
             return Ok(Vec::new());
         };
@@ -176,10 +176,10 @@ mod tests {
         assert!(found(&service, &stranger, "jorg").await.is_empty());
 
         // Cards and books that go are found no more, and nothing is kept of them.
-        let gone = Place::Card(caller.name.clone(), name("contacts"), name("a"));
+        let gone = Place::Object(caller.name.clone(), name("contacts"), name("a"));
         service.delete(&caller, &gone, Vec::new()).await.unwrap();
         assert_eq!(found(&service, &caller, "jorg").await, ["other/b"]);
-        service.delete(&caller, &Place::Book(caller.name.clone(), other), Vec::new()).await.unwrap();
+        service.delete(&caller, &Place::Collection(caller.name.clone(), other), Vec::new()).await.unwrap();
         assert!(found(&service, &caller, "jorg").await.is_empty());
         service.purge_all().await.unwrap();
         assert_eq!(service.store.indexes().size().cards, 0);

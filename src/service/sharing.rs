@@ -5,9 +5,9 @@
 //! home's sync tells of books that came and went (SYNC-22). Places that could not follow at once,
 //! because the server was killed in between, follow at the next start.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::id::{CollectionId, MemberName, Principal};
+use crate::domain::id::{CollectionId, CollectionKind, MemberName, Principal};
 use crate::store::commit::{AccountOp, CollectionOp, Described, Expect, Op, PropertiesOp};
 use crate::store::query::{Link, Reader};
 use crate::store::rows::{AccountRow, CollectionRow, Id, ShareRow};
@@ -15,7 +15,7 @@ use crate::store::rows::{AccountRow, CollectionRow, Id, ShareRow};
 use super::access::{Caller, EVERYBODY};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::Reached;
-use super::sign_in::DEFAULT_BOOK;
+use super::provision::kept_names;
 use super::{Answer, Service};
 
 mod asked;
@@ -181,18 +181,18 @@ impl Service {
             if after != before {
                 ops.push(Op::Account(AccountOp::Update { before, after }));
             }
-            ops.push(Op::Collection(CollectionOp::Unmount { home: caller.home, name: name.clone() }));
+            ops.push(Op::Collection(CollectionOp::Unmount { home: reached.home, name: name.clone() }));
             match self.commit(Some(caller), expect.clone(), ops).await {
                 // It moved, or is gone; the next round tells which.
-                Err(Stop::Refused(Refusal::NotFound)) if self.mounted(caller, name).await? => continue,
+                Err(Stop::Refused(Refusal::NotFound)) if self.mounted(reached.home, name).await? => continue,
                 done => return done.map(drop),
             }
         }
         Err(busy())
     }
 
-    async fn mounted(&self, caller: &Caller, name: &MemberName) -> Answer<bool> {
-        let link = self.store.read().await?.link(caller.home, name).await?;
+    async fn mounted(&self, home: CollectionId, name: &MemberName) -> Answer<bool> {
+        let link = self.store.read().await?.link(home, name).await?;
         Ok(link.is_some_and(|link| link.mount))
     }
 
@@ -274,15 +274,30 @@ impl Service {
         of_groups: &mut OfGroups,
         told: Option<CollectionId>,
     ) -> Answer<Vec<Op>> {
-        let home = CollectionId::from_bytes(user.home);
         let wanted = self.wanted(reader, user, of_groups).await?;
+        let mut ops = Vec::new();
+        for kind in CollectionKind::ALL {
+            let Some(home) = user.home_of(kind) else { continue };
+            let of_kind = wanted.iter().filter(|(_, known)| **known == kind).map(|(id, _)| *id).collect();
+            ops.extend(self.places_in(reader, user, (kind, home), &of_kind, told).await?);
+        }
+        ops.extend(self.forgotten(reader, user).await?);
+        Ok(ops)
+    }
+
+    /// The same of one of the user's homes, and of the collections that are to have places there.
+    async fn places_in(
+        &self,
+        reader: &Reader,
+        user: &AccountRow,
+        (kind, home): (CollectionKind, CollectionId),
+        wanted: &BTreeSet<CollectionId>,
+        told: Option<CollectionId>,
+    ) -> Answer<Vec<Op>> {
         let links = reader.links(home).await?;
         // A name that becomes free in this commit is not taken again in it.
         let mut names: BTreeSet<String> = links.iter().map(|link| link.name.clone()).collect();
-        if !user.provisioned {
-            // The first sign-in makes a book of that name.
-            names.insert(DEFAULT_BOOK.to_owned());
-        }
+        names.extend(kept_names(user, kind).map(str::to_owned));
         let mut ops = Vec::new();
         let mut placed = BTreeSet::new();
         for link in links.iter().filter(|link| link.mount) {
@@ -299,7 +314,6 @@ impl Service {
             names.insert(name.as_str().to_owned());
             ops.push(Op::Collection(CollectionOp::Mount { home, name, id: *id }));
         }
-        ops.extend(self.forgotten(reader, user).await?);
         Ok(ops)
     }
 
@@ -329,7 +343,7 @@ impl Service {
         reader: &Reader,
         user: &AccountRow,
         of_groups: &mut OfGroups,
-    ) -> Answer<BTreeSet<CollectionId>> {
+    ) -> Answer<BTreeMap<CollectionId, CollectionKind>> {
         let id = |id: &Id| CollectionId::from_bytes(id.0);
         let mut wanted: BTreeSet<_> = user.granted.iter().map(id).collect();
         for group in &user.groups {
@@ -347,14 +361,18 @@ impl Service {
         let there = rows.into_iter().filter_map(|row| row.readable());
         let ours = |owner: &[u8; 16]| user.groups.iter().any(|group| group.0 == *owner);
         let open = there.filter(|book| !book.row.private || ours(&book.row.owner));
-        Ok(open.filter(|book| book.row.owner != user.id).map(|book| book.id).collect())
+        let others = open.filter(|book| book.row.owner != user.id);
+        Ok(others.map(|book| (book.id, book.row.kind())).collect())
     }
 
     async fn books_of_group(&self, reader: &Reader, group: &Id) -> Answer<Vec<CollectionId>> {
         let Some(account) = self.account_of(reader, &group.0).await? else { return Ok(Vec::new()) };
         let granted = account.granted.iter().map(|id| CollectionId::from_bytes(id.0));
-        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
-        Ok(granted.chain(links.iter().map(|link| link.book)).collect())
+        let mut books: Vec<_> = granted.collect();
+        for home in CollectionKind::ALL.into_iter().filter_map(|kind| account.home_of(kind)) {
+            books.extend(reader.links(home).await?.iter().map(|link| link.book));
+        }
+        Ok(books)
     }
 
     /// What a book is called in its owner's home, and who that is.

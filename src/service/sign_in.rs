@@ -12,17 +12,16 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::domain::event::EventKind;
-use crate::domain::id::{AccountId, CollectionId, MemberName, UserName};
+use crate::domain::id::{CollectionKind, AccountId, CollectionId, UserName};
 use crate::domain::permission::Permissions;
 use crate::store::StoreError;
-use crate::store::commit::{AccountOp, CollectionOp, Op};
 use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::{Caller, Reach};
 use super::audit::Origin;
 use super::people::permissions_of;
 use super::refusal::{Fault, Refusal, Stop};
-use super::{Answer, Entropy, Service, Settings};
+use super::{Entropy, Service, Settings};
 
 mod bearer;
 mod bind;
@@ -277,7 +276,7 @@ impl Service {
         match (judged, account) {
             (Ok(true), Some(account)) if account.enabled => {
                 self.audit.signed_in(AccountId::from_bytes(account.id), None, from, self.clock.now());
-                self.admitted(&account, Reach::Write, Narrowed::Not).await
+                self.admitted(&account, (Reach::Write, Reach::Write), Narrowed::Not).await
             }
             (judged, account) => {
                 let why = match judged {
@@ -342,11 +341,11 @@ impl Service {
         Err(if asked { why } else { self.if_directory_answers(why).await })
     }
 
-    /// The caller, after its default book was made at the first sign-in.
+    /// The caller, after what the first sign-in makes was made.
     async fn admitted(
         &self,
         account: &AccountRow,
-        contacts: Reach,
+        (contacts, calendars): (Reach, Reach),
         narrowed: Narrowed,
     ) -> Result<Caller, NotSignedIn> {
         let failed = |text: &str| NotSignedIn::Failed(Fault(text.into()));
@@ -360,48 +359,26 @@ impl Service {
             account: AccountId::from_bytes(account.id),
             name,
             home: CollectionId::from_bytes(account.home),
+            calendar_home: account.home_of(CollectionKind::Calendar),
             contacts,
+            calendars,
             groups: account.groups.as_slice().into(),
             permissions,
             scopes,
             private: !foreign,
             client: "",
         };
-        if !account.provisioned {
-            match self.provision(&caller, account.clone()).await {
-                // Another request was first.
-                Ok(()) | Err(Stop::Refused(_)) => {}
-                Err(Stop::Failed(fault)) => return Err(NotSignedIn::Failed(fault)),
-            }
+        if account.provisioned && account.calendars_provisioned {
+            return Ok(caller);
         }
-        Ok(caller)
-    }
-
-    /// Makes the default book, once: a flag on the account, so that a deleted one stays deleted.
-    async fn provision(&self, caller: &Caller, before: AccountRow) -> Answer<()> {
-        let after = AccountRow { provisioned: true, ..before.clone() };
-        let flag = Op::Account(AccountOp::Update { before, after });
-        let name = MemberName::parse(DEFAULT_BOOK).map_err(|_| Fault("the default book's name".into()))?;
-        let create = Op::Collection(CollectionOp::Create {
-            home: caller.home,
-            name,
-            id: CollectionId::new(self.fresh()?),
-            owner: caller.account,
-            default: true,
-            properties: Vec::new(),
-            replace: false,
-        });
-        match self.commit(Some(caller), Vec::new(), vec![flag.clone(), create]).await {
-            Err(Stop::Refused(Refusal::Mapped)) => {
-                self.commit(Some(caller), Vec::new(), vec![flag]).await.map(|_| ())
-            }
-            done => done.map(|_| ()),
+        match self.provision(&caller, account.clone()).await {
+            Ok(calendar_home) => Ok(Caller { calendar_home, ..caller }),
+            // Another request was first.
+            Err(Stop::Refused(_)) => Ok(caller),
+            Err(Stop::Failed(fault)) => Err(NotSignedIn::Failed(fault)),
         }
     }
 }
-
-/// The book that the first sign-in makes.
-pub(super) const DEFAULT_BOOK: &str = "contacts";
 
 /// Whose verdict it is: the account and its epoch, or nobody.
 fn identity(account: Option<&AccountRow>) -> ([u8; 16], u64) {
@@ -435,15 +412,16 @@ enum Narrowed {
     },
 }
 
-/// What an app password's scopes allow for contacts; none given is all of DAV.
-fn reach(app: &AppPasswordRow) -> Reach {
-    let scopes = || app.scopes.iter().map(String::as_str);
-    match app.scopes.is_empty() {
+/// What an app password's scopes allow for contacts and for calendars; none given is all of DAV.
+fn reach(app: &AppPasswordRow) -> (Reach, Reach) {
+    let named = |name: &str| app.scopes.iter().any(|scope| scope == name);
+    let of = |all: &str, read: &str| match app.scopes.is_empty() {
         true => Reach::Write,
-        false if scopes().any(|scope| scope == "dav:contacts") => Reach::Write,
-        false if scopes().any(|scope| scope == "dav:contacts:read") => Reach::Read,
+        false if named(all) => Reach::Write,
+        false if named(read) => Reach::Read,
         false => Reach::None,
-    }
+    };
+    (of("dav:contacts", "dav:contacts:read"), of("dav:calendars", "dav:calendars:read"))
 }
 
 fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<String, Fault> {

@@ -1,6 +1,6 @@
 //! What changed since a token (RFC 6578): token, members and log come from one snapshot (SYNC-13).
 
-use crate::domain::id::{CollectionId, MemberName, Revision, UserName};
+use crate::domain::id::{CollectionId, MemberName, Revision, HomeName};
 use crate::domain::token::SyncToken;
 use crate::store::log::{Log, LogRange};
 use crate::store::query::{Reader, With};
@@ -8,7 +8,7 @@ use crate::store::query::{Reader, With};
 use super::access::Caller;
 use super::refusal::Refusal;
 use super::resolve::card_views;
-use super::view::{CardView, Changes, CollectionView};
+use super::view::{ObjectView, Changes, CollectionView};
 use super::{Answer, Service};
 
 /// How many changes one answer tells at most (SYNC-18): some clients never page, so it is large.
@@ -19,11 +19,11 @@ impl Service {
     pub async fn changes(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         book: &MemberName,
         since: Option<SyncToken>,
         limit: Option<usize>,
-    ) -> Answer<Changes<CardView>> {
+    ) -> Answer<Changes<ObjectView>> {
         let reader = self.store.read().await?;
         let reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
         let reached = reached.listable(owner, book)?;
@@ -47,7 +47,7 @@ impl Service {
     pub async fn home_changes(
         &self,
         caller: &Caller,
-        owner: &UserName,
+        owner: &HomeName,
         since: Option<SyncToken>,
         limit: Option<usize>,
     ) -> Answer<Changes<CollectionView>> {

@@ -222,7 +222,7 @@ async fn sync_12_followers_hold_the_servers_set_after_every_step() {
     let (mut whole, mut paged) = (Follower::default(), Follower::default());
     for step in 0..400 {
         let file = format!("{}.vcf", dice(12));
-        let place = |book: &str, file: &str| Place::Card(caller.name.clone(), name(book), name(file));
+        let place = |book: &str, file: &str| Place::Object(caller.name.clone(), name(book), name(file));
         match dice(10) {
             0..=4 => {
                 let body = card(&format!("uid-{file}"), &format!("Step {step}"));
@@ -265,7 +265,7 @@ async fn sync_17_an_initial_page_tells_of_no_older_removal_and_of_every_later_on
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
     }
     let contacts = name("contacts");
-    let at = |i: u8| Place::Card(caller.name.clone(), contacts.clone(), name(&i.to_string()));
+    let at = |i: u8| Place::Object(caller.name.clone(), contacts.clone(), name(&i.to_string()));
     service.delete(&caller, &at(4), Vec::new()).await.unwrap();
     let first = service.changes(&caller, &caller.name, &contacts, None, Some(3)).await.unwrap();
     assert!(first.truncated && first.removed.is_empty() && first.changed.len() == 3);
@@ -307,7 +307,7 @@ async fn card_11_a_uid_belongs_to_one_card_of_a_book() {
     // CARD-13: the same UID in another book is fine, and a copy takes it there.
     service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
     let copy = Manner { verb: Verb::Copy, overwrite: false, shallow: false };
-    let at = |book: &str, file: &str| Place::Card(caller.name.clone(), name(book), name(file));
+    let at = |book: &str, file: &str| Place::Object(caller.name.clone(), name(book), name(file));
     let done = service.transfer(&caller, copy, &at("contacts", "a"), &at("other", "a"), Vec::new()).await;
     assert_eq!(done.unwrap(), Transferred::Created);
     let again = service.transfer(&caller, copy, &at("contacts", "a"), &at("contacts", "z"), Vec::new()).await;
@@ -320,7 +320,7 @@ async fn http_8_one_of_two_writers_with_one_tag_wins() {
     let service = service().await;
     let caller = alice(&service).await;
     let first = service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
-    let place = Place::Card(caller.name.clone(), name("contacts"), name("a"));
+    let place = Place::Object(caller.name.clone(), name("contacts"), name("a"));
     let mut writers = tokio::task::JoinSet::new();
     for i in 0..8 {
         let (service, caller, place) = (service.clone(), caller.clone(), place.clone());
@@ -342,7 +342,7 @@ async fn a_deleted_default_book_stays_deleted_and_leaves_nothing() {
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "B")).await.unwrap();
     }
-    let book = Place::Book(caller.name.clone(), name("contacts"));
+    let book = Place::Collection(caller.name.clone(), name("contacts"));
     service.delete(&caller, &book, Vec::new()).await.unwrap();
     sign_in(&service, "alice", "secret").await.unwrap();
     assert!(service.home(&caller, &caller.name).await.unwrap().books.is_empty());
@@ -363,7 +363,7 @@ async fn books_are_renamed_copied_and_replaced_whole() {
     let colour = PropertyName { namespace: "x".into(), local: "color".into() };
     let value = PropertyValue::Text { text: "red".into(), lang: None };
     let set = PropertyChange::Set(Property { name: colour, value });
-    let book = |text: &str| Place::Book(caller.name.clone(), name(text));
+    let book = |text: &str| Place::Collection(caller.name.clone(), name(text));
     service.patch(&caller, &book("contacts"), vec![set], Vec::new()).await.unwrap();
     let before = service.home(&caller, &caller.name).await.unwrap().books.remove(0);
     let manner = |verb, overwrite| Manner { verb, overwrite, shallow: false };
@@ -452,7 +452,7 @@ async fn passwords_app_passwords_and_their_ends() {
     let phone = sign_in(&service, "alice", &secret.to_uppercase()).await.unwrap();
     assert_eq!((phone.account, phone.contacts), (caller.account, Reach::Read));
     let denied = service.store_card(&phone, "contacts", "a", card("u", "A")).await;
-    let book = Place::Book(caller.name.clone(), name("contacts"));
+    let book = Place::Collection(caller.name.clone(), name("contacts"));
     assert_eq!(refused(denied), Refusal::NeedPrivileges(vec![(book, access::Privilege::Bind)]));
     service.admin(AdminRequest::TokenRevoke { id }).await;
     assert!(sign_in(&service, "alice", &secret).await.is_err());
@@ -633,7 +633,7 @@ async fn sync_24_a_token_holds_for_the_book_that_is_there_at_the_commit() {
     let (engine, service) = meddled().await;
     let caller = alice(&service).await;
     service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
-    let book = |text: &str| Place::Book(caller.name.clone(), name(text));
+    let book = |text: &str| Place::Collection(caller.name.clone(), name(text));
     let token = service.home(&caller, &caller.name).await.unwrap().books[0].token();
     let (other, them) = (service.clone(), caller.clone());
     let swap = [(book("contacts"), book("away")), (book("other"), book("contacts"))];
@@ -656,7 +656,7 @@ async fn a_book_that_goes_before_it_is_copied_leaves_no_empty_copy() {
     let (engine, service) = meddled().await;
     let caller = alice(&service).await;
     service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
-    let book = |text: &str| Place::Book(caller.name.clone(), name(text));
+    let book = |text: &str| Place::Collection(caller.name.clone(), name(text));
     let (other, them, source) = (service.clone(), caller.clone(), book("contacts"));
     engine.before_commit(async move { other.delete(&them, &source, Vec::new()).await.unwrap() });
     let manner = Manner { verb: Verb::Copy, overwrite: true, shallow: false };
@@ -670,7 +670,7 @@ async fn clearing_goes_on_when_a_full_store_has_room_again() {
     let (engine, service) = meddled().await;
     let caller = alice(&service).await;
     service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
-    let book = Place::Book(caller.name.clone(), name("contacts"));
+    let book = Place::Collection(caller.name.clone(), name("contacts"));
     service.delete(&caller, &book, Vec::new()).await.unwrap();
     engine.full.store(true, Ordering::Relaxed);
     let mut clearing = Box::pin(service.purge());
@@ -709,7 +709,7 @@ async fn sync_16_tokens_from_before_a_forgotten_removal_and_only_those_are_refus
         service.store_card(&caller, "contacts", file, card(file, "A")).await.unwrap();
     };
     let delete = async |file: &str| {
-        let place = Place::Card(caller.name.clone(), name("contacts"), name(file));
+        let place = Place::Object(caller.name.clone(), name("contacts"), name(file));
         service.delete(&caller, &place, Vec::new()).await.unwrap();
     };
     let changes =

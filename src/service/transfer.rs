@@ -1,6 +1,6 @@
 //! COPY and MOVE: of cards between books, of books within their home.
 
-use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
+use crate::domain::id::{CollectionId, ContactId, MemberName, HomeName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::damage::Found;
 use crate::store::query::{Card, Reader};
@@ -42,16 +42,16 @@ impl Service {
             return Err(Refusal::SamePlace.into());
         }
         match (from, to) {
-            (Place::Card(a, book, card), Place::Card(b, to_book, to_card)) => {
+            (Place::Object(a, book, card), Place::Object(b, to_book, to_card)) => {
                 let reader = self.store.read().await?;
                 let source = self.end(&reader, caller, manner, (a, book), true).await?;
                 let target = self.end(&reader, caller, manner, (b, to_book), false).await?;
                 let source = source.ok_or(Refusal::NotFound)?;
                 let target =
-                    target.ok_or(if caller.name == *b { Refusal::NoParent } else { Refusal::NotFound })?;
+                    target.ok_or(if caller.name == b.user { Refusal::NoParent } else { Refusal::NotFound })?;
                 self.transfer_card(caller, manner, (source, card), (target, to_card), (reader, when)).await
             }
-            (Place::Book(a, book), Place::Book(b, to_book)) => {
+            (Place::Collection(a, book), Place::Collection(b, to_book)) => {
                 let home = match self.book_home(caller, manner, a, true) {
                     Err(Stop::Refused(Refusal::NotFound)) => {
                         return Err(self.not_from_here(caller, manner, (a, book)).await?);
@@ -61,7 +61,7 @@ impl Service {
                 if self.book_home(caller, manner, b, false)? != home {
                     return Err(Refusal::WrongPlace.into());
                 }
-                self.transfer_book(caller, manner, home, (book, to_book), when).await
+                self.transfer_book(caller, manner, (home, a), (book, to_book), when).await
             }
             _ => Err(Refusal::WrongPlace.into()),
         }
@@ -73,10 +73,10 @@ impl Service {
         reader: &Reader,
         caller: &Caller,
         manner: Manner,
-        (owner, book): (&UserName, &MemberName),
+        (owner, book): (&HomeName, &MemberName),
         source: bool,
     ) -> Answer<Option<CollectionId>> {
-        let place = || Place::Book(owner.clone(), book.clone());
+        let place = || Place::Collection(owner.clone(), book.clone());
         let needed = needed(manner.verb, source);
         let reached = self.reach_with(reader, caller, (owner, book), place, needed).await?;
         Ok(reached.map(|reached| reached.id))
@@ -86,7 +86,7 @@ impl Service {
         &self,
         caller: &Caller,
         manner: Manner,
-        owner: &UserName,
+        owner: &HomeName,
         source: bool,
     ) -> Answer<CollectionId> {
         let place = || Place::Home(owner.clone());
@@ -98,7 +98,7 @@ impl Service {
         &self,
         caller: &Caller,
         manner: Manner,
-        (owner, book): (&UserName, &MemberName),
+        (owner, book): (&HomeName, &MemberName),
     ) -> Answer<Stop> {
         let reader = self.store.read().await?;
         Ok(match (self.reach(&reader, caller, owner, book).await?, manner.verb) {
@@ -135,17 +135,16 @@ impl Service {
         &self,
         caller: &Caller,
         manner: Manner,
-        home: CollectionId,
+        (home, own): (CollectionId, &HomeName),
         (from, to): (&MemberName, &MemberName),
         when: Vec<Precondition>,
     ) -> Answer<Transferred> {
         let reader = self.store.read().await?;
-        let own = (&caller.name, from);
-        let link = self.reach(&reader, caller, own.0, own.1).await?.ok_or(Refusal::NotFound)?;
-        let link = link.listable(own.0, own.1)?;
+        let link = self.reach(&reader, caller, own, from).await?.ok_or(Refusal::NotFound)?;
+        let link = link.listable(own, from)?;
         if link.mount.is_some() && manner.verb == Verb::Move {
             // Where another's book lies is decided by who shares it.
-            return Err(denied(Place::Book(caller.name.clone(), from.clone()), Privilege::Unbind));
+            return Err(denied(Place::Collection(own.clone(), from.clone()), Privilege::Unbind));
         }
         let source = link.id;
         let replaced = reader.link(home, to).await?;
@@ -156,11 +155,11 @@ impl Service {
         let ending = match &replaced {
             // Another's book is not the caller's to replace.
             Some(link) if manner.overwrite && link.mount => {
-                return Err(denied(Place::Book(caller.name.clone(), to.clone()), Privilege::Unbind));
+                return Err(denied(Place::Collection(own.clone(), to.clone()), Privilege::Unbind));
             }
             // Nor is one that is too private for the credential.
-            Some(_) if self.reach(&reader, caller, own.0, to).await?.is_none() && manner.overwrite => {
-                return Err(denied(Place::Home(caller.name.clone()), Privilege::Unbind));
+            Some(_) if self.reach(&reader, caller, own, to).await?.is_none() && manner.overwrite => {
+                return Err(denied(Place::Home(own.clone()), Privilege::Unbind));
             }
             Some(link) if manner.overwrite => self.ending_at(&reader, link.book).await?,
             _ => Ending::default(),
@@ -184,13 +183,15 @@ impl Service {
                 let there =
                     Fact { at: Some(At::Collection(source)), state: FactState::Exists, negate: false };
                 expect.push(Expect(vec![vec![there]]));
+                let original = original.ok_or(Refusal::NotFound)?;
                 CollectionOp::Create {
                     home,
                     name: to.clone(),
                     id,
                     owner: caller.account,
                     default: false,
-                    properties: original.ok_or(Refusal::NotFound)?.properties,
+                    components: original.row.components,
+                    properties: original.properties,
                     replace: manner.overwrite,
                 }
             }

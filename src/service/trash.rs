@@ -83,6 +83,7 @@ impl Service {
             id: TRASH,
             owner: AccountId::from_bytes(OWN),
             default: false,
+            components: 0,
             properties: Vec::new(),
             replace: false,
         };

@@ -4,17 +4,19 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::domain::id::{
-    AccountId, CollectionId, ContactId, Etag, MemberName, Principal, Revision, Uid, UserName,
+    AccountId, CollectionId, CollectionKind, ContactId, Etag, HomeName, MemberName, Principal, Revision, Uid,
 };
 use crate::domain::token::SyncToken;
+use crate::domain::format::Format;
 use crate::domain::vcard::Version;
+use crate::domain::ical::Components;
 use crate::store::query::Room;
 
 use super::Answer;
 use super::access::Rights;
 use super::refusal::{Fault, Refusal};
 
-crate::hidden!(Property, PropertyValue, PrincipalView, CardView, CollectionView);
+crate::hidden!(Property, PropertyValue, PrincipalView, ObjectView, CollectionView);
 
 /// The name of a property: namespace and local name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,7 +86,7 @@ pub struct PrincipalView {
     pub unreadable: bool,
 }
 
-/// A home or a book.
+/// A home, a book or a calendar.
 #[derive(Clone)]
 pub struct CollectionView {
     /// Its identity (`resource-id`); stays over a rename.
@@ -93,8 +95,8 @@ pub struct CollectionView {
     pub log: CollectionId,
     /// Tokens before this revision are refused: removals up to it are forgotten.
     pub floor: Revision,
-    /// Whose it is.
-    pub owner: UserName,
+    /// In whose home it is, and whether that is of books or of calendars.
+    pub home: HomeName,
     /// Its name in the home; `None` for a home itself.
     pub name: Option<MemberName>,
     /// When it was made.
@@ -103,10 +105,12 @@ pub struct CollectionView {
     pub revision: Revision,
     /// What the caller may do with it.
     pub rights: Rights,
-    /// Whose it really is, where that is not `owner`, in whose home it lies.
+    /// Whose it really is, where that is not the user in whose home it lies.
     pub sharer: Sharer,
     /// Others have access to it.
     pub shared: bool,
+    /// The components that a calendar takes.
+    pub components: Components,
     /// Properties that clients wrote, `displayname` and `addressbook-description` among them.
     pub properties: Vec<Property>,
     /// What clients wrote cannot be read.
@@ -145,6 +149,11 @@ impl Sharer {
 }
 
 impl CollectionView {
+    /// What it holds, or what the collections of this home hold.
+    pub fn kind(&self) -> CollectionKind {
+        self.home.kind
+    }
+
     /// The current sync token.
     pub fn token(&self) -> SyncToken {
         SyncToken { collection: self.log, revision: self.revision, began: None }
@@ -164,10 +173,10 @@ pub struct HomeView {
     pub nameless: bool,
 }
 
-/// A card as it is stored.
+/// A card or a calendar object as it is stored.
 #[derive(Clone)]
-pub struct CardView {
-    /// Its contact's identity (`resource-id`).
+pub struct ObjectView {
+    /// Its identity (`resource-id`): the contact's, or the calendar object's.
     pub contact: ContactId,
     /// Its name in the book.
     pub name: MemberName,
@@ -177,8 +186,8 @@ pub struct CardView {
     pub etag: Etag,
     /// The stored body's size in bytes.
     pub size: u64,
-    /// The stored body's version.
-    pub version: Version,
+    /// What the stored body is.
+    pub format: Format,
     /// When the contact was made.
     pub created: Timestamp,
     /// When its card last changed.
@@ -189,6 +198,13 @@ pub struct CardView {
     pub unreadable: bool,
     /// The stored octets, where they were asked for.
     pub body: Option<Bytes>,
+}
+
+impl ObjectView {
+    /// A card's version; of what is none, the oldest that there is.
+    pub fn version(&self) -> Version {
+        self.format.version().unwrap_or(Version::V3)
+    }
 }
 
 /// How much of each card an answer carries.
@@ -213,18 +229,18 @@ pub enum Members {
 
 /// A book and those of its members that were asked for, from one snapshot.
 #[derive(Debug, Clone)]
-pub struct BookView {
+pub struct MembersView {
     /// The book.
     pub book: CollectionView,
     /// The members.
-    pub cards: Vec<CardView>,
+    pub cards: Vec<ObjectView>,
     /// Members that are there and cannot be read, as far as their names can.
     pub damaged: Vec<MemberName>,
 }
 
-impl BookView {
+impl MembersView {
     /// The one card that was asked for.
-    pub fn one(&self) -> Answer<&CardView> {
+    pub fn one(&self) -> Answer<&ObjectView> {
         match (self.cards.first(), self.damaged.is_empty()) {
             (Some(card), _) => Ok(card),
             (None, true) => Err(Refusal::NotFound.into()),
@@ -239,7 +255,7 @@ pub enum Seen {
     /// There is none (any more).
     Absent,
     /// It.
-    Whole(CardView),
+    Whole(ObjectView),
     /// It is there and cannot be read.
     Damaged,
 }
@@ -282,7 +298,7 @@ pub struct Matches {
     /// The book.
     pub book: CollectionView,
     /// The first matching cards, in the detail that was asked for, from the same snapshot.
-    pub cards: Vec<CardView>,
+    pub cards: Vec<ObjectView>,
     /// The other matching cards' names.
     pub names: Vec<MemberName>,
     /// True when the limit cut the list (CARD-49).
@@ -295,7 +311,7 @@ pub struct Stored {
     /// True when the card is new.
     pub created: bool,
     /// The card as stored, without properties; `body` is set.
-    pub card: CardView,
+    pub card: ObjectView,
     /// True when the stored octets are the submitted ones, so that the ETag may be told (HTTP-10).
     pub verbatim: bool,
 }

@@ -14,7 +14,7 @@ use crate::domain::id::{CollectionId, ContactId};
 
 use super::archive::block::{Counts, FORMAT as ARCHIVE, Header, Writer};
 use super::archive::record::{self, Kind, Object, Row};
-use super::codec::{self, CardPlace};
+use super::codec::{self, ObjectPlace};
 use super::engine::{Extent, KeyRange};
 use super::entropy::Entropy;
 use super::keys::{self, Table};
@@ -308,7 +308,7 @@ impl Walk<'_> {
                 self.done.passed_over += 1;
                 continue;
             };
-            let Ok(place) = CardPlace::read(card) else {
+            let Ok(place) = ObjectPlace::read(card) else {
                 self.done.passed_over += 1;
                 continue;
             };

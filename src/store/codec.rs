@@ -121,7 +121,7 @@ impl Sealer {
 
     /// Reads a card's row.
     pub fn decode_card(&self, key: &[u8], value: &[u8]) -> Result<Kept, StoreError> {
-        let place = CardPlace::read(value)?;
+        let place = ObjectPlace::read(value)?;
         let row: CardRow = from_cbor(&self.open(At { key, front: place.front }, place.sealed)?)?;
         if row.contact != *place.contact.as_bytes() {
             return Err(UNREADABLE);
@@ -283,7 +283,7 @@ impl RecordPlace {
 }
 
 /// What a card's row shows without its key. It is believed only once the envelope was opened.
-pub struct CardPlace<'a> {
+pub struct ObjectPlace<'a> {
     /// The revision at which the card last changed.
     pub revision: u64,
     /// The contact.
@@ -296,7 +296,7 @@ pub struct CardPlace<'a> {
     sealed: &'a [u8],
 }
 
-impl<'a> CardPlace<'a> {
+impl<'a> ObjectPlace<'a> {
     /// Takes a card's row apart.
     pub fn read(value: &'a [u8]) -> Result<Self, StoreError> {
         let (revision, rest) = stamp(value)?;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::domain::id::{CollectionId, MemberName};
 
 use super::StoreError;
-use super::codec::{self, CardPlace};
+use super::codec::{self, ObjectPlace};
 use super::keys::{self, Table};
 use super::keyslots::Slot;
 use super::owner::Kind;
@@ -211,7 +211,7 @@ impl Reader {
     ) -> Result<Option<MemberName>, StoreError> {
         let Some(member) = keys::item(&broken.key) else { return Ok(None) };
         let mut contacts: Vec<_> = codec::card_contact(&broken.value).into_iter().collect();
-        if let Ok(place) = CardPlace::read(&broken.value) {
+        if let Ok(place) = ObjectPlace::read(&broken.value) {
             let owner = match self.owner_of(place.slot).await {
                 Err(StoreError::Damaged(_)) => None,
                 owner => owner?,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::domain::id::{CollectionId, ContactId};
 
-use super::codec::{self, CardPlace, RecordPlace};
+use super::codec::{self, ObjectPlace, RecordPlace};
 use super::engine::{Batch, Extent, Guard, KeyRange, Outcome, Write};
 use super::keys::{self, Table};
 use super::keyslots::Slot;
@@ -86,7 +86,7 @@ impl Store {
         doomed: &mut Doomed,
     ) -> Result<(), StoreError> {
         // Nothing but the table of slots is believed: the row may be damaged.
-        let Ok(place) = CardPlace::read(value) else { return Ok(()) };
+        let Ok(place) = ObjectPlace::read(value) else { return Ok(()) };
         let owner = Owner::contact(*place.contact.as_bytes(), place.number);
         if self.lives_elsewhere(book, place.contact).await? {
             doomed.rows.push(keys::body(book, place.contact));

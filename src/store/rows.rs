@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 
-use crate::domain::id::{GroupName, Principal, UserName};
+use crate::domain::id::{CollectionId, CollectionKind, GroupName, Principal, UserName};
 
 use super::keys::Hash;
 use super::owner::Owner;
@@ -94,9 +94,23 @@ pub struct AccountRow {
     /// What a user may do beyond their own books, in the words of the API.
     #[cbor(n(18), default)]
     pub permissions: Vec<String>,
+    /// Its home of calendars; accounts of before there were any get one at the start.
+    #[cbor(n(19), with = "minicbor::bytes")]
+    pub calendars: Option<[u8; 16]>,
+    /// The calendars of the first sign-in were made; deleted ones stay deleted.
+    #[cbor(n(20), default)]
+    pub calendars_provisioned: bool,
 }
 
 impl AccountRow {
+    /// Its home of that kind.
+    pub fn home_of(&self, kind: CollectionKind) -> Option<CollectionId> {
+        match kind {
+            CollectionKind::AddressBook => Some(CollectionId::from_bytes(self.home)),
+            CollectionKind::Calendar => self.calendars.map(CollectionId::from_bytes),
+        }
+    }
+
     /// It is the server's own group, which people are not shown.
     pub fn is_own(&self) -> bool {
         matches!(self.principal(), Some(Principal::Group(name)) if name.is_own())
@@ -192,7 +206,7 @@ pub struct UseRow {
     pub address: String,
 }
 
-/// A home or a book.
+/// A home, a book or a calendar.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct CollectionRow {
     /// The account it belongs to.
@@ -227,9 +241,21 @@ pub struct CollectionRow {
     /// in other books.
     #[n(9)]
     pub smart: Option<Id>,
+    /// It is a calendar, or a home of calendars.
+    #[cbor(n(10), default)]
+    pub calendar: bool,
+    /// The components that a calendar takes, as the bits of `domain::ical::Kind`s; set when it is made
+    /// (CAL-7).
+    #[cbor(n(11), default)]
+    pub components: u8,
 }
 
 impl CollectionRow {
+    /// What it holds.
+    pub fn kind(&self) -> CollectionKind {
+        if self.calendar { CollectionKind::Calendar } else { CollectionKind::AddressBook }
+    }
+
     /// Whether people would be shown the same of it: whose it is, and who may use it.
     pub fn is_shown_as(&self, other: &Self) -> bool {
         let shown = |row: &Self| (row.owner, row.home, row.private, row.default);
@@ -248,7 +274,7 @@ pub struct ShareRow {
     pub write: bool,
 }
 
-/// A card in a book.
+/// A card in a book, or an object in a calendar.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct CardRow {
     /// The contact.
@@ -269,7 +295,8 @@ pub struct CardRow {
     /// Its body's size.
     #[n(5)]
     pub size: u64,
-    /// Its vCard version: 3 or 4.
+    /// A card's vCard version: 3 or 4. A calendar object's component: 11 VEVENT, 12 VTODO, 13 VJOURNAL,
+    /// 14 VAVAILABILITY.
     #[n(6)]
     pub format: u8,
     /// When the contact was made, in microseconds since 1970.
@@ -293,6 +320,13 @@ pub struct CardRow {
     /// It lies in the trash: where it came from.
     #[n(13)]
     pub trashed: Option<TrashedRow>,
+}
+
+impl CardRow {
+    /// It is an object in a calendar.
+    pub fn is_calendar_object(&self) -> bool {
+        self.format > 10
+    }
 }
 
 /// A book in a home: its own place there, or that of another's which is shared.

@@ -168,8 +168,8 @@ fn principals<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn owner<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let href = match node {
         Node::Principal(view) => Href::principal(&view.name),
-        Node::Home(view) | Node::Book(view) | Node::Card(view, _) => match &view.sharer {
-            Sharer::Own => Href::Principal(&view.owner),
+        Node::Home(view) | Node::Collection(view) | Node::Object(view, _) => match &view.sharer {
+            Sharer::Own => Href::Principal(&view.home.user),
             Sharer::Known(name) => Href::principal(name),
             // Who is not told of (ACL-4).
             Sharer::Unknown => return None,

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::domain::collation::Collation;
 use crate::domain::convert::CannotConvert;
-use crate::domain::id::Principal;
+use crate::domain::id::{CollectionKind, Principal};
 use crate::domain::vcard::{SelectedProperty, Selection, Version, select};
 use crate::service::conversions::Conversions;
-use crate::service::view::{CardView, PrincipalView};
+use crate::service::view::{ObjectView, PrincipalView};
 
 use super::super::target::{Href, Kind, Kinds};
 use super::super::xml::name::CARD;
@@ -40,7 +40,7 @@ pub(super) static ROWS: &[Row] = &[
 fn home_set<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
         Node::Principal(PrincipalView { name: Principal::User(name), .. }) => {
-            Some(Value::Href(Href::Home(name)))
+            Some(Value::Href(Href::Home(CollectionKind::AddressBook, name)))
         }
         _ => None,
     }
@@ -50,7 +50,7 @@ fn home_set<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn gateway<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
         Node::Principal(PrincipalView { name: Principal::User(name), gateway: Some(book), .. }) => {
-            Some(Value::Href(Href::Book(name, book)))
+            Some(Value::Href(Href::Collection(CollectionKind::AddressBook, name, book)))
         }
         _ => None,
     }
@@ -135,11 +135,11 @@ pub fn is_thunderbird(user_agent: &str) -> bool {
 /// The card in that form. One that cannot be converted stays as it is stored, unless the request
 /// insisted (CARD-33, VC-32).
 pub fn card_text(
-    card: &CardView,
+    card: &ObjectView,
     form: &AddressDataForm,
     conversions: &Conversions,
 ) -> Result<Bytes, CannotConvert> {
-    let whole = match conversions.of(card, form.version.unwrap_or(card.version)) {
+    let whole = match conversions.of(card, form.version.unwrap_or(card.version())) {
         Err(CannotConvert) if !form.insisted => card.body.clone().unwrap_or_default(),
         form => form?,
     };

@@ -3,27 +3,47 @@
 
 use std::borrow::Cow;
 
+use crate::domain::format::Format;
+use crate::domain::ical::Kind as Component;
+use crate::domain::id::CollectionKind;
+
 use super::super::reports;
 use super::super::target::{Href, Kind, Kinds};
 use super::super::xml::name::DAV;
 use super::{Ask, Node, Row, Value, written};
 
 /// Resources that clients name.
-const NAMED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
+const NAMED: Kinds = Kinds::of(&[
+    Kind::Home,
+    Kind::Book,
+    Kind::Card,
+    Kind::CalendarHome,
+    Kind::Calendar,
+    Kind::Event,
+]);
 /// Resources that have an identity of their own.
-const REAL: Kinds = Kinds::of(&[Kind::Principal, Kind::Group, Kind::Home, Kind::Book, Kind::Card]);
+const REAL: Kinds = Kinds::of(&[
+    Kind::Principal,
+    Kind::Group,
+    Kind::Home,
+    Kind::Book,
+    Kind::Card,
+    Kind::CalendarHome,
+    Kind::Calendar,
+    Kind::Event,
+]);
 /// Resources with a change log.
-const SYNCED: Kinds = Kinds::of(&[Kind::Home, Kind::Book]);
-/// Cards.
-const CARDS: Kinds = Kinds::of(&[Kind::Card]);
+const SYNCED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::CalendarHome, Kind::Calendar]);
+/// Cards and calendar objects.
+const OBJECTS: Kinds = Kinds::of(&[Kind::Card, Kind::Event]);
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("D:resourcetype", Kinds::ALL, resource_type).in_allprop(),
-    Row::protected("D:displayname", Kinds::except(&[Kind::Card]), display_name).in_allprop().writable(NAMED),
-    Row::protected("D:getetag", CARDS, etag).in_allprop(),
-    Row::protected("D:getcontenttype", CARDS, content_type).in_allprop(),
-    Row::protected("D:getcontentlength", CARDS, content_length).in_allprop(),
-    Row::protected("D:getlastmodified", CARDS, last_modified).in_allprop(),
+    Row::protected("D:displayname", Kinds::except(&[Kind::Card, Kind::Event]), display_name).in_allprop().writable(NAMED),
+    Row::protected("D:getetag", OBJECTS, etag).in_allprop(),
+    Row::protected("D:getcontenttype", OBJECTS, content_type).in_allprop(),
+    Row::protected("D:getcontentlength", OBJECTS, content_length).in_allprop(),
+    Row::protected("D:getlastmodified", OBJECTS, last_modified).in_allprop(),
     Row::protected("D:creationdate", REAL, created).in_allprop(),
     Row::protected("D:current-user-principal", Kinds::ALL, current_user),
     Row::protected("D:supported-report-set", Kinds::ALL, reports_of),
@@ -40,9 +60,10 @@ pub(super) static ROWS: &[Row] = &[
 
 fn resource_type<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     Some(match node.kind() {
-        Kind::Card => Value::Empty,
+        Kind::Card | Kind::Event => Value::Empty,
         Kind::Principal | Kind::Group => Value::Markup(Cow::Borrowed("<D:principal/>")),
         Kind::Book => Value::Markup(Cow::Borrowed("<D:collection/><C:addressbook/>")),
+        Kind::Calendar => Value::Markup(Cow::Borrowed("<D:collection/><CAL:calendar/>")),
         _ => Value::Markup(Cow::Borrowed("<D:collection/>")),
     })
 }
@@ -55,38 +76,53 @@ fn display_name<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
         Node::Principals => "principals",
         Node::PrincipalUsers => "users",
         Node::PrincipalGroups => "groups",
-        Node::Homes => "addressbooks",
+        Node::Homes(CollectionKind::AddressBook) => "addressbooks",
+        Node::Homes(CollectionKind::Calendar) => "calendars",
         Node::Principal(view) => &view.display_name,
-        Node::Home(view) | Node::Book(view) => match written(node, DAV, "displayname") {
+        Node::Home(view) | Node::Collection(view) => match written(node, DAV, "displayname") {
             Some(value) => return Some(value),
-            None => view.name.as_ref().map_or(view.owner.as_str(), |name| name.as_str()),
+            None => view.name.as_ref().map_or(view.home.user.as_str(), |name| name.as_str()),
         },
-        Node::Card(..) => return written(node, DAV, "displayname"),
+        Node::Object(..) => return written(node, DAV, "displayname"),
     };
     Some(Value::Text(Cow::Borrowed(text)))
 }
 
 fn etag<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
-        Node::Card(_, card) => Some(Value::Etag(card.etag)),
+        Node::Object(_, card) => Some(Value::Etag(card.etag)),
         _ => None,
     }
 }
 
-fn content_type<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    Some(Value::Markup(Cow::Borrowed("text/vcard; charset=utf-8")))
+fn content_type<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    match node {
+        Node::Object(_, object) => Some(Value::Markup(Cow::Borrowed(content_type_of(object.format)))),
+        _ => None,
+    }
+}
+
+/// The media type of an object (DAV-45).
+pub fn content_type_of(format: Format) -> &'static str {
+    match format {
+        Format::Card(_) => "text/vcard; charset=utf-8",
+        Format::Calendar(Component::Event) => "text/calendar; charset=utf-8; component=vevent",
+        Format::Calendar(Component::Todo) => "text/calendar; charset=utf-8; component=vtodo",
+        Format::Calendar(Component::Journal) => "text/calendar; charset=utf-8; component=vjournal",
+        Format::Calendar(Component::Availability) => "text/calendar; charset=utf-8; component=vavailability",
+    }
 }
 
 fn content_length<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
-        Node::Card(_, card) => Some(Value::Number(card.size)),
+        Node::Object(_, card) => Some(Value::Number(card.size)),
         _ => None,
     }
 }
 
 fn last_modified<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
-        Node::Card(_, card) => Some(Value::Date(card.modified)),
+        Node::Object(_, card) => Some(Value::Date(card.modified)),
         _ => None,
     }
 }
@@ -94,8 +130,8 @@ fn last_modified<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn created<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     match node {
         Node::Principal(view) => Some(Value::Stamp(view.created)),
-        Node::Home(view) | Node::Book(view) => Some(Value::Stamp(view.created)),
-        Node::Card(_, card) => Some(Value::Stamp(card.created)),
+        Node::Home(view) | Node::Collection(view) => Some(Value::Stamp(view.created)),
+        Node::Object(_, card) => Some(Value::Stamp(card.created)),
         _ => None,
     }
 }
@@ -124,8 +160,8 @@ fn token<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn resource_id<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let id = match node {
         Node::Principal(view) => view.account.to_string(),
-        Node::Home(view) | Node::Book(view) => view.id.to_string(),
-        Node::Card(_, card) => card.contact.to_string(),
+        Node::Home(view) | Node::Collection(view) => view.id.to_string(),
+        Node::Object(_, card) => card.contact.to_string(),
         _ => return None,
     };
     let markup = format!("<D:href>urn:uuid:{id}</D:href>");

@@ -8,11 +8,11 @@ mod core;
 mod cs;
 mod value;
 
-use crate::domain::id::Principal;
+use crate::domain::id::{CollectionKind, Principal};
 use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
 use crate::service::conversions::Conversions;
-use crate::service::view::{CardView, CollectionView, PrincipalView, Property, PropertyName};
+use crate::service::view::{ObjectView, CollectionView, PrincipalView, Property, PropertyName};
 
 use super::Front;
 use super::target::{Door, Href, Kind, Kinds};
@@ -35,14 +35,14 @@ pub enum Node<'a> {
     PrincipalGroups,
     /// A user's or a group's principal.
     Principal(&'a PrincipalView),
-    /// The collection of homes.
-    Homes,
+    /// The collection of homes of that kind.
+    Homes(CollectionKind),
     /// A home.
     Home(&'a CollectionView),
-    /// A book.
-    Book(&'a CollectionView),
-    /// A card and the book it is in.
-    Card(&'a CollectionView, &'a CardView),
+    /// A book or a calendar.
+    Collection(&'a CollectionView),
+    /// A card or a calendar object, and what it is in.
+    Object(&'a CollectionView, &'a ObjectView),
 }
 
 impl<'a> Node<'a> {
@@ -53,18 +53,18 @@ impl<'a> Node<'a> {
             Self::Principals | Self::PrincipalUsers | Self::PrincipalGroups => Kind::Principals,
             Self::Principal(PrincipalView { name: Principal::User(_), .. }) => Kind::Principal,
             Self::Principal(_) => Kind::Group,
-            Self::Homes => Kind::Homes,
-            Self::Home(_) => Kind::Home,
-            Self::Book(_) => Kind::Book,
-            Self::Card(..) => Kind::Card,
+            Self::Homes(kind) => Kind::homes(*kind),
+            Self::Home(view) => Kind::home(view.kind()),
+            Self::Collection(view) => Kind::collection(view.kind()),
+            Self::Object(view, _) => Kind::object(view.kind()),
         }
     }
 
     /// Where it is.
     pub fn href(&self) -> Href<'a> {
         let book = |view: &'a CollectionView| match &view.name {
-            Some(name) => Href::Book(&view.owner, name),
-            None => Href::Home(&view.owner),
+            Some(name) => Href::collection(&view.home, name),
+            None => Href::home(&view.home),
         };
         match *self {
             Self::Root(door) => Href::Root(door),
@@ -72,10 +72,10 @@ impl<'a> Node<'a> {
             Self::PrincipalUsers => Href::PrincipalUsers,
             Self::PrincipalGroups => Href::PrincipalGroups,
             Self::Principal(view) => Href::principal(&view.name),
-            Self::Homes => Href::Homes,
-            Self::Home(view) | Self::Book(view) => book(view),
-            Self::Card(view, card) => match book(view) {
-                Href::Book(owner, name) => Href::Card(owner, name, &card.name),
+            Self::Homes(kind) => Href::Homes(kind),
+            Self::Home(view) | Self::Collection(view) => book(view),
+            Self::Object(view, card) => match book(view) {
+                Href::Collection(kind, owner, name) => Href::Object(kind, owner, name, &card.name),
                 other => other,
             },
         }
@@ -85,8 +85,8 @@ impl<'a> Node<'a> {
     pub fn stored(&self) -> &'a [Property] {
         match self {
             Self::Principal(view) => &view.properties,
-            Self::Home(view) | Self::Book(view) => &view.properties,
-            Self::Card(_, card) => &card.properties,
+            Self::Home(view) | Self::Collection(view) => &view.properties,
+            Self::Object(_, card) => &card.properties,
             _ => &[],
         }
     }
@@ -95,8 +95,8 @@ impl<'a> Node<'a> {
     pub fn unreadable(&self) -> bool {
         match self {
             Self::Principal(view) => view.unreadable,
-            Self::Home(view) | Self::Book(view) => view.unreadable,
-            Self::Card(_, card) => card.unreadable,
+            Self::Home(view) | Self::Collection(view) => view.unreadable,
+            Self::Object(_, card) => card.unreadable,
             _ => false,
         }
     }
@@ -104,7 +104,7 @@ impl<'a> Node<'a> {
     /// The home or book itself.
     pub fn collection(&self) -> Option<&'a CollectionView> {
         match self {
-            Self::Home(view) | Self::Book(view) => Some(view),
+            Self::Home(view) | Self::Collection(view) => Some(view),
             _ => None,
         }
     }
@@ -113,8 +113,8 @@ impl<'a> Node<'a> {
     pub fn rights(&self) -> Rights {
         match self {
             Self::Principal(view) => view.rights,
-            Self::Home(view) | Self::Book(view) => view.rights,
-            Self::Card(book, _) => book.rights.on_members(),
+            Self::Home(view) | Self::Collection(view) => view.rights,
+            Self::Object(book, _) => book.rights.on_members(),
             _ => Rights { read: true, ..Rights::NONE },
         }
     }
@@ -237,7 +237,8 @@ pub(super) mod tests {
     use super::*;
     use crate::dav::xml::read::parse;
     use crate::dav::xml::write::Writer;
-    use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, MemberName, Revision, Uid, UserName};
+    use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, HomeName, MemberName, Revision, Uid, UserName};
+    use crate::domain::format::Format;
     use crate::domain::permission::Permissions;
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
@@ -248,7 +249,9 @@ pub(super) mod tests {
             account: AccountId::from_bytes([1; 16]),
             name: UserName::parse("alice").unwrap(),
             home: CollectionId::from_bytes([2; 16]),
+            calendar_home: Some(CollectionId::from_bytes([4; 16])),
             contacts: Reach::Write,
+            calendars: Reach::Write,
             groups: [].into(),
             permissions: Permissions::NONE,
             scopes: Permissions::ALL,
@@ -284,7 +287,8 @@ pub(super) mod tests {
             log: CollectionId::from_bytes([0; 16]),
             floor: Revision(0),
             id: CollectionId::from_bytes([2; 16]),
-            owner: UserName::parse("alice").unwrap(),
+            home: HomeName::books(UserName::parse("alice").unwrap()),
+            components: crate::domain::ical::Components::NONE,
             name: name.map(|name| MemberName::parse(name).unwrap()),
             created: Timestamp::from_second(1_000_000).unwrap(),
             revision: Revision(7),
@@ -297,14 +301,14 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::dav) fn card() -> CardView {
-        CardView {
+    pub(in crate::dav) fn card() -> ObjectView {
+        ObjectView {
             contact: ContactId::from_bytes([3; 16]),
             name: MemberName::parse("jane doe.vcf").unwrap(),
             uid: Uid::new("u").unwrap(),
             etag: Etag([0xab; 16]),
             size: 42,
-            version: Version::V3,
+            format: Format::Card(Version::V3),
             created: Timestamp::from_second(1_000_000).unwrap(),
             modified: Timestamp::from_second(1_000_001).unwrap(),
             properties: vec![],
@@ -340,7 +344,7 @@ pub(super) mod tests {
         let cases = [
             (Node::Root(Door::Slash), "D:displayname"),
             (Node::Principals, "D:displayname"),
-            (Node::Homes, "D:displayname"),
+            (Node::Homes(CollectionKind::AddressBook), "D:displayname"),
             (
                 Node::Principal(&principal),
                 "D:displayname D:principal-URL D:alternate-URI-set D:group-member-set \
@@ -352,10 +356,10 @@ pub(super) mod tests {
                 "D:displayname D:principal-URL D:group-member-set CAL:calendar-user-address-set",
             ),
             (Node::Home(&home), collections),
-            (Node::Book(&book), collections),
-            (Node::Book(&book), "C:supported-address-data C:supported-collation-set C:max-resource-size"),
+            (Node::Collection(&book), collections),
+            (Node::Collection(&book), "C:supported-address-data C:supported-collation-set C:max-resource-size"),
             (
-                Node::Card(&book, &card),
+                Node::Object(&book, &card),
                 "D:getetag D:getcontenttype D:getcontentlength D:getlastmodified D:creationdate \
                  D:owner D:resource-id",
             ),
@@ -373,7 +377,7 @@ pub(super) mod tests {
             }
         }
         let etag = rows().find(|row| row.tag == "D:getetag").unwrap();
-        assert!(etag.value(&Node::Book(&book), &ask).is_none(), "D14");
+        assert!(etag.value(&Node::Collection(&book), &ask).is_none(), "D14");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 
+use crate::domain::id::HomeName;
 use crate::service::refusal::Stop;
 use crate::service::view::{Detail, PropertyName};
 
@@ -200,9 +201,13 @@ fn target_of(href: Href<'_>) -> Target {
         Href::Principal(user) => Target::Principal(user.clone()),
         Href::PrincipalGroups => Target::PrincipalGroups,
         Href::Group(group) => Target::Group(group.clone()),
-        Href::Homes => Target::Homes,
-        Href::Home(user) => Target::Home(user.clone()),
-        Href::Book(user, book) => Target::Book(user.clone(), book.clone()),
-        Href::Card(user, book, card) => Target::Card(user.clone(), book.clone(), card.clone()),
+        Href::Homes(kind) => Target::Homes(kind),
+        Href::Home(kind, user) => Target::Home(HomeName::new(kind, user.clone())),
+        Href::Collection(kind, user, name) => {
+            Target::Collection(HomeName::new(kind, user.clone()), name.clone())
+        }
+        Href::Object(kind, user, name, object) => {
+            Target::Object(HomeName::new(kind, user.clone()), name.clone(), object.clone())
+        }
     }
 }

@@ -29,7 +29,7 @@ pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
         }
         let target = Target::of_href(exchange.front, exchange.target, href).ok();
         let place = target.filter(|target| within(exchange.target, target)).and_then(|target| match target {
-            Target::Card(_, book, card) => Some((book, card)),
+            Target::Object(_, book, card) => Some((book, card)),
             _ => None,
         });
         let lost = place.as_ref().is_some_and(|(book, _)| lost.may_be(book));
@@ -75,7 +75,7 @@ async fn shelves(exchange: &Exchange<'_>) -> Result<(Vec<Shelf>, Lost), Trouble>
             let shelves = home.books.into_iter().filter_map(shelf).collect();
             (shelves, Lost { books: home.damaged, nameless: home.nameless })
         }
-        Target::Book(owner, book) | Target::Card(owner, book, _) => {
+        Target::Collection(owner, book) | Target::Object(owner, book, _) => {
             (vec![Shelf::new(owner.clone(), book.clone())], Lost::default())
         }
         _ => (Vec::new(), Lost::default()),
@@ -86,9 +86,9 @@ async fn shelves(exchange: &Exchange<'_>) -> Result<(Vec<Shelf>, Lost), Trouble>
 /// (CARD-52).
 fn within(base: &Target, href: &Target) -> bool {
     match (base, href) {
-        (Target::Home(home), Target::Card(owner, _, _)) => home == owner,
-        (Target::Book(home, base), Target::Card(owner, book, _)) => home == owner && base == book,
-        (Target::Card(..), Target::Card(..)) => base == href,
+        (Target::Home(home), Target::Object(owner, _, _)) => home == owner,
+        (Target::Collection(home, base), Target::Object(owner, book, _)) => home == owner && base == book,
+        (Target::Object(..), Target::Object(..)) => base == href,
         _ => false,
     }
 }
@@ -96,7 +96,7 @@ fn within(base: &Target, href: &Target) -> bool {
 /// Fails where the resource that the report is for is not there.
 pub async fn exists(exchange: &Exchange<'_>) -> Result<(), Trouble> {
     match exchange.target {
-        Target::Book(owner, book) | Target::Card(owner, book, _) => {
+        Target::Collection(owner, book) | Target::Object(owner, book, _) => {
             let read = exchange.service.book(exchange.caller, owner, book, Members::None, Detail::default());
             read.await?;
         }

@@ -37,7 +37,7 @@ pub async fn query(exchange: &Exchange<'_>, asked: Query) -> Outcome {
         out: Writer::document("D:multistatus", found.wanted.len().min(64) * 512),
         source: Source::Names {
             books: found.books,
-            only: matches!(exchange.target, Target::Book(..)),
+            only: matches!(exchange.target, Target::Collection(..)),
             wanted: found.wanted.into_iter(),
             absent: Absent::Omitted,
         },
@@ -74,12 +74,12 @@ async fn find(
     let (service, caller, carry) = (exchange.service, exchange.caller, &mut carry);
     let mut found = Found::default();
     match (exchange.target, depth) {
-        (Target::Book(owner, book), Depth::One | Depth::Infinity) => {
+        (Target::Collection(owner, book), Depth::One | Depth::Infinity) => {
             let matches = service.query(caller, owner, book, asked.filter, asked.limit, carry).await?;
             found.truncated = matches.truncated;
             found.add(book, matches);
         }
-        (Target::Card(owner, book, card), _) => {
+        (Target::Object(owner, book, card), _) => {
             let mut matches = service.query(caller, owner, book, asked.filter, None, carry).await?;
             matches.cards.retain(|view| view.name == *card);
             matches.names.retain(|name| name == card);
@@ -109,7 +109,7 @@ async fn across(
         let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
         // With none left, one more match is looked for, only to know of it.
         let limit = left.map(|left| left.max(1));
-        let query = service.query(caller, &view.owner, book, asked.filter.clone(), limit, carry);
+        let query = service.query(caller, &view.home, book, asked.filter.clone(), limit, carry);
         let matches = match query.await {
             Err(Stop::Refused(Refusal::NotFound)) => continue,
             matches => matches?,
@@ -150,7 +150,7 @@ mod tests {
         }
         let books = service.home(caller, &owner).await.unwrap().books;
         assert_eq!(books.len(), 3);
-        let gone = Place::Book(owner.clone(), MemberName::parse("a").unwrap());
+        let gone = Place::Collection(owner.clone(), MemberName::parse("a").unwrap());
         service.delete(caller, &gone, Vec::new()).await.unwrap();
         let body = b"<C:addressbook-query xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:carddav'><D:prop><D:getetag/></D:prop></C:addressbook-query>";
         let asked = request::query(&parse(body).unwrap()).unwrap();

@@ -1,10 +1,10 @@
 //! `DAV:sync-collection`: what changed since a token (SYNC-1 to SYNC-24). RFC 6578 §3. Token,
 //! members and removals come from one snapshot; `Depth` is ignored (D1).
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::id::{MemberName, HomeName};
 use crate::domain::token::SyncToken;
 use crate::service::refusal::Refusal;
-use crate::service::view::{CardView, Changes, CollectionView};
+use crate::service::view::{ObjectView, Changes, CollectionView};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::props::{Ask, Node};
@@ -24,7 +24,7 @@ pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
         asked.token.as_deref().map(|token| SyncToken::parse(token).ok_or(Refusal::BadToken)).transpose();
     exchange.check().await?;
     match exchange.target {
-        Target::Book(owner, book) => {
+        Target::Collection(owner, book) => {
             let changes = match since {
                 Ok(since) => {
                     let limit = asked.limit;
@@ -58,9 +58,9 @@ async fn unknown(exchange: &Exchange<'_>, refusal: Refusal) -> Outcome {
 async fn of_book(
     exchange: &Exchange<'_>,
     plan: Plan,
-    owner: &UserName,
+    owner: &HomeName,
     book: &MemberName,
-    changes: Changes<CardView>,
+    changes: Changes<ObjectView>,
 ) -> Outcome {
     let detail = plan.detail();
     let scene = Scene::of(exchange, plan);
@@ -68,7 +68,7 @@ async fn of_book(
     let ask = scene.ask();
     for (names, what) in [(&changes.damaged, Verdict::Damaged), (&changes.removed, Verdict::Gone)] {
         for name in names {
-            let href = Href::Card(owner, book, name);
+            let href = Href::object(owner, book, name);
             verdict(Some(href), None, what, &ask, &mut tail);
         }
     }
@@ -96,7 +96,7 @@ async fn of_book(
 async fn of_home(
     exchange: &Exchange<'_>,
     plan: Plan,
-    owner: &UserName,
+    owner: &HomeName,
     changes: Changes<CollectionView>,
     infinite: bool,
 ) -> Outcome {
@@ -104,7 +104,7 @@ async fn of_home(
     let mut out = Writer::document("D:multistatus", 2048);
     let ask = scene.ask();
     for book in &changes.changed {
-        let node = Node::Book(book);
+        let node = Node::Collection(book);
         match infinite {
             // What changes in a book is not told here: each book has its own tokens (SYNC-20).
             true => verdict(Some(node.href()), None, Verdict::NotTraversed, &ask, &mut out),
@@ -113,7 +113,7 @@ async fn of_home(
     }
     for (names, what) in [(&changes.damaged, Verdict::Damaged), (&changes.removed, Verdict::Gone)] {
         for name in names {
-            let href = Href::Book(owner, name);
+            let href = Href::collection(owner, name);
             verdict(Some(href), None, what, &ask, &mut out);
         }
     }

@@ -73,7 +73,7 @@ async fn what_follows_from_a_removal_is_told_of_whoever_removed() {
     service.share_asked("alice/team", "bob", Some(crate::service::sharing::Access::Read)).await.unwrap();
     let user = service.user(&boss, &bob.name).await.unwrap();
     assert!(service.remove_person(&boss, &user, &crate::service::people::Legacy::Erase).await.unwrap());
-    let place = crate::service::place::Place::Book(alice.name.clone(), book);
+    let place = crate::service::place::Place::Collection(alice.name.clone(), book);
     service.delete(&alice, &place, Vec::new()).await.unwrap();
     let page = service.events(EventsPage { before: None, limit: 1000 }).await.unwrap();
     let ended = page.events.iter().filter(|(_, event)| event.kind == EventKind::ShareEnded);

@@ -3,11 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::domain::id::{MemberName, UserName};
+use crate::domain::ical::Components;
+use crate::domain::id::{HomeName, MemberName, UserName};
 use crate::service::access::Caller;
 use crate::service::admin::Profile;
 use crate::service::refusal::{Fault, Refusal, Stop};
-use crate::service::sign_in::{Credentials, DEFAULT_BOOK};
+use crate::service::provision::DEFAULT_BOOK;
+use crate::service::sign_in::Credentials;
 use crate::service::view::{Property, PropertyName, PropertyValue};
 use crate::service::{Answer, Service};
 
@@ -62,11 +64,12 @@ impl Service {
     }
 
     async fn demo_cards(&self, caller: &Caller) -> Answer<()> {
+        let home = HomeName::books(caller.name.clone());
         let title = Property {
             name: PropertyName { namespace: "DAV:".into(), local: "displayname".into() },
             value: PropertyValue::Text { text: "Team".into(), lang: None },
         };
-        match self.create_book(caller, &caller.name, &name(TEAM)?, vec![title], Vec::new()).await {
+        match self.create_book(caller, &home, &name(TEAM)?, Components::NONE, vec![title], Vec::new()).await {
             Ok(()) | Err(Stop::Refused(Refusal::Mapped)) => {}
             Err(stop) => return Err(stop),
         }
@@ -75,7 +78,7 @@ impl Service {
                 DemoBook::Personal => name(DEFAULT_BOOK)?,
                 DemoBook::Shared => name(TEAM)?,
             };
-            let place = (&caller.name, &book, &name(card.name)?);
+            let place = (&home, &book, &name(card.name)?);
             self.put(caller, place, card.card.into(), Vec::new()).await?;
         }
         Ok(())

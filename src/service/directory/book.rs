@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use crate::domain::format::Format;
 use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName};
 use crate::domain::vcard::admit;
 use crate::service::access::EVERYBODY;
@@ -105,6 +106,7 @@ impl Service {
                     id,
                     owner: AccountId::from_bytes(OWN),
                     default: false,
+                    components: 0,
                     properties: vec![title],
                     replace: false,
                 };
@@ -273,7 +275,7 @@ impl Service {
             }
             if let Ok(admitted) = admit(&body, name, self.fresh()?, &self.settings.card) {
                 return Ok(Some(NewCard {
-                    version: admitted.version,
+                    format: Format::Card(admitted.version),
                     uid: admitted.uid,
                     invented_uid: false,
                     body: admitted.bytes,

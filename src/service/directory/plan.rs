@@ -289,6 +289,7 @@ impl Draft<'_> {
                 enabled: true,
                 created: self.now,
                 home: (self.fresh)()?,
+                calendars: Some((self.fresh)()?),
                 group: side.group,
                 ..AccountRow::default()
             };

@@ -50,7 +50,7 @@ async fn a_book_that_took_the_name_meanwhile_is_not_removed() {
     let (alice, book) = team(&service).await;
     let (rival, caller, name) = (Arc::clone(&service), alice.clone(), book.name.clone());
     let replace = async move {
-        let place = Place::Book(caller.name.clone(), name.clone());
+        let place = Place::Collection(caller.name.clone(), name.clone());
         rival.delete(&caller, &place, Vec::new()).await.unwrap();
         rival.create_book(&caller, &caller.name, &name, Vec::new(), Vec::new()).await.unwrap();
     };
@@ -59,9 +59,9 @@ async fn a_book_that_took_the_name_meanwhile_is_not_removed() {
     assert_eq!(books(&service, &alice).await, ["contacts", "team"]);
     // Nor by DAV, where the name was looked at before.
     let (rival, caller, name) = (Arc::clone(&service), alice.clone(), book.name.clone());
-    let place = Place::Book(caller.name.clone(), name.clone());
+    let place = Place::Collection(caller.name.clone(), name.clone());
     let replace = async move {
-        let from = Place::Book(caller.name.clone(), name.clone());
+        let from = Place::Collection(caller.name.clone(), name.clone());
         rival.delete(&caller, &from, Vec::new()).await.unwrap();
         rival.create_book(&caller, &caller.name, &name, Vec::new(), Vec::new()).await.unwrap();
     };

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::domain::contact::{CardFields, Flags, Kind, Marks, Record, create, edit, mark, with_uid};
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
+use crate::domain::format::Format;
 use crate::domain::vcard::admit;
 use crate::service::access::Caller;
 use crate::service::refusal::{Fault, Refusal, Stop};
@@ -88,7 +89,7 @@ impl Service {
     ) -> Answer<Op> {
         let admitted = admit(&card, name, self.fresh()?, &self.settings.card)?;
         let card = NewCard {
-            version: admitted.version,
+            format: Format::Card(admitted.version),
             uid: admitted.uid,
             invented_uid: admitted.invented_uid,
             body: admitted.bytes,

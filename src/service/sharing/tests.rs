@@ -123,6 +123,7 @@ impl World {
             id: CollectionId::new(self.service.fresh().unwrap()),
             owner: crate::domain::id::AccountId::from_bytes(row.id),
             default: false,
+            components: 0,
             properties: Vec::new(),
             replace: false,
         };
@@ -140,8 +141,8 @@ fn at(text: &str) -> Place {
     let parts: Vec<_> = text.split('/').collect();
     let owner = UserName::parse(parts[0]).unwrap();
     match parts.len() {
-        2 => Place::Book(owner, name(parts[1])),
-        _ => Place::Card(owner, name(parts[1]), name(parts[2])),
+        2 => Place::Collection(owner, name(parts[1])),
+        _ => Place::Object(owner, name(parts[1]), name(parts[2])),
     }
 }
 
@@ -842,7 +843,7 @@ async fn a_credential_that_somebody_else_made_reaches_no_private_book() {
     service.private_asked("alice/diary", true).await.unwrap();
     let own = world.user("alice").await;
     let foreign = Caller { private: false, ..own.clone() };
-    let (diary, santa) = (name("diary"), Place::Card(own.name.clone(), name("diary"), name("d")));
+    let (diary, santa) = (name("diary"), Place::Object(own.name.clone(), name("diary"), name("d")));
     for (caller, there) in [(&own, true), (&foreign, false)] {
         let books = service.home(caller, &own.name).await.unwrap().books;
         assert_eq!(books.len(), if there { 2 } else { 1 });
@@ -863,7 +864,7 @@ async fn a_credential_that_somebody_else_made_reaches_no_private_book() {
     let at = (&own.name, &diary, &name("e"));
     assert_eq!(refused(service.put(&foreign, at, card("e", "e"), Vec::new()).await), Refusal::NoParent);
     assert_eq!(refused(service.delete(&foreign, &santa, Vec::new()).await), Refusal::NotFound);
-    let whole = Place::Book(own.name.clone(), diary.clone());
+    let whole = Place::Collection(own.name.clone(), diary.clone());
     assert_eq!(refused(service.delete(&foreign, &whole, Vec::new()).await), Refusal::NotFound);
     let over = |verb| Manner { verb, overwrite: true, shallow: false };
     for verb in [Verb::Copy, Verb::Move] {
@@ -1010,7 +1011,7 @@ async fn walk(steps: &[(u8, usize, usize, usize)]) {
                 let home = service.home(&caller, &caller.name).await.unwrap();
                 match home.books.iter().rfind(|book| book.sharer != Sharer::Own) {
                     Some(book) => {
-                        let place = Place::Book(caller.name.clone(), book.name.clone().unwrap());
+                        let place = Place::Collection(caller.name.clone(), book.name.clone().unwrap());
                         service.delete(&caller, &place, Vec::new()).await
                     }
                     None => Ok(()),

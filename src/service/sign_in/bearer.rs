@@ -85,11 +85,15 @@ impl Service {
     }
 }
 
-/// What a token's scopes allow with contacts.
-fn reach(scopes: Permissions) -> Reach {
-    match (scopes.has(Permission::ContactsWrite), scopes.has(Permission::ContactsRead)) {
+/// What a token's scopes allow with contacts, and with calendars.
+fn reach(scopes: Permissions) -> (Reach, Reach) {
+    let of = |all: Permission, read: Permission| match (scopes.has(all), scopes.has(read)) {
         (true, _) => Reach::Write,
         (false, true) => Reach::Read,
         (false, false) => Reach::None,
-    }
+    };
+    (
+        of(Permission::ContactsWrite, Permission::ContactsRead),
+        of(Permission::Followups, Permission::Followups),
+    )
 }

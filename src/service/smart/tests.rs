@@ -66,12 +66,12 @@ impl Site {
     }
 
     async fn delete(&self, who: &Caller, book: &str, file: &str) -> Answer<()> {
-        let place = Place::Card(who.name.clone(), name(book), name(file));
+        let place = Place::Object(who.name.clone(), name(book), name(file));
         self.service.delete(who, &place, Vec::new()).await
     }
 
     async fn moved(&self, from: (&str, &str), to: (&str, &str)) -> Answer<()> {
-        let place = |(book, file): (&str, &str)| Place::Card(self.alice.name.clone(), name(book), name(file));
+        let place = |(book, file): (&str, &str)| Place::Object(self.alice.name.clone(), name(book), name(file));
         let manner = Manner { verb: Verb::Move, overwrite: true, shallow: false };
         let (from, to) = (place(from), place(to));
         self.service.transfer(&self.alice, manner, &from, &to, Vec::new()).await.map(drop)
@@ -224,7 +224,7 @@ async fn nobody_writes_into_a_smart_book() {
         Refusal::NeedPermission(_)
     ));
     let copy = Manner { verb: Verb::Copy, overwrite: false, shallow: false };
-    let place = |book: &str, file: &str| Place::Card(site.alice.name.clone(), name(book), name(file));
+    let place = |book: &str, file: &str| Place::Object(site.alice.name.clone(), name(book), name(file));
     site.service.create_book(&site.alice, &site.alice.name, &name("other"), vec![], vec![]).await.unwrap();
     let (from, to) = (place("smart", &file), place("other", "b"));
     site.service.transfer(&site.alice, copy, &from, &to, Vec::new()).await.unwrap();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::domain::id::CollectionId;
 use crate::store::archive::keyring::Keyring;
-use crate::store::codec::{self, CardPlace};
+use crate::store::codec::{self, ObjectPlace};
 use crate::store::engine::Extent;
 use crate::store::keys::{self, Table};
 use crate::store::keyslots::Slot;
@@ -123,7 +123,7 @@ async fn doomed(reader: &Reader) -> Result<Vec<Owner>, StoreError> {
         found = reader
             .fold(range, Extent::Many, found, |found, _, value| {
                 // A damaged row names nobody; its contact goes when the purge does.
-                let place = CardPlace::read(value).ok();
+                let place = ObjectPlace::read(value).ok();
                 found.extend(place.map(|place| Owner::contact(*place.contact.as_bytes(), place.number)));
                 Ok(ControlFlow::Continue(()))
             })

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::domain::contact::Record;
 use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
-use crate::domain::vcard::Version;
+use crate::domain::format::Format;
 use crate::store::rows::{
     AccountRow, AppPasswordRow, Definition, Id, JobRow, JobState, ShareRow, StoredProperty, UseRow,
 };
@@ -152,11 +152,11 @@ pub struct RecordChange {
     pub merged: Vec<ContactId>,
 }
 
-/// A card to be stored.
+/// A card or a calendar object to be stored.
 #[derive(Clone)]
 pub struct NewCard {
-    /// Its version.
-    pub version: Version,
+    /// What it is: a card of that version, or a calendar object of that kind.
+    pub format: Format,
     /// Its UID.
     pub uid: Uid,
     /// The server gave it its UID.
@@ -168,7 +168,7 @@ pub struct NewCard {
 /// A change to a collection.
 #[derive(Debug, Clone)]
 pub enum CollectionOp {
-    /// Makes a book.
+    /// Makes a book or, in a home of calendars, a calendar.
     Create {
         /// The home it lies in.
         home: CollectionId,
@@ -180,6 +180,9 @@ pub enum CollectionOp {
         owner: AccountId,
         /// The book made at first sign-in.
         default: bool,
+        /// The components that a calendar takes; none for a book. Whether it is the one or the other, its
+        /// home says.
+        components: u8,
         /// What it starts with.
         properties: Vec<StoredProperty>,
         /// A book of that name goes; otherwise the name must be free.

@@ -1,6 +1,6 @@
 //! What follows from a change to an account: its row, its home, its app passwords.
 
-use crate::domain::id::CollectionId;
+use crate::domain::id::CollectionKind;
 use crate::store::StoreError;
 use crate::store::commit::{AccountOp, Unmet};
 use crate::store::keys;
@@ -20,17 +20,9 @@ impl Derivation<'_> {
                 if self.value(key.clone()).await?.is_some() {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
-                let home = CollectionRow {
-                    owner: row.id,
-                    home: None,
-                    created: row.created,
-                    default: false,
-                    slot: self.new_key(Owner::collection(row.home))?.0,
-                    identity: row.home,
-                    floor: 0,
-                    ..CollectionRow::default()
-                };
-                self.put_collection(CollectionId::from_bytes(row.home), &home);
+                for kind in CollectionKind::ALL {
+                    self.lay_home(row, kind)?;
+                }
                 let slot = self.new_key(Owner::account(row.id))?;
                 let value = self.sealer.encode_sealed(slot, &key, row)?;
                 self.put(key, value);
@@ -38,6 +30,9 @@ impl Derivation<'_> {
             }
             AccountOp::Update { before, after } => {
                 let (key, slot) = self.current(before).await?;
+                if before.calendars.is_none() {
+                    self.lay_home(after, CollectionKind::Calendar)?;
+                }
                 let value = self.sealer.encode_sealed(slot, &key, after)?;
                 self.put(key, value);
                 Ok(())
@@ -48,9 +43,10 @@ impl Derivation<'_> {
                 self.delete(key);
                 self.delete(keys::properties(&row.id));
                 self.destroy_key(slot, Owner::account(row.id));
-                let home = CollectionId::from_bytes(row.home);
-                let slot = Slot(self.need_collection(home).await?.slot);
-                self.condemn(home, slot, Ends::Home);
+                for home in CollectionKind::ALL.into_iter().filter_map(|kind| row.home_of(kind)) {
+                    let slot = Slot(self.need_collection(home).await?.slot);
+                    self.condemn(home, slot, Ends::Home);
+                }
                 Ok(())
             }
             AccountOp::AddAppPassword(row) => {
@@ -92,6 +88,21 @@ impl Derivation<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Makes an account's home of that kind, if it is to have one.
+    fn lay_home(&mut self, account: &AccountRow, kind: CollectionKind) -> Step<()> {
+        let Some(id) = account.home_of(kind) else { return Ok(()) };
+        let row = CollectionRow {
+            owner: account.id,
+            created: account.created,
+            slot: self.new_key(Owner::collection(*id.as_bytes()))?.0,
+            identity: *id.as_bytes(),
+            calendar: kind == CollectionKind::Calendar,
+            ..CollectionRow::default()
+        };
+        self.put_collection(id, &row);
+        Ok(())
     }
 
     /// Another name is another key: the row moves there, and app passwords name it.

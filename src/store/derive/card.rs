@@ -1,10 +1,10 @@
-//! What follows from a change to a card: its row, body, UID and history rows, and the log.
+//! What follows from a change to a card: its row, body, UID and history rows, and the log. A calendar
+//! object is stored as a card is, but for what belongs to contacts: it has no number and no record.
 
 use bytes::Bytes;
 
 use crate::domain::contact::Kind as ContactKind;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
-use crate::domain::vcard::Version;
 use crate::store::StoreError;
 use crate::store::codec::Kept;
 use crate::store::commit::{CardOp, CommittedCard, NewCard, RecordChange, Unmet};
@@ -101,6 +101,7 @@ impl Derivation<'_> {
         let mut revived = None;
         if old.is_none()
             && before.is_none()
+            && !collection.calendar
             && let Some(contact) = self.revivable(&card.uid, &collection).await?
         {
             match self.taken_out(contact).await {
@@ -117,7 +118,7 @@ impl Derivation<'_> {
         match (&old, revived.is_some()) {
             (Some(old), false) => {
                 self.keep_history(book, old).await?;
-                if old.row.uid != row.uid {
+                if old.row.uid != row.uid && !collection.calendar {
                     self.rename_uid(old, &card.uid, &lies).await?;
                 }
             }
@@ -130,6 +131,8 @@ impl Derivation<'_> {
         }
         let kept = Kept { revision: 0, slot, number, row };
         match (&old, change) {
+            // What is in a calendar has no record.
+            _ if collection.calendar => {}
             (None, change) => {
                 let record = change.map(|change| change.after.clone()).unwrap_or_default();
                 self.new_record(&kept, &card.uid, &lies, ContactKind::of(&card.body), record);
@@ -163,10 +166,7 @@ impl Derivation<'_> {
             version,
             etag: self.sealer.etag(version, &card.body).0,
             size: card.body.len() as u64,
-            format: match card.version {
-                Version::V3 => 3,
-                Version::V4 => 4,
-            },
+            format: card.format.number(),
             created: old.map_or(now, |old| old.row.created),
             modified: now,
             invented_uid: card.invented_uid,
@@ -217,7 +217,11 @@ impl Derivation<'_> {
             Some(_) => self.need_collection(from.0).await?,
             None => self.need_book(from.0).await?,
         };
-        let owner = self.need_book(to.0).await?.owner;
+        let target = self.need_book(to.0).await?;
+        if self.need_collection(from.0).await?.calendar != target.calendar {
+            return Err(Halt::Unmet(Unmet::NoCollection));
+        }
+        let owner = target.owner;
         let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
@@ -237,6 +241,9 @@ impl Derivation<'_> {
         self.touch(&mut card.row);
         let uid = contact::uid_of(&card.row)?;
         let lies = Lies { book: to.0, member, owner };
+        if copy.is_none() && !target.calendar {
+            self.moved_record(&card, &uid, &lies, false, None).await?;
+        }
         if let Some(fresh) = copy {
             let original = card.row.contact;
             card.slot = self.new_key(Owner::contact(*fresh.as_bytes(), 0))?;
@@ -244,11 +251,11 @@ impl Derivation<'_> {
             card.row = CardRow { contact: *fresh.as_bytes(), version: 1, created: now, ..card.row };
             card.row.etag = self.sealer.etag(card.row.version, &body).0;
             self.copy_properties(&original, &card).await?;
-            let record = self.kept_record(ContactId::from_bytes(original)).await?;
-            let record = record.map(|kept| kept.row.record).unwrap_or_default();
-            self.new_record(&card, &uid, &lies, ContactKind::of(&body), record);
-        } else {
-            self.moved_record(&card, &uid, &lies, false, None).await?;
+            if !target.calendar {
+                let record = self.kept_record(ContactId::from_bytes(original)).await?;
+                let record = record.map(|kept| kept.row.record).unwrap_or_default();
+                self.new_record(&card, &uid, &lies, ContactKind::of(&body), record);
+            }
         }
         self.put_body(to.0, &member, &card, &body)?;
         self.note(&card.row, old.is_none());
@@ -336,7 +343,9 @@ impl Derivation<'_> {
         let key = keys::body(book, ContactId::from_bytes(card.row.contact));
         let value = self.sealer.encode_body(card.slot, &key, member, &card.row, octets)?;
         self.put(key, value);
-        self.told.push(ContactId::from_bytes(card.row.contact));
+        if !card.row.is_calendar_object() {
+            self.told.push(ContactId::from_bytes(card.row.contact));
+        }
         Ok(())
     }
 

@@ -40,10 +40,16 @@ impl Derivation<'_> {
 
     pub(super) async fn collection(&mut self, op: &CollectionOp) -> Step<()> {
         match op {
-            CollectionOp::Create { home, name, id, owner, default, properties, replace } => {
+            CollectionOp::Create { home, name, id, owner, default, components, properties, replace } => {
                 let place = (*home, name, *replace);
-                let row =
-                    CollectionRow { owner: *owner.as_bytes(), default: *default, ..CollectionRow::default() };
+                let calendar = self.need_collection(*home).await?.calendar;
+                let row = CollectionRow {
+                    owner: *owner.as_bytes(),
+                    default: *default,
+                    calendar,
+                    components: *components,
+                    ..CollectionRow::default()
+                };
                 self.create(*id, row, place, properties).await
             }
             CollectionOp::Serve { home, name, id, owner, filter, properties } => {
@@ -76,7 +82,7 @@ impl Derivation<'_> {
             CollectionOp::Give { home, name, owner, to, new } => {
                 let link = self.link(*home, name).await?.filter(|link| !link.mount);
                 let link = link.ok_or(Halt::Unmet(Unmet::NoMember))?;
-                self.need_collection(*to).await?;
+                let to_calendars = self.need_collection(*to).await?.calendar;
                 let before = match self.link(*to, new).await? {
                     // Where the new owner had it as another's, it is the new owner's own.
                     Some(place) if place.mount && place.book == link.book => {
@@ -86,7 +92,7 @@ impl Derivation<'_> {
                     _ => self.clear_place(*to, new, false).await?,
                 };
                 let row = self.need_collection(link.book).await?;
-                if row.private {
+                if row.private || row.calendar != to_calendars {
                     return Err(Halt::Unmet(Unmet::Taken));
                 }
                 let (owner, home_of) = (*owner.as_bytes(), Some(*to.as_bytes()));
@@ -104,8 +110,13 @@ impl Derivation<'_> {
                 Ok(())
             }
             CollectionOp::Mount { home, name, id } => {
-                let smart = self.need_collection(*id).await?.smart.is_some();
-                let slot = Slot(self.need_collection(*home).await?.slot);
+                let shared = self.need_collection(*id).await?;
+                let smart = shared.smart.is_some();
+                let home_row = self.need_collection(*home).await?;
+                if home_row.calendar != shared.calendar {
+                    return Err(Halt::Unmet(Unmet::NoCollection));
+                }
+                let slot = Slot(home_row.slot);
                 let before = self.clear_place(*home, name, false).await?;
                 let place = Place { revision: 0, book: *id, slot, mount: true, smart };
                 self.log_link(*home, name, place, before).await

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::id::{CollectionId, ContactId, Etag, Revision};
 use crate::store::StoreError;
-use crate::store::codec::{self, CardPlace};
+use crate::store::codec::{self, ObjectPlace};
 use crate::store::engine::{Extent, KeyRange};
 use crate::store::keys::{self, Hash, Table};
 use crate::store::keyslots::Slot;
@@ -40,7 +40,7 @@ impl Derivation<'_> {
         {
             return Err(UNSURE);
         }
-        let named = CardPlace::read(&value).ok().map(|place| place.slot);
+        let named = ObjectPlace::read(&value).ok().map(|place| place.slot);
         let mut contacts: Vec<_> = codec::card_contact(&value).into_iter().collect();
         if let Some(owner) = self.contact_in(named).await? {
             contacts.push(ContactId::from_bytes(owner.id));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::domain::id::{CollectionId, ContactId, MemberName};
 use crate::store::StoreError;
-use crate::store::codec::{self, CardPlace};
+use crate::store::codec::{self, ObjectPlace};
 use crate::store::damage::{Broken, Found};
 use crate::store::engine::Extent;
 use crate::store::keys::{self, Hash, Table};
@@ -283,7 +283,7 @@ fn whole(found: &[Found<Card>]) -> impl Iterator<Item = &Card> {
 }
 
 fn card_slot(value: &[u8]) -> Result<Slot, StoreError> {
-    Ok(CardPlace::read(value)?.slot)
+    Ok(ObjectPlace::read(value)?.slot)
 }
 
 fn card(sealer: &Sealer, key: &[u8], value: &[u8]) -> Result<Card, StoreError> {

@@ -247,7 +247,7 @@ impl Store {
 
     async fn book_of(&self, id: CollectionId, reader: &Reader) -> Result<Option<Collection>, StoreError> {
         let collection = reader.collections(&[id]).await?.pop().flatten();
-        let book = collection.filter(|collection| collection.row.home.is_some());
+        let book = collection.filter(|collection| collection.row.home.is_some() && !collection.row.calendar);
         if book.is_none() {
             self.indexes.forget(id);
         }

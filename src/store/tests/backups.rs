@@ -14,7 +14,7 @@ use crate::store::archive::block::MAGIC;
 use crate::store::archive::keyring::{Keyring, KeyringConflict};
 use crate::store::archive::reader::{ArchiveError, Damage, Mode};
 use crate::store::backup::{BackedUp, Part};
-use crate::store::codec::CardPlace;
+use crate::store::codec::ObjectPlace;
 use crate::store::engine::redb::RedbEngine;
 use crate::store::keyslots::file::FileMedium;
 use crate::store::owner::Owner;
@@ -441,7 +441,7 @@ async fn an_object_that_lost_its_key_is_counted() {
     let old = keyring(&store).await;
     let key = keys::member(BOOK, &store.sealer.member(BOOK.as_bytes(), &name("a")));
     let value = store.read().await.unwrap().get(vec![key]).await.unwrap().pop().flatten().unwrap();
-    store.sealer.slots().destroy(&[CardPlace::read(&value).unwrap().slot]).unwrap();
+    store.sealer.slots().destroy(&[ObjectPlace::read(&value).unwrap().slot]).unwrap();
     let keys = store.keyring(now()).await.unwrap();
     assert_eq!(keys.unreadable, 1);
     // The last copy of its key is not given up.

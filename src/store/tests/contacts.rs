@@ -74,6 +74,7 @@ async fn lay(store: &Store) {
         id: THEIRS,
         owner: BOB,
         default: false,
+        components: 0,
         properties: Vec::new(),
         replace: false,
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::*;
-use crate::store::codec::CardPlace;
+use crate::store::codec::ObjectPlace;
 use crate::store::engine::redb::RedbEngine;
 use crate::store::engine::{EngineError, Outcome, Pending, Snapshot};
 use crate::store::keyslots::file::FileMedium;
@@ -74,7 +74,7 @@ async fn with_a_card(room: &Path) -> Store {
 async fn key_of_the_card(store: &Store) -> (Slot, DataKey) {
     let key = keys::member(BOOK, &store.sealer.member(BOOK.as_bytes(), &name()));
     let value = store.read().await.unwrap().get(vec![key]).await.unwrap().pop().flatten().unwrap();
-    let slot = CardPlace::read(&value).unwrap().slot;
+    let slot = ObjectPlace::read(&value).unwrap().slot;
     (slot, store.sealer.slots().key(slot).unwrap())
 }
 

@@ -90,7 +90,7 @@ impl Desk {
 
     async fn phone_deletes(&self, book: &str, file: &str) -> Answer<()> {
         let phone = Caller { client: "DAVx5", ..self.alice.clone() };
-        let place = Place::Card(self.alice.name.clone(), name(book), name(file));
+        let place = Place::Object(self.alice.name.clone(), name(book), name(file));
         self.service.delete(&phone, &place, Vec::new()).await
     }
 

@@ -6,7 +6,7 @@ use crate::domain::id::{CollectionId, MemberName, Uid};
 use crate::domain::vcard::strict::{self, Verdict};
 use crate::store::StoreError;
 use crate::store::census::Id;
-use crate::store::codec::{self, CardPlace};
+use crate::store::codec::{self, ObjectPlace};
 use crate::store::keys::{self, Hash, Table};
 use crate::store::query::Reader;
 use crate::store::rows::UidRow;
@@ -34,7 +34,7 @@ impl Reader {
         let sealer = self.sealer().clone();
         self.gather(keys::under(Table::Member, book.as_bytes()), move |key, value| {
             let member = keys::item(key)?;
-            let place = CardPlace::read(value).ok();
+            let place = ObjectPlace::read(value).ok();
             let place = place.map(|place| (*place.contact.as_bytes(), place.number, place.slot));
             let card = sealer.decode_card(key, value).ok().map(|kept| {
                 let name = MemberName::parse(&kept.row.name).ok();
