@@ -9,6 +9,7 @@ pub mod duplicates;
 pub mod event;
 pub mod filter;
 mod hidden;
+pub mod ical;
 pub mod id;
 pub mod permission;
 pub mod phone;
