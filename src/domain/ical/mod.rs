@@ -2,10 +2,16 @@
 //! The submitted octets are the truth, as with cards (RFC 4791 §5.3.3, CAL-14); nothing here
 //! rewrites them unless a repair is due. Pure: dates, zones and limits arrive as arguments.
 
+mod admit;
+mod edit;
 pub mod tree;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::id::Uid;
+
+pub use admit::{PRODID, admit};
 pub use tree::{Component, Part, Prop};
 
 /// What a calendar object is about: the one type of component that it holds (RFC 4791 §4.1, CAL-2).
@@ -83,6 +89,19 @@ impl Default for Limits {
     }
 }
 
+/// A calendar object that may be stored.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// The UID of all its components (RFC 4791 §4.1).
+    pub uid: Uid,
+    /// What it is about.
+    pub kind: Kind,
+    /// The octets to store.
+    pub bytes: Bytes,
+    /// True when `bytes` differ from what was submitted, so that no ETag may be returned (HTTP-10).
+    pub altered: bool,
+}
+
 /// Why a body is not a calendar object that may be stored: a variant per precondition (CAL-12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
@@ -139,7 +158,4 @@ pub enum Flaw {
     /// Components with different UIDs.
     #[error("the calendar object holds components with different UIDs")]
     SeveralUids,
-    /// Two components that say they are the same instance, or two that say they are the whole.
-    #[error("the calendar object holds the same instance twice")]
-    SameInstanceTwice,
 }
