@@ -9,7 +9,7 @@ use super::lines::raw_lines;
 /// The text in UTF-8, or `None` when it is UTF-8 already. A character that a fold splits is moved
 /// before the fold (RFC 6350 §3.2 keeps characters whole; older writers did not); every octet that
 /// still belongs to no UTF-8 sequence is read as Windows-1252. Lines that are UTF-8 stay as they are.
-pub(super) fn repair(text: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::domain) fn repair(text: &[u8]) -> Option<Vec<u8>> {
     if std::str::from_utf8(text).is_ok() {
         return None;
     }

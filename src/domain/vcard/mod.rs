@@ -2,7 +2,7 @@
 //! The submitted octets are the truth (VC-7); nothing here rewrites them unless a repair is due.
 
 mod admit;
-mod charset;
+pub(in crate::domain) mod charset;
 pub mod lines;
 mod media;
 pub mod parts;
