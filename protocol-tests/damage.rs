@@ -59,7 +59,7 @@ async fn stored(path: &Path) -> Stored {
     let mut cards = BTreeMap::new();
     let files = (0..CARDS).map(|n| format!("c{n}.vcf")).chain([LAST.to_owned()]);
     for (file, n) in files.zip(0..) {
-        let place = (&caller.name, &name("contacts"), &name(&file));
+        let place = (&caller.books(), &name("contacts"), &name(&file));
         service.put(&caller, place, card(n), Vec::new()).await.unwrap();
         cards.insert(file, card(n));
     }
@@ -96,7 +96,7 @@ async fn meet(path: &Path, stored: &Stored, closed: bool, told: &str) -> Fate {
         let detail = Detail { properties: true, body: true };
         for (file, body) in stored.cards.iter() {
             let asked = Members::Named(vec![name(file)]);
-            match service.book(caller, &caller.name, &book, asked, detail).await {
+            match service.book(caller, &caller.books(), &book, asked, detail).await {
                 Ok(shown) => match shown.cards.first() {
                     Some(card) => assert!(card.body.as_ref() == Some(body), "{told}: {file} is another"),
                     None if file == LAST && !closed => {}
@@ -105,7 +105,7 @@ async fn meet(path: &Path, stored: &Stored, closed: bool, told: &str) -> Fate {
                 Err(Stop::Failed(_) | Stop::Refused(_)) => missing += 1,
             }
         }
-        if let Ok(shown) = service.book(caller, &caller.name, &book, Members::All, detail).await {
+        if let Ok(shown) = service.book(caller, &caller.books(), &book, Members::All, detail).await {
             listed = true;
             for card in shown.cards {
                 let body = stored.cards.get(card.name.as_str());

@@ -67,7 +67,7 @@ async fn first_day() -> Disk {
     let caller = alice(&service).await;
     for n in 0..6 {
         let file = format!("c{n}.vcf");
-        let place = (&caller.name, &name("contacts"), &name(&file));
+        let place = (&caller.books(), &name("contacts"), &name(&file));
         service.put(&caller, place, card(&file, 100, 0), Vec::new()).await.unwrap();
     }
     service.close().await.unwrap();

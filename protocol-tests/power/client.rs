@@ -37,7 +37,7 @@ impl Client {
         hasty: bool,
     ) -> Answer<()> {
         loop {
-            let page = service.home_changes(caller, &caller.name, self.token, limit).await?;
+            let page = service.home_changes(caller, &caller.books(), self.token, limit).await?;
             for gone in page.removed {
                 self.books.remove(gone.as_str());
             }
@@ -54,7 +54,7 @@ impl Client {
         }
         for (at, book) in &mut self.books {
             loop {
-                let page = service.changes(caller, &caller.name, &name(at), book.token, limit).await;
+                let page = service.changes(caller, &caller.books(), &name(at), book.token, limit).await;
                 let page = match page {
                     Ok(page) => page,
                     // It has not heard yet that the book is gone, or is another.

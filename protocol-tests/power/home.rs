@@ -57,17 +57,18 @@ impl Home {
 
     /// What the server has.
     pub async fn read(service: &Service, caller: &Caller) -> Answer<Home> {
-        let view = service.home(caller, &caller.name).await?;
+        let view = service.home(caller, &caller.books()).await?;
         // Nobody lists the trash.
         let trashed = (0..8).flat_map(|file| [0, 1].map(|n| format!("c{file}.vcf-{n}"))).collect();
         let mut home = Home { books: BTreeMap::new(), properties: view.home.properties, trashed };
         for book in view.books {
             let at = book.name.unwrap();
             let detail = Detail { properties: true, body: false };
-            let listed = service.book(caller, &caller.name, &at, Members::All, detail).await?.cards;
+            let listed = service.book(caller, &caller.books(), &at, Members::All, detail).await?.cards;
             let names = listed.iter().map(|card| card.name.clone()).collect();
             let detail = Detail { properties: true, body: true };
-            let shown = service.book(caller, &caller.name, &at, Members::Named(names), detail).await?.cards;
+            let shown =
+                service.book(caller, &caller.books(), &at, Members::Named(names), detail).await?.cards;
             assert_eq!(shown.len(), listed.len());
             let card = |card: ObjectView| {
                 let properties = Some(card.properties);

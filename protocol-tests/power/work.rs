@@ -41,11 +41,11 @@ impl Day<'_> {
     }
 
     fn at_card(&self, (book, file): &(String, String)) -> Place {
-        Place::Object(self.caller.name.clone(), name(book), name(file))
+        Place::Object(self.caller.books(), name(book), name(file))
     }
 
     fn at_book(&self, book: &str) -> Place {
-        Place::Collection(self.caller.name.clone(), name(book))
+        Place::Collection(self.caller.books(), name(book))
     }
 
     /// Takes in what became of a change that would have led to the last of `ways`, by way of the
@@ -88,7 +88,7 @@ impl Day<'_> {
         let when = when.map(|etag| Precondition::one(place, State::EtagIn(vec![etag]), false));
         let when = when.into_iter().collect();
         let answer =
-            self.service.put(self.caller, (&self.caller.name, &at.0, &at.1), body.clone(), when).await;
+            self.service.put(self.caller, (&self.caller.books(), &at.0, &at.1), body.clone(), when).await;
         let mut after = self.home.clone();
         if let Some(book) = after.books.get_mut(&book) {
             let etag = answer.as_ref().ok().map(|stored| stored.card.etag);
@@ -146,7 +146,7 @@ impl Day<'_> {
             false => PropertyChange::Set(property.clone()),
         };
         let place = match kind {
-            0 => Place::Home(self.caller.name.clone()),
+            0 => Place::Home(self.caller.books()),
             1 => self.at_book(&at.0),
             _ => self.at_card(&at),
         };
@@ -179,7 +179,7 @@ impl Day<'_> {
         let at = MemberName::parse(&book).unwrap();
         let caller = self.caller;
         let answer =
-            self.service.create_book(caller, &caller.name, &at, properties.clone(), Vec::new()).await;
+            self.service.create_book(caller, &caller.books(), &at, properties.clone(), Vec::new()).await;
         let mut after = self.home.clone();
         after.books.insert(book, Book { properties, ..Book::default() });
         self.learn(answer, vec![after])

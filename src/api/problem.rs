@@ -267,7 +267,7 @@ impl Problem {
             }
             Refusal::Wrong { pointer, text } => Self::wrong(vec![(pointer, text)]),
             Refusal::AllWrong(errors) => Self::wrong(errors),
-            Refusal::Card(_) => Self::new(Kind::Wrong, text),
+            Refusal::Card(_) | Refusal::Object(_) => Self::new(Kind::Wrong, text),
             Refusal::Unmet => Self::new(Kind::Unmet, text),
             Refusal::Mapped | Refusal::NoParent | Refusal::UidTaken { .. } | Refusal::Conflict(_) => {
                 Self::new(Kind::Conflict, text)

@@ -59,6 +59,16 @@ pub async fn mkcol(exchange: &Exchange<'_>) -> Outcome {
     create(exchange, owner, book, asked).await
 }
 
+/// Handles MKCALENDAR (RFC 4791 §5.3.1; CAL-10).
+pub async fn mkcalendar(exchange: &Exchange<'_>) -> Outcome {
+    let asked = body(exchange)?.unwrap_or_default();
+    match exchange.target {
+        Target::Collection(home, name) => create(exchange, home, name, asked).await,
+        Target::Object(home, name, object) => Err(inside(exchange, home, name, object).await?),
+        _ => Err(Refusal::NoParent.into()),
+    }
+}
+
 /// The request's body; `None` where there is none.
 fn body(exchange: &Exchange<'_>) -> Result<Option<Mkcol>, Trouble> {
     if exchange.body.is_empty() {
@@ -83,7 +93,8 @@ fn is_address_book(types: &[PropertyName]) -> bool {
 
 async fn create(exchange: &Exchange<'_>, owner: &HomeName, book: &MemberName, asked: Mkcol) -> Outcome {
     let names = asked.properties.iter().map(|p| p.name.clone());
-    let (protected, others): (Vec<_>, Vec<_>) = names.partition(|name| is_protected(name, Kind::collection(owner.kind)));
+    let (protected, others): (Vec<_>, Vec<_>) =
+        names.partition(|name| is_protected(name, Kind::collection(owner.kind)));
     if !protected.is_empty() {
         return Ok(refused(&[(protected, PROTECTED), (others, DEPENDENT)]));
     }
@@ -94,7 +105,13 @@ async fn create(exchange: &Exchange<'_>, owner: &HomeName, book: &MemberName, as
     };
     exchange
         .service
-        .create_book(exchange.caller, owner, book, components, asked.properties, exchange.when(&place)?)
+        .create_collection(
+            exchange.caller,
+            (owner, book),
+            components,
+            asked.properties,
+            exchange.when(&place)?,
+        )
         .await?;
     let mut response = Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::CREATED;

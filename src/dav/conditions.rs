@@ -190,7 +190,7 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    use crate::domain::id::{MemberName, UserName};
+    use crate::domain::id::{HomeName, MemberName, UserName};
 
     use super::*;
 
@@ -202,7 +202,7 @@ mod tests {
 
     fn card() -> Target {
         let name = |text| MemberName::parse(text).unwrap();
-        Target::Object(UserName::parse("alice").unwrap(), name("contacts"), name("a.vcf"))
+        Target::Object(HomeName::books(UserName::parse("alice").unwrap()), name("contacts"), name("a.vcf"))
     }
 
     fn read(name: &'static str, value: &str) -> Result<Conditions, BadCondition> {

@@ -49,7 +49,8 @@ type Outcome = Result<Response<Body>, Trouble>;
 
 /// What this server is (RFC 4918 §18); on every answer, since some clients look nowhere else
 /// (DAV-49).
-const COMPLIANCE: HeaderValue = HeaderValue::from_static("1, 3, access-control, addressbook, extended-mkcol");
+const COMPLIANCE: HeaderValue =
+    HeaderValue::from_static("1, 3, access-control, addressbook, calendar-access, extended-mkcol");
 /// The header that says so.
 const DAV_HEADER: HeaderName = HeaderName::from_static("dav");
 
@@ -78,6 +79,7 @@ enum Verb {
     Propfind,
     Proppatch,
     Mkcol,
+    Mkcalendar,
     Report,
     Get,
     Put,
@@ -88,15 +90,17 @@ enum Verb {
     None,
 }
 
-/// What is made and removed: books and cards.
-const MEMBERS: Kinds = Kinds::of(&[Kind::Book, Kind::Card]);
+/// What is made and removed: books and cards, calendars and their objects.
+const MEMBERS: Kinds = Kinds::of(&[Kind::Book, Kind::Card, Kind::Calendar, Kind::Event]);
+/// Cards and calendar objects.
+const OBJECTS: Kinds = Kinds::of(&[Kind::Card, Kind::Event]);
 
 /// Every method that is known; all others are 501. `Allow` and 405 follow from it (HTTP-17).
 static METHODS: &[MethodRow] = &[
     MethodRow::reading("OPTIONS", Verb::Options, Kinds::ALL),
     MethodRow::reading("GET", Verb::Get, Kinds::ALL),
     MethodRow::reading("HEAD", Verb::Get, Kinds::ALL),
-    MethodRow::writing("PUT", Verb::Put, Kinds::of(&[Kind::Card])),
+    MethodRow::writing("PUT", Verb::Put, OBJECTS),
     MethodRow::writing("DELETE", Verb::Delete, MEMBERS),
     MethodRow::reading("COPY", Verb::Copy, MEMBERS),
     MethodRow::writing("MOVE", Verb::Move, MEMBERS),
@@ -105,7 +109,16 @@ static METHODS: &[MethodRow] = &[
     MethodRow::writing(
         "PROPPATCH",
         Verb::Proppatch,
-        Kinds::of(&[Kind::Principal, Kind::Group, Kind::Home, Kind::Book, Kind::Card]),
+        Kinds::of(&[
+            Kind::Principal,
+            Kind::Group,
+            Kind::Home,
+            Kind::Book,
+            Kind::Card,
+            Kind::CalendarHome,
+            Kind::Calendar,
+            Kind::Event,
+        ]),
     ),
     MethodRow::writing("MKCOL", Verb::Mkcol, MEMBERS),
     MethodRow::reading("POST", Verb::None, Kinds::NONE),
@@ -113,7 +126,7 @@ static METHODS: &[MethodRow] = &[
     MethodRow::reading("LOCK", Verb::None, Kinds::NONE),
     MethodRow::reading("UNLOCK", Verb::None, Kinds::NONE),
     MethodRow::reading("ACL", Verb::None, Kinds::NONE),
-    MethodRow::reading("MKCALENDAR", Verb::None, Kinds::NONE),
+    MethodRow::writing("MKCALENDAR", Verb::Mkcalendar, Kinds::of(&[Kind::Calendar, Kind::Event])),
 ];
 
 impl MethodRow {
@@ -207,10 +220,10 @@ impl Exchange<'_> {
     async fn allow(&self) -> HeaderValue {
         let Standing { rights, mounted } = self.standing().await;
         let kind = self.target.kind();
-        let whole_book = kind == Some(Kind::Book);
+        let whole_book = matches!(kind, Some(Kind::Book | Kind::Calendar));
         let offered = |row: &&MethodRow| match row.verb {
             // It makes what is not there, so it is never allowed on what is (DAV-24).
-            Verb::Mkcol => false,
+            Verb::Mkcol | Verb::Mkcalendar => false,
             Verb::Proppatch => rights.describe,
             // Where another's book lies is decided by who shares it.
             Verb::Move => rights.write && (rights.owner || !whole_book),
@@ -245,6 +258,9 @@ impl Exchange<'_> {
                 Standing { rights: rights.on_members(), mounted }
             }
             (Some(standing), _) => standing,
+            (None, Target::Home(home) | Target::Collection(home, _) | Target::Object(home, ..)) => {
+                Standing { rights: rights(self.caller, Belongs::Home(home)), ..none }
+            }
             (None, _) => Standing { rights: rights(self.caller, Belongs::To(owner)), ..none },
         }
     }
@@ -281,7 +297,7 @@ pub async fn handle(
         Err(trouble) => refuse::answer(trouble, &exchange).await?,
     };
     response.headers_mut().insert(DAV_HEADER, COMPLIANCE);
-    if !slash && exchange.target.kind().is_some_and(|kind| kind != Kind::Card) {
+    if !slash && exchange.target.kind().is_some_and(|kind| !OBJECTS.hold(kind)) {
         content_location(&exchange, &mut response);
     }
     Ok(response)
@@ -302,11 +318,12 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         return Err(Trouble::Status(StatusCode::NOT_IMPLEMENTED));
     };
     match exchange.target.kind() {
-        None if matches!(row.verb, Verb::Mkcol | Verb::Put) => unnamable(exchange)?,
+        None if matches!(row.verb, Verb::Mkcol | Verb::Mkcalendar | Verb::Put) => unnamable(exchange)?,
         None => return Err(Refusal::NotFound.into()),
         Some(kind) if row.kinds.hold(kind) => {}
         // Nobody may, but who asks is told which right is missing (ACL-13).
-        Some(Kind::Home | Kind::Principal | Kind::Group) if row.verb == Verb::Delete => {}
+        Some(Kind::Home | Kind::CalendarHome | Kind::Principal | Kind::Group) if row.verb == Verb::Delete => {
+        }
         Some(_) => return Err(Trouble::Status(StatusCode::METHOD_NOT_ALLOWED)),
     }
     if is_coded(exchange) {
@@ -317,6 +334,7 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         Verb::Propfind => propfind::propfind(exchange).await,
         Verb::Proppatch => proppatch::proppatch(exchange).await,
         Verb::Mkcol => collection::mkcol(exchange).await,
+        Verb::Mkcalendar => collection::mkcalendar(exchange).await,
         Verb::Report => reports::report(exchange).await,
         Verb::Get => {
             // A collection's page tells nothing, but only of what is there (DAV-25).
@@ -373,7 +391,7 @@ pub fn body_limit(method: &Method, _path: &str, service: &Service) -> usize {
         "PUT" | "POST" => service.card_limits().bytes.saturating_mul(2).max(8 << 20),
         // A multiget of 50,000 cards (CARD-53).
         "REPORT" => 16 << 20,
-        "PROPFIND" | "PROPPATCH" | "MKCOL" => 2 << 20,
+        "PROPFIND" | "PROPPATCH" | "MKCOL" | "MKCALENDAR" => 2 << 20,
         _ => 64 << 10,
     }
 }

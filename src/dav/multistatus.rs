@@ -347,7 +347,7 @@ mod tests {
     fn a_response_always_has_a_propstat() {
         let body = "<propfind xmlns='DAV:'><prop><nope/></prop></propfind>";
         let none = "<propfind xmlns='DAV:'><prop/></propfind>";
-        let node = Node::Homes;
+        let node = Node::Homes(crate::domain::id::CollectionKind::AddressBook);
         let ok = || ("HTTP/1.1 200 OK".to_owned(), Vec::<String>::new());
         assert_eq!(shape(&answer(&plan(body, true), &node)), [ok()]);
         assert_eq!(shape(&answer(&plan(none, false), &node)), [ok()]);
@@ -400,7 +400,7 @@ mod tests {
         let data = prop.child(&Ns::Card, "address-data").unwrap();
         assert_eq!(data.text().as_bytes(), card.body.clone().unwrap());
         card.body = Some(bytes::Bytes::from_static(b"\xff"));
-        card.version = crate::domain::vcard::Version::V4;
+        card.format = crate::domain::format::Format::Card(crate::domain::vcard::Version::V4);
         let bad = answer(&asked("3.0"), &Node::Object(&book, &card));
         if let Some(status) = bad.child(&Ns::Dav, "status") {
             assert_eq!(status.text(), "HTTP/1.1 415 Unsupported Media Type");

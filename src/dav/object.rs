@@ -9,24 +9,25 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 
-use crate::domain::id::{MemberName, HomeName};
+use crate::domain::id::{CollectionKind, HomeName, MemberName};
 use crate::domain::vcard::Version;
 use crate::service::place::Place;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{ObjectView, Detail, Members};
+use crate::service::view::{Detail, Members, ObjectView};
 
 use super::accept::{Choice, choose};
 use super::conditions::Conditions;
+use super::props::content_type_of;
 use super::refuse::{Condition, Trouble};
 use super::target::Target;
 use super::{Body, Exchange, full};
 
-/// The media type of every card in every version (DAV-45).
-pub(super) const CARD_TYPE: &str = "text/vcard; charset=utf-8";
-
 /// Media types under which cards are sent (CARD-8); none at all is taken too.
 const CARD_TYPES: [&str; 5] =
     ["text/vcard", "text/x-vcard", "text/directory", "application/vcard", "application/x-vcard"];
+
+/// Media types under which calendar objects are sent.
+const CALENDAR_TYPES: [&str; 3] = ["text/calendar", "text/x-vcalendar", "application/ics"];
 
 type Reply = Result<Response<Body>, Trouble>;
 
@@ -59,7 +60,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
     let body = represent(exchange, &card)?;
     let mut answer = Response::new(full(body));
     validators(answer.headers_mut(), &card);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CARD_TYPE));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type_of(card.format)));
     Ok(answer)
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn put(exchange: &Exchange<'_>, target: &Target, body: Bytes) -
     if exchange.headers.contains_key(CONTENT_RANGE) {
         return Err(Trouble::Status(StatusCode::BAD_REQUEST));
     }
-    if !is_card_type(exchange.headers) {
+    if !is_object_type(exchange.headers, owner.kind) {
         return Err(Trouble::Condition(StatusCode::UNSUPPORTED_MEDIA_TYPE, Condition::SupportedAddressData));
     }
     let place = Place::Object(owner.clone(), book.clone(), name.clone());
@@ -133,7 +134,7 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     validators(headers, card);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(CARD_TYPE));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type_of(card.format)));
     let applied = HeaderValue::from_static("return=representation");
     headers.insert(HeaderName::from_static("preference-applied"), applied);
     headers.insert(VARY, HeaderValue::from_static("Accept, Prefer, User-Agent"));
@@ -147,6 +148,9 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
 
 /// The octets in the form that the request asks for, 3.0 unless it asks otherwise (D9, CARD-34).
 fn represent(exchange: &Exchange<'_>, card: &ObjectView) -> Result<Bytes, Trouble> {
+    if card.format.version().is_none() {
+        return Ok(card.body.clone().unwrap_or_default());
+    }
     let not_acceptable =
         || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);
     let stored = card.version();
@@ -189,18 +193,25 @@ pub(super) fn http_date(at: Timestamp) -> String {
     httpdate::fmt_http_date(at.into())
 }
 
-fn is_card_type(headers: &HeaderMap) -> bool {
+fn is_object_type(headers: &HeaderMap, kind: CollectionKind) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
     };
     let text = value.to_str().unwrap_or("?");
     let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.is_empty() || CARD_TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known))
+    let types = match kind {
+        CollectionKind::AddressBook => CARD_TYPES.as_slice(),
+        CollectionKind::Calendar => CALENDAR_TYPES.as_slice(),
+    };
+    essence.is_empty() || types.iter().any(|known| essence.eq_ignore_ascii_case(known))
 }
 
 /// What a person sees who opens a collection in a browser (DAV-25).
 fn page(exchange: &Exchange<'_>, target: &Target) -> Response<Body> {
     let text = match target {
+        Target::Collection(home, _) if home.kind == CollectionKind::Calendar => {
+            "This is a calendar. Open it with a CalDAV client.\n"
+        }
         Target::Collection(..) => "This is an address book. Open it with a CardDAV client.\n",
         _ => "This is Cardkeep. Give a CardDAV client this server's name, your user name and password.\n",
     };

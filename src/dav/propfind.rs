@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::domain::id::{CollectionKind, HomeName, MemberName, Principal};
 use crate::service::refusal::Refusal;
-use crate::service::view::{MembersView, CollectionView, Detail, Members, PrincipalView};
+use crate::service::view::{CollectionView, Detail, Members, MembersView, PrincipalView};
 
 use super::multistatus::{Plan, Verdict, verdict};
 use super::props::Node;

@@ -4,7 +4,8 @@
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::domain::id::MemberName;
+use crate::domain::ical;
+use crate::domain::id::{CollectionKind, MemberName};
 use crate::domain::vcard::NotAdmitted;
 use crate::service::access::Privilege;
 use crate::service::place::Place;
@@ -35,7 +36,7 @@ pub enum Condition {
     NumberOfMatches,
     /// `DAV:sufficient-disk-space` (RFC 4331 §6)
     SufficientDiskSpace,
-    /// `CARDDAV:addressbook-collection-location-ok`
+    /// `CARDDAV:addressbook-collection-location-ok`, `CALDAV:calendar-collection-location-ok`
     CollectionLocation,
     /// `CARDDAV:supported-address-data`
     SupportedAddressData,
@@ -43,17 +44,38 @@ pub enum Condition {
     SupportedAddressDataConversion,
     /// `CARDDAV:valid-address-data`
     ValidAddressData,
-    /// `CARDDAV:max-resource-size`
+    /// `CARDDAV:max-resource-size`, `CALDAV:max-resource-size`
     MaxResourceSize,
-    /// `CARDDAV:supported-collation`
+    /// `CARDDAV:supported-collation`, `CALDAV:supported-collation`
     SupportedCollation,
-    /// `CARDDAV:supported-filter`
+    /// `CARDDAV:supported-filter`, `CALDAV:supported-filter`
     SupportedFilter,
+    /// `CALDAV:supported-calendar-data`
+    SupportedCalendarData,
+    /// `CALDAV:valid-calendar-data`
+    ValidCalendarData,
+    /// `CALDAV:valid-calendar-object-resource`
+    ValidCalendarObject,
+    /// `CALDAV:supported-calendar-component`
+    SupportedCalendarComponent,
+    /// `CALDAV:max-instances`
+    MaxInstances,
+    /// `CALDAV:max-attendees-per-instance`
+    MaxAttendees,
+    /// `CALDAV:min-date-time`
+    MinDateTime,
+    /// `CALDAV:max-date-time`
+    MaxDateTime,
 }
 
 impl Condition {
-    /// Its element.
-    fn markup(self) -> &'static str {
+    /// Its element, where it is about collections of that kind.
+    fn markup(self, kind: CollectionKind) -> &'static str {
+        if kind == CollectionKind::Calendar
+            && let Some(markup) = self.of_calendars()
+        {
+            return markup;
+        }
         match self {
             Self::PropfindFiniteDepth => "<D:propfind-finite-depth/>",
             Self::ValidResourceType => "<D:valid-resourcetype/>",
@@ -69,7 +91,27 @@ impl Condition {
             Self::MaxResourceSize => "<C:max-resource-size/>",
             Self::SupportedCollation => "<C:supported-collation/>",
             Self::SupportedFilter => "<C:supported-filter/>",
+            Self::SupportedCalendarData => "<CAL:supported-calendar-data/>",
+            Self::ValidCalendarData => "<CAL:valid-calendar-data/>",
+            Self::ValidCalendarObject => "<CAL:valid-calendar-object-resource/>",
+            Self::SupportedCalendarComponent => "<CAL:supported-calendar-component/>",
+            Self::MaxInstances => "<CAL:max-instances/>",
+            Self::MaxAttendees => "<CAL:max-attendees-per-instance/>",
+            Self::MinDateTime => "<CAL:min-date-time/>",
+            Self::MaxDateTime => "<CAL:max-date-time/>",
         }
+    }
+
+    /// Its element where CalDAV has one of its own for what CardDAV has too.
+    fn of_calendars(self) -> Option<&'static str> {
+        Some(match self {
+            Self::CollectionLocation => "<CAL:calendar-collection-location-ok/>",
+            Self::MaxResourceSize => "<CAL:max-resource-size/>",
+            Self::SupportedCollation => "<CAL:supported-collation/>",
+            Self::SupportedFilter => "<CAL:supported-filter/>",
+            Self::SupportedAddressData => "<CAL:supported-calendar-data/>",
+            _ => return None,
+        })
     }
 }
 
@@ -132,10 +174,11 @@ impl From<BadAddressData> for Trouble {
 
 /// The answer to a request that is not done; our own failures go to whoever logs them.
 pub async fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Response<Body>, Fault> {
+    let kind = exchange.target.collection_kind();
     let refusal = match trouble {
         Trouble::Stop(Stop::Failed(fault)) => return Err(fault),
         Trouble::Status(status) => return Ok(bare(status, exchange).await),
-        Trouble::Condition(status, failed) => return Ok(condition(status, failed.markup())),
+        Trouble::Condition(status, failed) => return Ok(condition(status, failed.markup(kind))),
         Trouble::Stop(Stop::Refused(refusal)) => refusal,
     };
     let (status, failed) = status_of(&refusal);
@@ -150,14 +193,14 @@ pub async fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Respons
         }
         // Thunderbird lists anew after a 400 and never recovers from a 403 (D3, B3 #44).
         (Refusal::BadToken, Some(failed)) if props::is_thunderbird(exchange.agent()) => {
-            condition(StatusCode::BAD_REQUEST, failed.markup())
+            condition(StatusCode::BAD_REQUEST, failed.markup(kind))
         }
         (Refusal::Mapped, Some(failed)) => {
-            let mut response = condition(status, failed.markup());
+            let mut response = condition(status, failed.markup(kind));
             response.headers_mut().insert(ALLOW, exchange.allow().await);
             response
         }
-        (_, Some(failed)) => condition(status, failed.markup()),
+        (_, Some(failed)) => condition(status, failed.markup(kind)),
         (_, None) => bare(status, exchange).await,
     })
 }
@@ -165,7 +208,7 @@ pub async fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Respons
 /// The answer to a body so large that it was not read.
 pub fn too_large() -> Response<Body> {
     let failed = Condition::MaxResourceSize;
-    condition(StatusCode::PAYLOAD_TOO_LARGE, failed.markup())
+    condition(StatusCode::PAYLOAD_TOO_LARGE, failed.markup(CollectionKind::AddressBook))
 }
 
 /// Each refusal's status and precondition.
@@ -183,12 +226,28 @@ fn status_of(refusal: &Refusal) -> (StatusCode, Option<Condition>) {
         Refusal::Card(NotAdmitted::Version) => (StatusCode::FORBIDDEN, Some(C::SupportedAddressData)),
         Refusal::Card(NotAdmitted::TooLarge) => (StatusCode::FORBIDDEN, Some(C::MaxResourceSize)),
         Refusal::Card(_) => (StatusCode::FORBIDDEN, Some(C::ValidAddressData)),
+        Refusal::Object(why) => (StatusCode::FORBIDDEN, Some(of_object(*why))),
         Refusal::BadToken => (StatusCode::FORBIDDEN, Some(C::ValidSyncToken)),
         Refusal::BadLimit => (StatusCode::INSUFFICIENT_STORAGE, Some(C::NumberOfMatches)),
         Refusal::PropertiesFull => (StatusCode::INSUFFICIENT_STORAGE, None),
         Refusal::StoreFull => (StatusCode::INSUFFICIENT_STORAGE, Some(C::SufficientDiskSpace)),
         Refusal::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Refusal::NoParent | Refusal::UidTaken { .. } | Refusal::Conflict(_) => (StatusCode::CONFLICT, None),
+    }
+}
+
+/// The precondition that a calendar object failed (CAL-12).
+fn of_object(why: ical::NotAdmitted) -> Condition {
+    match why {
+        ical::NotAdmitted::Version => Condition::SupportedCalendarData,
+        ical::NotAdmitted::NotACalendar | ical::NotAdmitted::TooComplex => Condition::ValidCalendarData,
+        ical::NotAdmitted::NotAnObject(_) => Condition::ValidCalendarObject,
+        ical::NotAdmitted::Component => Condition::SupportedCalendarComponent,
+        ical::NotAdmitted::TooLarge => Condition::MaxResourceSize,
+        ical::NotAdmitted::TooManyInstances => Condition::MaxInstances,
+        ical::NotAdmitted::TooManyAttendees => Condition::MaxAttendees,
+        ical::NotAdmitted::TooEarly => Condition::MinDateTime,
+        ical::NotAdmitted::TooLate => Condition::MaxDateTime,
     }
 }
 
@@ -245,12 +304,18 @@ fn uid_taken(holder: &MemberName, exchange: &Exchange<'_>) -> Response<Body> {
         .and_then(|href| Target::of_href(exchange.front, exchange.target, href).ok());
     let at = destination.as_ref().unwrap_or(exchange.target);
     let mut out = Writer::default();
-    out.raw("<C:no-uid-conflict>");
+    let tag = match at.collection_kind() {
+        CollectionKind::AddressBook => "C:no-uid-conflict>",
+        CollectionKind::Calendar => "CAL:no-uid-conflict>",
+    };
+    out.raw("<");
+    out.raw(tag);
     if let Target::Object(owner, book, _) = at {
         let holder = Target::Object(owner.clone(), book.clone(), holder.clone());
         href(&holder, exchange.front, &mut out);
     }
-    out.raw("</C:no-uid-conflict>");
+    out.raw("</");
+    out.raw(tag);
     condition(StatusCode::CONFLICT, &String::from_utf8_lossy(&out.take()))
 }
 

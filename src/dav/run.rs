@@ -11,11 +11,11 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
 
-use crate::domain::id::{MemberName, HomeName};
+use crate::domain::id::{HomeName, MemberName};
 use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{ObjectView, CollectionView, Detail, Members, Seen};
+use crate::service::view::{CollectionView, Detail, Members, ObjectView, Seen};
 
 use super::multistatus::{Plan, Verdict, verdict};
 use super::prefer::Prefer;

@@ -235,10 +235,12 @@ impl Target {
                 (Ok(home), Ok(name)) => Self::Collection(home, name),
                 _ => Self::Unmapped,
             },
-            [user, name, object] => match (home(user), (MemberName::parse(name), MemberName::parse(object))) {
-                (Ok(home), (Ok(name), Ok(object))) => Self::Object(home, name, object),
-                _ => Self::Unmapped,
-            },
+            [user, name, object] => {
+                match (home(user), (MemberName::parse(name), MemberName::parse(object))) {
+                    (Ok(home), (Ok(name), Ok(object))) => Self::Object(home, name, object),
+                    _ => Self::Unmapped,
+                }
+            }
             _ => Self::Unmapped,
         }
     }
@@ -318,6 +320,15 @@ impl Target {
             Self::Principal(user) => Some(user),
             Self::Home(home) | Self::Collection(home, _) | Self::Object(home, _, _) => Some(&home.user),
             _ => None,
+        }
+    }
+
+    /// What is kept where it is; address books where nothing is.
+    pub fn collection_kind(&self) -> CollectionKind {
+        match self {
+            Self::Homes(kind) => *kind,
+            Self::Home(home) | Self::Collection(home, _) | Self::Object(home, _, _) => home.kind,
+            _ => CollectionKind::AddressBook,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a stored object is: a card of a version, or a calendar object of a kind.
 
-use super::id::CollectionKind;
 use super::ical::Kind;
+use super::id::CollectionKind;
 use super::vcard::Version;
 
 /// What a stored object is.
@@ -69,6 +69,8 @@ mod tests {
             assert_eq!((format.number(), Format::of(number)), (number, format));
         }
         let calendar = NUMBERS.iter().filter(|(_, f)| f.collection() == CollectionKind::Calendar);
-        assert!(calendar.clone().count() == Kind::ALL.len() && calendar.clone().all(|(number, _)| *number > 10));
+        assert!(
+            calendar.clone().count() == Kind::ALL.len() && calendar.clone().all(|(number, _)| *number > 10)
+        );
     }
 }

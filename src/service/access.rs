@@ -63,6 +63,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Its home of address books, by name.
+    pub fn books(&self) -> HomeName {
+        HomeName::books(self.name.clone())
+    }
+
     /// Its home of that kind.
     pub fn home_of(&self, kind: CollectionKind) -> Option<CollectionId> {
         match kind {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::ical::Components;
-use crate::domain::id::{AccountId, CollectionId, MemberName, Principal, HomeName};
+use crate::domain::id::{AccountId, CollectionId, HomeName, MemberName, Principal};
 use crate::store::commit::{CollectionOp, Described, Op, PropertiesOp};
 use crate::store::damage::Found;
 use crate::store::keys::Hash;
@@ -130,6 +130,17 @@ impl Service {
         caller: &Caller,
         owner: &HomeName,
         book: &MemberName,
+        properties: Vec<Property>,
+        when: Vec<Precondition>,
+    ) -> Answer<()> {
+        self.create_collection(caller, (owner, book), Components::NONE, properties, when).await
+    }
+
+    /// Makes a book or, in a home of calendars, a calendar that takes these components.
+    pub async fn create_collection(
+        &self,
+        caller: &Caller,
+        (owner, book): (&HomeName, &MemberName),
         components: Components,
         properties: Vec<Property>,
         when: Vec<Precondition>,

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use crate::domain::format::Format;
 use crate::domain::contact::{CardFields, Record};
 use crate::domain::filter::Filter;
-use crate::domain::id::{ContactId, MemberName, HomeName};
+use crate::domain::format::Format;
+use crate::domain::ical::{self, Components, NotAdmitted};
+use crate::domain::id::{CollectionId, CollectionKind, ContactId, HomeName, MemberName};
 use crate::domain::search::Needles;
-use crate::domain::vcard::admit;
+use crate::domain::vcard::{Admitted, admit};
 use crate::store::commit::{CardOp, NewCard, Op, RecordChange};
 use crate::store::damage::Found;
 use crate::store::query::{Unreadable, With};
@@ -17,7 +18,7 @@ use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{Reached, card_view, card_views, denied};
-use super::view::{MembersView, ObjectView, Carry, CollectionView, Detail, Matches, Members, Seen, Stored};
+use super::view::{Carry, CollectionView, Detail, Matches, Members, MembersView, ObjectView, Seen, Stored};
 use super::{Answer, Service};
 
 /// A card's place, by its names.
@@ -156,20 +157,21 @@ impl Service {
         }
         let expect = self.facts(&reader, caller, &when).await?;
         drop(reader);
-        let admitted = match admit(&body, name, self.fresh()?, &self.settings.card) {
+        let (card, verbatim) = match self.admitted_object(owner.kind, &body, name)? {
             Ok(admitted) => admitted,
             // DAVx5 gives its change up after a 412, and tries for ever after a 403.
             Err(why) if self.check(caller, when).await? => return Err(why.into()),
             Err(_) => return Err(Refusal::Unmet.into()),
         };
-        let card = NewCard {
-            format: Format::Card(admitted.version),
-            uid: admitted.uid.clone(),
-            invented_uid: admitted.invented_uid,
-            body: admitted.bytes.clone(),
-        };
+        if let Format::Calendar(kind) = card.format
+            && !self.components_of(id).await?.take(kind)
+        {
+            return Err(Refusal::Object(NotAdmitted::Component).into());
+        }
+        let NewCard { format, uid, body, .. } = card.clone();
         let fresh = ContactId::new(self.fresh()?);
-        let record = Some(Box::new(self.of_phone(&admitted.bytes)));
+        let of_phone = || Box::new(self.of_phone(&body));
+        let record = (owner.kind == CollectionKind::AddressBook).then(of_phone);
         let op = Op::Card(CardOp::Put { book: id, name: name.clone(), card, fresh, record });
         let committed = match self.commit(Some(caller), expect, vec![op]).await {
             // The book went while we were at it.
@@ -179,21 +181,53 @@ impl Service {
         let card = committed.cards.into_iter().next().ok_or(Fault("a put stored no card".into()))?;
         Ok(Stored {
             created: card.created,
-            verbatim: !admitted.altered,
+            verbatim,
             card: ObjectView {
                 contact: card.contact,
                 name: name.clone(),
-                uid: admitted.uid,
+                uid,
                 etag: card.etag,
-                size: admitted.bytes.len() as u64,
-                format: Format::Card(admitted.version),
+                size: body.len() as u64,
+                format,
                 created: card.created_at,
                 modified: self.clock.now(),
                 properties: Vec::new(),
                 unreadable: false,
-                body: Some(admitted.bytes),
+                body: Some(body),
             },
         })
+    }
+
+    /// What a PUT brings, as it is to be stored, and whether that is what came; or why it is not stored.
+    fn admitted_object(
+        &self,
+        kind: CollectionKind,
+        body: &Bytes,
+        name: &MemberName,
+    ) -> Answer<Result<(NewCard, bool), Refusal>> {
+        Ok(match kind {
+            CollectionKind::AddressBook => match admit(body, name, self.fresh()?, &self.settings.card) {
+                Err(why) => Err(why.into()),
+                Ok(vcard) => {
+                    let Admitted { version, uid, invented_uid, bytes, altered } = vcard;
+                    let card = NewCard { format: Format::Card(version), uid, invented_uid, body: bytes };
+                    Ok((card, !altered))
+                }
+            },
+            CollectionKind::Calendar => match ical::admit(body, self.clock.now(), &self.settings.calendar) {
+                Err(why) => Err(why.into()),
+                Ok(ical::Admitted { uid, kind, bytes, altered }) => {
+                    let format = Format::Calendar(kind);
+                    Ok((NewCard { format, uid, invented_uid: false, body: bytes }, !altered))
+                }
+            },
+        })
+    }
+
+    /// The components that a calendar takes.
+    async fn components_of(&self, id: CollectionId) -> Answer<Components> {
+        let row = super::sharing::collection(&self.store.read().await?, id).await?;
+        Ok(row.map_or(Components::NONE, |row| Components::from_bits(row.components)))
     }
 
     /// The record of a contact that a phone may be making.

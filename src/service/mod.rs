@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::contact::MarkAs;
+use crate::domain::ical;
 use crate::domain::phone::Region;
 use crate::domain::vcard::Limits;
 pub use crate::store::KeyFile;
@@ -82,6 +83,8 @@ pub use crate::store::entropy::{Entropy, NoEntropy};
 pub struct Settings {
     /// How large and involved a card may be.
     pub card: Limits,
+    /// How large and involved a calendar object may be.
+    pub calendar: ical::Limits,
     /// Wrong passwords per account and address within a quarter of an hour before checks are slowed.
     pub login_attempts: u32,
     /// The cost of hashing a password.
@@ -123,6 +126,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             card: Limits::default(),
+            calendar: ical::Limits::default(),
             login_attempts: 10,
             argon2: sign_in::Argon2Cost::default(),
             tombstone_days: 400,
@@ -220,6 +224,11 @@ impl Service {
     /// How large and involved a card may be.
     pub fn card_limits(&self) -> Limits {
         self.settings.card
+    }
+
+    /// How large and involved a calendar object may be.
+    pub fn calendar_limits(&self) -> ical::Limits {
+        self.settings.calendar
     }
 
     /// Cards in the version that they are not stored in.

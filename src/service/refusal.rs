@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::domain::ical;
 use crate::domain::id::MemberName;
 use crate::domain::permission::Permission;
 use crate::domain::vcard::NotAdmitted;
@@ -58,6 +59,9 @@ pub enum Refusal {
     /// The body is not a card that may be stored.
     #[error("the card is refused: {0}")]
     Card(#[from] NotAdmitted),
+    /// The body is not a calendar object that may be stored.
+    #[error("the calendar object is refused: {0}")]
+    Object(#[from] ical::NotAdmitted),
     /// The sync token was not issued for this collection (`valid-sync-token`; SYNC-15).
     #[error("the sync token is not valid here")]
     BadToken,

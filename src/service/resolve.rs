@@ -13,7 +13,9 @@ use super::access::{Belongs, Caller, Privilege, Rights, rights};
 use super::books::is_everybodys;
 use super::place::{Place, Precondition, Require, State};
 use super::refusal::{Fault, Refusal};
-use super::view::{ObjectView, CollectionView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing};
+use super::view::{
+    CollectionView, ObjectView, Property, PropertyName, PropertyValue, Seen, Sharer, Standing,
+};
 use super::{Answer, Service, Stop};
 
 impl Service {

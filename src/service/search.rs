@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::id::{HomeName, CollectionId, ContactId, MemberName};
+use crate::domain::id::{CollectionId, ContactId, HomeName, MemberName};
 use crate::domain::search::{Mode, Terms};
 use crate::store::StoreError;
 use crate::store::engine::EngineError;
@@ -154,7 +154,7 @@ mod tests {
         let service = service().await;
         let caller = alice(&service).await;
         let other = name("other");
-        service.create_book(&caller, &caller.name, &other, Vec::new(), Vec::new()).await.unwrap();
+        service.create_book(&caller, &caller.books(), &other, Vec::new(), Vec::new()).await.unwrap();
         for indexed in [false, true] {
             for (book, file, text) in
                 [("contacts", "a", "Jörg Wolf"), ("other", "b", "Georg Jorgensen"), ("other", "c", "Anna")]
@@ -176,10 +176,10 @@ mod tests {
         assert!(found(&service, &stranger, "jorg").await.is_empty());
 
         // Cards and books that go are found no more, and nothing is kept of them.
-        let gone = Place::Object(caller.name.clone(), name("contacts"), name("a"));
+        let gone = Place::Object(caller.books(), name("contacts"), name("a"));
         service.delete(&caller, &gone, Vec::new()).await.unwrap();
         assert_eq!(found(&service, &caller, "jorg").await, ["other/b"]);
-        service.delete(&caller, &Place::Collection(caller.name.clone(), other), Vec::new()).await.unwrap();
+        service.delete(&caller, &Place::Collection(caller.books(), other), Vec::new()).await.unwrap();
         assert!(found(&service, &caller, "jorg").await.is_empty());
         service.purge_all().await.unwrap();
         assert_eq!(service.store.indexes().size().cards, 0);
@@ -213,7 +213,8 @@ mod tests {
                     let filter = Filter { test: Test::AllOf, properties };
                     let book = name("contacts");
                     let mut carry = Carry::new(Detail::default());
-                    let query = service.query(&caller, &caller.name, &book, filter, None, &mut carry);
+                    let home = caller.books();
+                    let query = service.query(&caller, &home, &book, filter, None, &mut carry);
                     let found_cards = query.await.unwrap().cards;
                     assert_eq!(found_cards.iter().map(|card| &card.name).collect::<Vec<_>>(), [&name(&file)]);
                     assert_eq!(found(&service, &caller, &text).await, [format!("contacts/{file}")]);

@@ -13,9 +13,9 @@ use crate::store::query::{Link, Reader};
 use crate::store::rows::{AccountRow, CollectionRow, Id, ShareRow};
 
 use super::access::{Caller, EVERYBODY};
+use super::provision::kept_names;
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::Reached;
-use super::provision::kept_names;
 use super::{Answer, Service};
 
 mod asked;

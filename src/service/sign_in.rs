@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::domain::event::EventKind;
-use crate::domain::id::{CollectionKind, AccountId, CollectionId, UserName};
+use crate::domain::id::{AccountId, CollectionId, CollectionKind, UserName};
 use crate::domain::permission::Permissions;
 use crate::store::StoreError;
 use crate::store::rows::{self, AccountRow, AppPasswordRow};

@@ -1,6 +1,6 @@
 //! What changed since a token (RFC 6578): token, members and log come from one snapshot (SYNC-13).
 
-use crate::domain::id::{CollectionId, MemberName, Revision, HomeName};
+use crate::domain::id::{CollectionId, HomeName, MemberName, Revision};
 use crate::domain::token::SyncToken;
 use crate::store::log::{Log, LogRange};
 use crate::store::query::{Reader, With};
@@ -8,7 +8,7 @@ use crate::store::query::{Reader, With};
 use super::access::Caller;
 use super::refusal::Refusal;
 use super::resolve::card_views;
-use super::view::{ObjectView, Changes, CollectionView};
+use super::view::{Changes, CollectionView, ObjectView};
 use super::{Answer, Service};
 
 /// How many changes one answer tells at most (SYNC-18): some clients never page, so it is large.

@@ -156,12 +156,12 @@ impl Service {
         file: &str,
         body: Bytes,
     ) -> Answer<view::Stored> {
-        self.put(caller, (&caller.name, &name(book), &name(file)), body, Vec::new()).await
+        self.put(caller, (&caller.books(), &name(book), &name(file)), body, Vec::new()).await
     }
 
     pub(super) async fn names(&self, caller: &Caller, book: &str) -> BTreeMap<String, Etag> {
         let view =
-            self.book(caller, &caller.name, &name(book), Members::All, Detail::default()).await.unwrap();
+            self.book(caller, &caller.books(), &name(book), Members::All, Detail::default()).await.unwrap();
         view.cards.into_iter().map(|card| (card.name.as_str().to_owned(), card.etag)).collect()
     }
 
@@ -193,7 +193,7 @@ impl Follower {
     async fn follow(&mut self, service: &Service, caller: &Caller, limit: Option<usize>) {
         loop {
             let changes =
-                service.changes(caller, &caller.name, &name("contacts"), self.token, limit).await.unwrap();
+                service.changes(caller, &caller.books(), &name("contacts"), self.token, limit).await.unwrap();
             for card in changes.changed {
                 self.holds.insert(card.name.as_str().into(), card.etag);
             }
@@ -213,7 +213,7 @@ impl Follower {
 async fn sync_12_followers_hold_the_servers_set_after_every_step() {
     let service = service().await;
     let caller = alice(&service).await;
-    service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
+    service.create_book(&caller, &caller.books(), &name("other"), Vec::new(), Vec::new()).await.unwrap();
     let mut random = 42_u64;
     let mut dice = |sides: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -222,7 +222,7 @@ async fn sync_12_followers_hold_the_servers_set_after_every_step() {
     let (mut whole, mut paged) = (Follower::default(), Follower::default());
     for step in 0..400 {
         let file = format!("{}.vcf", dice(12));
-        let place = |book: &str, file: &str| Place::Object(caller.name.clone(), name(book), name(file));
+        let place = |book: &str, file: &str| Place::Object(caller.books(), name(book), name(file));
         match dice(10) {
             0..=4 => {
                 let body = card(&format!("uid-{file}"), &format!("Step {step}"));
@@ -265,15 +265,17 @@ async fn sync_17_an_initial_page_tells_of_no_older_removal_and_of_every_later_on
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
     }
     let contacts = name("contacts");
-    let at = |i: u8| Place::Object(caller.name.clone(), contacts.clone(), name(&i.to_string()));
+    let at = |i: u8| Place::Object(caller.books(), contacts.clone(), name(&i.to_string()));
     service.delete(&caller, &at(4), Vec::new()).await.unwrap();
-    let first = service.changes(&caller, &caller.name, &contacts, None, Some(3)).await.unwrap();
+    let first = service.changes(&caller, &caller.books(), &contacts, None, Some(3)).await.unwrap();
     assert!(first.truncated && first.removed.is_empty() && first.changed.len() == 3);
     service.delete(&caller, &at(0), Vec::new()).await.unwrap();
-    let second = service.changes(&caller, &caller.name, &contacts, Some(first.token), Some(2)).await.unwrap();
+    let second =
+        service.changes(&caller, &caller.books(), &contacts, Some(first.token), Some(2)).await.unwrap();
     // 3 and 5 are new to the client, 4 went before it began, 0 went after.
     assert_eq!((second.changed.len(), second.removed.len(), second.truncated), (2, 0, true));
-    let third = service.changes(&caller, &caller.name, &contacts, Some(second.token), Some(2)).await.unwrap();
+    let third =
+        service.changes(&caller, &caller.books(), &contacts, Some(second.token), Some(2)).await.unwrap();
     assert_eq!((third.changed.len(), third.truncated), (0, false));
     assert_eq!(third.removed, vec![name("0")]);
 }
@@ -283,10 +285,10 @@ async fn sync_15_tokens_of_other_collections_and_of_the_future_are_refused() {
     let service = service().await;
     let caller = alice(&service).await;
     let contacts = name("contacts");
-    let now = service.changes(&caller, &caller.name, &contacts, None, None).await.unwrap().token;
-    let home = service.home(&caller, &caller.name).await.unwrap().home.token();
+    let now = service.changes(&caller, &caller.books(), &contacts, None, None).await.unwrap().token;
+    let home = service.home(&caller, &caller.books()).await.unwrap().home.token();
     for bad in [SyncToken { revision: crate::domain::id::Revision(999), ..now }, home] {
-        let answer = service.changes(&caller, &caller.name, &contacts, Some(bad), None).await;
+        let answer = service.changes(&caller, &caller.books(), &contacts, Some(bad), None).await;
         assert_eq!(refused(answer), Refusal::BadToken);
     }
 }
@@ -305,9 +307,9 @@ async fn card_11_a_uid_belongs_to_one_card_of_a_book() {
     assert!(!service.store_card(&caller, "contacts", "c", without).await.unwrap().verbatim);
     assert!(!service.store_card(&caller, "contacts", "c", card("w", "X")).await.unwrap().created);
     // CARD-13: the same UID in another book is fine, and a copy takes it there.
-    service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
+    service.create_book(&caller, &caller.books(), &name("other"), Vec::new(), Vec::new()).await.unwrap();
     let copy = Manner { verb: Verb::Copy, overwrite: false, shallow: false };
-    let at = |book: &str, file: &str| Place::Object(caller.name.clone(), name(book), name(file));
+    let at = |book: &str, file: &str| Place::Object(caller.books(), name(book), name(file));
     let done = service.transfer(&caller, copy, &at("contacts", "a"), &at("other", "a"), Vec::new()).await;
     assert_eq!(done.unwrap(), Transferred::Created);
     let again = service.transfer(&caller, copy, &at("contacts", "a"), &at("contacts", "z"), Vec::new()).await;
@@ -320,13 +322,13 @@ async fn http_8_one_of_two_writers_with_one_tag_wins() {
     let service = service().await;
     let caller = alice(&service).await;
     let first = service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
-    let place = Place::Object(caller.name.clone(), name("contacts"), name("a"));
+    let place = Place::Object(caller.books(), name("contacts"), name("a"));
     let mut writers = tokio::task::JoinSet::new();
     for i in 0..8 {
         let (service, caller, place) = (service.clone(), caller.clone(), place.clone());
         let when = vec![Precondition::one(place, State::EtagIn(vec![first.card.etag]), false)];
         writers.spawn(async move {
-            let at = (&caller.name.clone(), &name("contacts"), &name("a"));
+            let at = (&caller.books(), &name("contacts"), &name("a"));
             service.put(&caller, at, card("u", &format!("Writer {i}")), when).await.is_ok()
         });
     }
@@ -342,10 +344,10 @@ async fn a_deleted_default_book_stays_deleted_and_leaves_nothing() {
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "A")).await.unwrap();
         service.store_card(&caller, "contacts", &format!("{i}"), card(&format!("u{i}"), "B")).await.unwrap();
     }
-    let book = Place::Collection(caller.name.clone(), name("contacts"));
+    let book = Place::Collection(caller.books(), name("contacts"));
     service.delete(&caller, &book, Vec::new()).await.unwrap();
     sign_in(&service, "alice", "secret").await.unwrap();
-    assert!(service.home(&caller, &caller.name).await.unwrap().books.is_empty());
+    assert!(service.home(&caller, &caller.books()).await.unwrap().books.is_empty());
     service.purge_all().await.unwrap();
     service.assert_sound().await;
     let left = |table| service.store.count(table);
@@ -363,9 +365,9 @@ async fn books_are_renamed_copied_and_replaced_whole() {
     let colour = PropertyName { namespace: "x".into(), local: "color".into() };
     let value = PropertyValue::Text { text: "red".into(), lang: None };
     let set = PropertyChange::Set(Property { name: colour, value });
-    let book = |text: &str| Place::Collection(caller.name.clone(), name(text));
+    let book = |text: &str| Place::Collection(caller.books(), name(text));
     service.patch(&caller, &book("contacts"), vec![set], Vec::new()).await.unwrap();
-    let before = service.home(&caller, &caller.name).await.unwrap().books.remove(0);
+    let before = service.home(&caller, &caller.books()).await.unwrap().books.remove(0);
     let manner = |verb, overwrite| Manner { verb, overwrite, shallow: false };
     let copied =
         service.transfer(&caller, manner(Verb::Copy, false), &book("contacts"), &book("b"), Vec::new()).await;
@@ -377,7 +379,7 @@ async fn books_are_renamed_copied_and_replaced_whole() {
     let moved =
         service.transfer(&caller, manner(Verb::Move, true), &book("contacts"), &book("b"), Vec::new()).await;
     assert_eq!(moved.unwrap(), Transferred::Replaced);
-    let home = service.home(&caller, &caller.name).await.unwrap();
+    let home = service.home(&caller, &caller.books()).await.unwrap();
     let after = &home.books[0];
     assert_eq!((home.books.len(), after.id, &after.properties), (1, before.id, &before.properties));
     service.purge_all().await.unwrap();
@@ -395,7 +397,7 @@ async fn a_query_answers_in_order_and_says_what_it_left_out() {
     let detail = Detail { properties: true, body: true };
     let query = async |limit| {
         let mut carry = Carry::new(detail);
-        service.query(&caller, &caller.name, &contacts, Filter::default(), limit, &mut carry).await
+        service.query(&caller, &caller.books(), &contacts, Filter::default(), limit, &mut carry).await
     };
     let all: Vec<_> = (0..5).map(|i| name(&i.to_string())).collect();
     let found = query(None).await.unwrap();
@@ -422,7 +424,7 @@ async fn large_cards_are_read_few_at_once_and_always_one() {
     }
     service.store_card(&alice, "contacts", "c", card("c", "c")).await.unwrap();
     let (contacts, none) = (name("contacts"), Members::None);
-    let book = service.book(&alice, &alice.name, &contacts, none, Detail::default()).await.unwrap().book;
+    let book = service.book(&alice, &alice.books(), &contacts, none, Detail::default()).await.unwrap().book;
     let detail = Detail { properties: false, body: true };
     let read = async |names: &[&str]| {
         let names: Vec<_> = names.iter().map(|text| name(text)).collect();
@@ -452,7 +454,7 @@ async fn passwords_app_passwords_and_their_ends() {
     let phone = sign_in(&service, "alice", &secret.to_uppercase()).await.unwrap();
     assert_eq!((phone.account, phone.contacts), (caller.account, Reach::Read));
     let denied = service.store_card(&phone, "contacts", "a", card("u", "A")).await;
-    let book = Place::Collection(caller.name.clone(), name("contacts"));
+    let book = Place::Collection(caller.books(), name("contacts"));
     assert_eq!(refused(denied), Refusal::NeedPrivileges(vec![(book, access::Privilege::Bind)]));
     service.admin(AdminRequest::TokenRevoke { id }).await;
     assert!(sign_in(&service, "alice", &secret).await.is_err());
@@ -528,7 +530,7 @@ async fn guesses_at_once_are_no_more_than_one_by_one() {
 async fn properties_are_patched_all_or_none_and_bounded() {
     let service = service().await;
     let caller = alice(&service).await;
-    let home = Place::Home(caller.name.clone());
+    let home = Place::Home(caller.books());
     let set = |local: &str, text: String| {
         let name = PropertyName { namespace: "x".into(), local: local.into() };
         PropertyChange::Set(Property { name, value: PropertyValue::Text { text, lang: None } })
@@ -536,12 +538,12 @@ async fn properties_are_patched_all_or_none_and_bounded() {
     service.patch(&caller, &home, vec![set("a", "1".into())], Vec::new()).await.unwrap();
     let big = vec![set("a", "2".into()), set("b", "x".repeat(300 << 10))];
     assert_eq!(refused(service.patch(&caller, &home, big, Vec::new()).await), Refusal::PropertiesFull);
-    let properties = service.home(&caller, &caller.name).await.unwrap().home.properties;
+    let properties = service.home(&caller, &caller.books()).await.unwrap().home.properties;
     assert_eq!(properties[0].value, PropertyValue::Text { text: "1".into(), lang: None });
     let name = PropertyName { namespace: "x".into(), local: "a".into() };
     let remove = vec![PropertyChange::Remove(name.clone()), PropertyChange::Remove(name)];
     service.patch(&caller, &home, remove, Vec::new()).await.unwrap();
-    assert!(service.home(&caller, &caller.name).await.unwrap().home.properties.is_empty());
+    assert!(service.home(&caller, &caller.books()).await.unwrap().home.properties.is_empty());
 }
 
 fn token_for_alice() -> AdminRequest {
@@ -632,9 +634,9 @@ async fn nothing_is_written_on_a_principal_that_is_gone() {
 async fn sync_24_a_token_holds_for_the_book_that_is_there_at_the_commit() {
     let (engine, service) = meddled().await;
     let caller = alice(&service).await;
-    service.create_book(&caller, &caller.name, &name("other"), Vec::new(), Vec::new()).await.unwrap();
-    let book = |text: &str| Place::Collection(caller.name.clone(), name(text));
-    let token = service.home(&caller, &caller.name).await.unwrap().books[0].token();
+    service.create_book(&caller, &caller.books(), &name("other"), Vec::new(), Vec::new()).await.unwrap();
+    let book = |text: &str| Place::Collection(caller.books(), name(text));
+    let token = service.home(&caller, &caller.books()).await.unwrap().books[0].token();
     let (other, them) = (service.clone(), caller.clone());
     let swap = [(book("contacts"), book("away")), (book("other"), book("contacts"))];
     engine.before_commit(async move {
@@ -645,7 +647,7 @@ async fn sync_24_a_token_holds_for_the_book_that_is_there_at_the_commit() {
     });
     let when = vec![Precondition::one(book("contacts"), State::Token(token), false)];
     assert_eq!(refused(service.delete(&caller, &book("contacts"), when).await), Refusal::Unmet);
-    assert_eq!(service.home(&caller, &caller.name).await.unwrap().books.len(), 2);
+    assert_eq!(service.home(&caller, &caller.books()).await.unwrap().books.len(), 2);
     // And where nothing moves, it holds.
     let when = vec![Precondition::one(book("away"), State::Token(token), false)];
     service.delete(&caller, &book("away"), when).await.unwrap();
@@ -656,13 +658,13 @@ async fn a_book_that_goes_before_it_is_copied_leaves_no_empty_copy() {
     let (engine, service) = meddled().await;
     let caller = alice(&service).await;
     service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
-    let book = |text: &str| Place::Collection(caller.name.clone(), name(text));
+    let book = |text: &str| Place::Collection(caller.books(), name(text));
     let (other, them, source) = (service.clone(), caller.clone(), book("contacts"));
     engine.before_commit(async move { other.delete(&them, &source, Vec::new()).await.unwrap() });
     let manner = Manner { verb: Verb::Copy, overwrite: true, shallow: false };
     let copied = service.transfer(&caller, manner, &book("contacts"), &book("copy"), Vec::new()).await;
     assert_eq!(refused(copied), Refusal::NotFound);
-    assert!(service.home(&caller, &caller.name).await.unwrap().books.is_empty());
+    assert!(service.home(&caller, &caller.books()).await.unwrap().books.is_empty());
 }
 
 #[tokio::test]
@@ -670,7 +672,7 @@ async fn clearing_goes_on_when_a_full_store_has_room_again() {
     let (engine, service) = meddled().await;
     let caller = alice(&service).await;
     service.store_card(&caller, "contacts", "a", card("u", "A")).await.unwrap();
-    let book = Place::Collection(caller.name.clone(), name("contacts"));
+    let book = Place::Collection(caller.books(), name("contacts"));
     service.delete(&caller, &book, Vec::new()).await.unwrap();
     engine.full.store(true, Ordering::Relaxed);
     let mut clearing = Box::pin(service.purge());
@@ -709,11 +711,11 @@ async fn sync_16_tokens_from_before_a_forgotten_removal_and_only_those_are_refus
         service.store_card(&caller, "contacts", file, card(file, "A")).await.unwrap();
     };
     let delete = async |file: &str| {
-        let place = Place::Object(caller.name.clone(), name("contacts"), name(file));
+        let place = Place::Object(caller.books(), name("contacts"), name(file));
         service.delete(&caller, &place, Vec::new()).await.unwrap();
     };
     let changes =
-        async |since, limit| service.changes(&caller, &caller.name, &name("contacts"), since, limit).await;
+        async |since, limit| service.changes(&caller, &caller.books(), &name("contacts"), since, limit).await;
     for file in ["a", "b", "c", "d"] {
         put(file).await;
     }
@@ -799,7 +801,7 @@ async fn a_repair_gives_way_to_others_and_looks_again() {
     assert_eq!(report.faults, Vec::<String>::new());
     assert!(report.repaired > 0);
     // The whole log was gone: nobody knows what a client of before would have to be told.
-    let answer = service.changes(&caller, &caller.name, &name("contacts"), follower.token, None).await;
+    let answer = service.changes(&caller, &caller.books(), &name("contacts"), follower.token, None).await;
     assert!(matches!(refused(answer), Refusal::BadToken));
     let mut follower = Follower::default();
     follower.follow(&service, &caller, Some(1)).await;

@@ -1,6 +1,6 @@
 //! COPY and MOVE: of cards between books, of books within their home.
 
-use crate::domain::id::{CollectionId, ContactId, MemberName, HomeName};
+use crate::domain::id::{CollectionId, ContactId, HomeName, MemberName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::damage::Found;
 use crate::store::query::{Card, Reader};
@@ -47,8 +47,11 @@ impl Service {
                 let source = self.end(&reader, caller, manner, (a, book), true).await?;
                 let target = self.end(&reader, caller, manner, (b, to_book), false).await?;
                 let source = source.ok_or(Refusal::NotFound)?;
-                let target =
-                    target.ok_or(if caller.name == b.user { Refusal::NoParent } else { Refusal::NotFound })?;
+                let target = target.ok_or(if caller.name == b.user {
+                    Refusal::NoParent
+                } else {
+                    Refusal::NotFound
+                })?;
                 self.transfer_card(caller, manner, (source, card), (target, to_card), (reader, when)).await
             }
             (Place::Collection(a, book), Place::Collection(b, to_book)) => {

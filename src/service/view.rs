@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::domain::format::Format;
+use crate::domain::ical::Components;
 use crate::domain::id::{
     AccountId, CollectionId, CollectionKind, ContactId, Etag, HomeName, MemberName, Principal, Revision, Uid,
 };
 use crate::domain::token::SyncToken;
-use crate::domain::format::Format;
 use crate::domain::vcard::Version;
-use crate::domain::ical::Components;
 use crate::store::query::Room;
 
 use super::Answer;

@@ -10,7 +10,16 @@ use super::super::target::{Href, Kind, Kinds};
 use super::{Ask, Node, Row, Value};
 
 /// What belongs to somebody.
-const OWNED: Kinds = Kinds::of(&[Kind::Principal, Kind::Group, Kind::Home, Kind::Book, Kind::Card]);
+const OWNED: Kinds = Kinds::of(&[
+    Kind::Principal,
+    Kind::Group,
+    Kind::Home,
+    Kind::Book,
+    Kind::Card,
+    Kind::CalendarHome,
+    Kind::Calendar,
+    Kind::Event,
+]);
 /// Users' and groups' principals.
 const PRINCIPALS: Kinds = Kinds::of(&[Kind::Principal, Kind::Group]);
 

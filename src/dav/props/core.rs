@@ -13,14 +13,8 @@ use super::super::xml::name::DAV;
 use super::{Ask, Node, Row, Value, written};
 
 /// Resources that clients name.
-const NAMED: Kinds = Kinds::of(&[
-    Kind::Home,
-    Kind::Book,
-    Kind::Card,
-    Kind::CalendarHome,
-    Kind::Calendar,
-    Kind::Event,
-]);
+const NAMED: Kinds =
+    Kinds::of(&[Kind::Home, Kind::Book, Kind::Card, Kind::CalendarHome, Kind::Calendar, Kind::Event]);
 /// Resources that have an identity of their own.
 const REAL: Kinds = Kinds::of(&[
     Kind::Principal,
@@ -39,7 +33,9 @@ const OBJECTS: Kinds = Kinds::of(&[Kind::Card, Kind::Event]);
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("D:resourcetype", Kinds::ALL, resource_type).in_allprop(),
-    Row::protected("D:displayname", Kinds::except(&[Kind::Card, Kind::Event]), display_name).in_allprop().writable(NAMED),
+    Row::protected("D:displayname", Kinds::except(&[Kind::Card, Kind::Event]), display_name)
+        .in_allprop()
+        .writable(NAMED),
     Row::protected("D:getetag", OBJECTS, etag).in_allprop(),
     Row::protected("D:getcontenttype", OBJECTS, content_type).in_allprop(),
     Row::protected("D:getcontentlength", OBJECTS, content_length).in_allprop(),

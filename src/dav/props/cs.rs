@@ -9,7 +9,11 @@ use super::super::xml::write::Writer;
 use super::{Ask, Node, Row, Value, written};
 
 pub(super) static ROWS: &[Row] = &[
-    Row::protected("CS:getctag", Kinds::of(&[Kind::Home, Kind::Book]), ctag),
+    Row::protected(
+        "CS:getctag",
+        Kinds::of(&[Kind::Home, Kind::Book, Kind::CalendarHome, Kind::Calendar]),
+        ctag,
+    ),
     Row::protected("CS:email-address-set", Kinds::of(&[Kind::Principal, Kind::Group]), addresses),
     Row::protected("CS:me-card", Kinds::of(&[Kind::Home]), me_card).writable(Kinds::of(&[Kind::Home])),
 ];

@@ -3,6 +3,7 @@
 //! getter is a pure function, so no storage call can hide in it. RFC 4918 §15.
 
 mod acl;
+mod cal;
 mod card;
 mod core;
 mod cs;
@@ -12,7 +13,7 @@ use crate::domain::id::{CollectionKind, Principal};
 use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
 use crate::service::conversions::Conversions;
-use crate::service::view::{ObjectView, CollectionView, PrincipalView, Property, PropertyName};
+use crate::service::view::{CollectionView, ObjectView, PrincipalView, Property, PropertyName};
 
 use super::Front;
 use super::target::{Door, Href, Kind, Kinds};
@@ -20,6 +21,7 @@ use super::xml::name::{CAL, CARD, CS, DAV};
 
 pub use self::acl::{mailto, privileges};
 pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
+pub use self::core::content_type_of;
 pub use self::value::{Shown, Value};
 
 /// A resource, read, whose properties are asked for.
@@ -213,7 +215,7 @@ impl Row {
 }
 
 /// Every live property, a table for each specification.
-pub static PROPS: [&[Row]; 4] = [core::ROWS, acl::ROWS, card::ROWS, cs::ROWS];
+pub static PROPS: [&[Row]; 5] = [core::ROWS, acl::ROWS, card::ROWS, cal::ROWS, cs::ROWS];
 
 /// Every live property.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
@@ -237,8 +239,10 @@ pub(super) mod tests {
     use super::*;
     use crate::dav::xml::read::parse;
     use crate::dav::xml::write::Writer;
-    use crate::domain::id::{AccountId, CollectionId, ContactId, Etag, HomeName, MemberName, Revision, Uid, UserName};
     use crate::domain::format::Format;
+    use crate::domain::id::{
+        AccountId, CollectionId, ContactId, Etag, HomeName, MemberName, Revision, Uid, UserName,
+    };
     use crate::domain::permission::Permissions;
     use crate::domain::vcard::Version;
     use crate::service::access::Reach;
@@ -357,7 +361,10 @@ pub(super) mod tests {
             ),
             (Node::Home(&home), collections),
             (Node::Collection(&book), collections),
-            (Node::Collection(&book), "C:supported-address-data C:supported-collation-set C:max-resource-size"),
+            (
+                Node::Collection(&book),
+                "C:supported-address-data C:supported-collation-set C:max-resource-size",
+            ),
             (
                 Node::Object(&book, &card),
                 "D:getetag D:getcontenttype D:getcontentlength D:getlastmodified D:creationdate \

@@ -37,17 +37,27 @@ enum Report {
 
 /// What the CardDAV reports run on (CARD-22, CARD-23).
 const CONTACTS: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
+/// What has a change log (SYNC-1).
+const SYNCED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::CalendarHome, Kind::Calendar]);
 /// What has members that are somebody's or principals.
-const COLLECTIONS: Kinds = Kinds::except(&[Kind::Principal, Kind::Group, Kind::Card]);
+const COLLECTIONS: Kinds = Kinds::except(&[Kind::Principal, Kind::Group, Kind::Card, Kind::Event]);
 
 /// Every report.
 static REPORTS: &[Row] = &[
     Row::new("C:addressbook-multiget", CONTACTS, Report::Multiget),
     Row::new("C:addressbook-query", CONTACTS, Report::Query),
-    Row::new("D:sync-collection", Kinds::of(&[Kind::Home, Kind::Book]), Report::Sync),
+    Row::new("D:sync-collection", SYNCED, Report::Sync),
     Row::new("D:expand-property", Kinds::ALL, Report::Expand),
-    Row::new("D:principal-property-search", Kinds::except(&[Kind::Card]), Report::PrincipalSearch),
-    Row::new("D:principal-search-property-set", Kinds::except(&[Kind::Card]), Report::PrincipalSearchSet),
+    Row::new(
+        "D:principal-property-search",
+        Kinds::except(&[Kind::Card, Kind::Event]),
+        Report::PrincipalSearch,
+    ),
+    Row::new(
+        "D:principal-search-property-set",
+        Kinds::except(&[Kind::Card, Kind::Event]),
+        Report::PrincipalSearchSet,
+    ),
     Row::new("D:principal-match", COLLECTIONS, Report::PrincipalMatch),
 ];
 

@@ -134,7 +134,7 @@ mod tests {
     use crate::dav::tests::{alice, fill};
     use crate::dav::xml::read::parse;
     use crate::dav::xml::request;
-    use crate::domain::id::UserName;
+    use crate::domain::id::{HomeName, UserName};
     use crate::service::place::Place;
     use crate::service::view::Detail;
 
@@ -143,7 +143,7 @@ mod tests {
         let alice = alice().await;
         fill(&alice, 3).await;
         let (service, caller) = &alice;
-        let owner = UserName::parse("alice").unwrap();
+        let owner = HomeName::books(UserName::parse("alice").unwrap());
         for book in ["a", "z"] {
             let name = MemberName::parse(book).unwrap();
             service.create_book(caller, &owner, &name, Vec::new(), Vec::new()).await.unwrap();

@@ -1,10 +1,10 @@
 //! `DAV:sync-collection`: what changed since a token (SYNC-1 to SYNC-24). RFC 6578 §3. Token,
 //! members and removals come from one snapshot; `Depth` is ignored (D1).
 
-use crate::domain::id::{MemberName, HomeName};
+use crate::domain::id::{HomeName, MemberName};
 use crate::domain::token::SyncToken;
 use crate::service::refusal::Refusal;
-use crate::service::view::{ObjectView, Changes, CollectionView};
+use crate::service::view::{Changes, CollectionView, ObjectView};
 
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::props::{Ask, Node};

@@ -3,6 +3,7 @@
 //! rewrites them unless a repair is due. Pure: dates, zones and limits arrive as arguments.
 
 mod admit;
+mod components;
 mod edit;
 pub mod tree;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use super::id::Uid;
 
 pub use admit::{PRODID, admit};
+pub use components::Components;
 pub use tree::{Component, Part, Prop};
 
 /// What a calendar object is about: the one type of component that it holds (RFC 4791 §4.1, CAL-2).

@@ -66,14 +66,14 @@ async fn what_follows_from_a_removal_is_told_of_whoever_removed() {
     let bob = crate::service::tests::sign_in(&service, "bob", "secret").await.unwrap();
     let book = crate::service::tests::name("team");
     for owner in [&alice, &bob] {
-        service.create_book(owner, &owner.name, &book, Vec::new(), Vec::new()).await.unwrap();
+        service.create_book(owner, &owner.books(), &book, Vec::new(), Vec::new()).await.unwrap();
         let shared = format!("{}/team", owner.name);
         service.share_asked(&shared, "carol", Some(crate::service::sharing::Access::Read)).await.unwrap();
     }
     service.share_asked("alice/team", "bob", Some(crate::service::sharing::Access::Read)).await.unwrap();
     let user = service.user(&boss, &bob.name).await.unwrap();
     assert!(service.remove_person(&boss, &user, &crate::service::people::Legacy::Erase).await.unwrap());
-    let place = crate::service::place::Place::Collection(alice.name.clone(), book);
+    let place = crate::service::place::Place::Collection(alice.books(), book);
     service.delete(&alice, &place, Vec::new()).await.unwrap();
     let page = service.events(EventsPage { before: None, limit: 1000 }).await.unwrap();
     let ended = page.events.iter().filter(|(_, event)| event.kind == EventKind::ShareEnded);

@@ -158,7 +158,7 @@ async fn what_contacts_have_is_not_taken_away() {
             assert!(text.starts_with("1 contacts have "), "{round}: {text}");
         }
         if round == "in a book" {
-            let card = Place::Object(admin.name.clone(), name("contacts"), name("a"));
+            let card = Place::Object(admin.books(), name("contacts"), name("a"));
             service.delete(&admin, &card, Vec::new()).await.unwrap();
         }
     }

@@ -3,12 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::domain::ical::Components;
 use crate::domain::id::{HomeName, MemberName, UserName};
 use crate::service::access::Caller;
 use crate::service::admin::Profile;
-use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::provision::DEFAULT_BOOK;
+use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::sign_in::Credentials;
 use crate::service::view::{Property, PropertyName, PropertyValue};
 use crate::service::{Answer, Service};
@@ -69,7 +68,7 @@ impl Service {
             name: PropertyName { namespace: "DAV:".into(), local: "displayname".into() },
             value: PropertyValue::Text { text: "Team".into(), lang: None },
         };
-        match self.create_book(caller, &home, &name(TEAM)?, Components::NONE, vec![title], Vec::new()).await {
+        match self.create_book(caller, &home, &name(TEAM)?, vec![title], Vec::new()).await {
             Ok(()) | Err(Stop::Refused(Refusal::Mapped)) => {}
             Err(stop) => return Err(stop),
         }

@@ -172,7 +172,7 @@ async fn row(service: &Service, name: &str) -> Option<AccountRow> {
 }
 
 async fn books(service: &Service, caller: &Caller) -> Vec<String> {
-    let home = service.home(caller, &caller.name).await.unwrap();
+    let home = service.home(caller, &caller.books()).await.unwrap();
     home.books.iter().map(|book| book.name.as_ref().unwrap().as_str().to_owned()).collect()
 }
 
@@ -248,7 +248,7 @@ async fn people_come_go_and_come_back_and_a_returned_name_is_another_account() {
     assert_eq!((report.came.as_slice(), report.renamed.len()), (&["bob".to_owned()][..], 1));
     let other = sign_in(&service, "bob", "right").await.unwrap();
     assert_ne!(other.account, bob.account);
-    let view = service.book(&other, &other.name, &name("contacts"), Members::All, Detail::default()).await;
+    let view = service.book(&other, &other.books(), &name("contacts"), Members::All, Detail::default()).await;
     assert!(view.unwrap().cards.is_empty());
     assert!(matches!(sign_in(&service, "bob", &secret).await, Err(NotSignedIn::Wrong)));
     // The first one comes back while the second has the name, and then they swap.
@@ -261,7 +261,7 @@ async fn people_come_go_and_come_back_and_a_returned_name_is_another_account() {
     assert_eq!(back.account, bob.account);
     assert_eq!(sign_in(&service, "bob", &secret).await.unwrap().account, bob.account);
     assert_eq!(sign_in(&service, "robert", "right").await.unwrap().account, other.account);
-    let view = service.book(&back, &back.name, &name("contacts"), Members::All, Detail::default()).await;
+    let view = service.book(&back, &back.books(), &name("contacts"), Members::All, Detail::default()).await;
     assert_eq!(view.unwrap().cards.len(), 1);
     service.assert_sound().await;
 }
@@ -413,9 +413,10 @@ async fn what_changes_in_the_directory_is_what_phones_sync() {
     assert_eq!(sync(&service).await.cards_written, 3);
     let bob = sign_in(&service, "bob", "right").await.unwrap();
     let book = name("directory");
-    let begin = service.changes(&bob, &bob.name, &book, None, None).await.unwrap();
+    let begin = service.changes(&bob, &bob.books(), &book, None, None).await.unwrap();
     assert_eq!(begin.changed.len(), 3);
-    let since = |token: SyncToken| service.changes(&bob, &bob.name, &book, Some(token), None);
+    let home = bob.books();
+    let since = |token: SyncToken| service.changes(&bob, &home, &book, Some(token), None);
     // Nothing new: nothing is written.
     let report = sync(&service).await;
     assert_eq!((report.cards_written, report.changed, report.cards_removed), (0, 0, 0));
@@ -433,7 +434,7 @@ async fn what_changes_in_the_directory_is_what_phones_sync() {
     // It is read only, and nobody's to give away.
     let put = service.store_card(&bob, "directory", "x.vcf", card("u", "X")).await;
     assert!(matches!(refusal(put), Refusal::NeedPrivileges(_)));
-    let view = service.book(&bob, &bob.name, &book, Members::None, Detail::default()).await.unwrap();
+    let view = service.book(&bob, &bob.books(), &book, Members::None, Detail::default()).await.unwrap();
     assert_eq!(view.book.sharer, crate::service::view::Sharer::Unknown);
     service.assert_sound().await;
 }
@@ -533,18 +534,18 @@ async fn card_57_a_large_staff_can_be_searched_and_no_more() {
     assert_eq!(books(&service, &bob).await, ["contacts"]);
     let book = name("directory");
     assert!(service.directory_gateway(&bob).await.unwrap().is_some());
-    let all = service.book(&bob, &bob.name, &book, Members::All, Detail::default()).await;
+    let all = service.book(&bob, &bob.books(), &book, Members::All, Detail::default()).await;
     assert!(matches!(refusal(all), Refusal::NeedPrivileges(_)));
-    let changes = service.changes(&bob, &bob.name, &book, None, None).await;
+    let changes = service.changes(&bob, &bob.books(), &book, None, None).await;
     assert!(matches!(refusal(changes), Refusal::NeedPrivileges(_)));
     let mut carry = Carry::new(Detail::default());
     let everybody = Filter { test: Test::AnyOf, properties: Vec::new() };
     assert!(matches!(
-        refusal(service.query(&bob, &bob.name, &book, everybody, None, &mut carry).await),
+        refusal(service.query(&bob, &bob.books(), &book, everybody, None, &mut carry).await),
         Refusal::BadLimit
     ));
     let member = name(&format!("{}.vcf", card::uuid_of("2").hyphenated()));
-    let one = service.book(&bob, &bob.name, &book, Members::Named(vec![member]), Detail::default()).await;
+    let one = service.book(&bob, &bob.books(), &book, Members::Named(vec![member]), Detail::default()).await;
     assert_eq!(one.unwrap().cards.len(), 1);
     // With one less it is a book again, and with one more it is none.
     fake.remove("3");

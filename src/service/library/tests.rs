@@ -10,7 +10,7 @@ use crate::domain::id::{GroupName, UserName};
 use crate::service::place::Place;
 
 async fn books(service: &Service, caller: &Caller) -> Vec<String> {
-    let home = service.home(caller, &caller.name).await.unwrap();
+    let home = service.home(caller, &caller.books()).await.unwrap();
     home.books.iter().map(|book| book.name.as_ref().unwrap().as_str().to_owned()).collect()
 }
 
@@ -50,20 +50,20 @@ async fn a_book_that_took_the_name_meanwhile_is_not_removed() {
     let (alice, book) = team(&service).await;
     let (rival, caller, name) = (Arc::clone(&service), alice.clone(), book.name.clone());
     let replace = async move {
-        let place = Place::Collection(caller.name.clone(), name.clone());
+        let place = Place::Collection(caller.books(), name.clone());
         rival.delete(&caller, &place, Vec::new()).await.unwrap();
-        rival.create_book(&caller, &caller.name, &name, Vec::new(), Vec::new()).await.unwrap();
+        rival.create_book(&caller, &caller.books(), &name, Vec::new(), Vec::new()).await.unwrap();
     };
     engine.before_commit(replace);
     assert!(!service.remove_library_book(&alice, &book).await.unwrap());
     assert_eq!(books(&service, &alice).await, ["contacts", "team"]);
     // Nor by DAV, where the name was looked at before.
     let (rival, caller, name) = (Arc::clone(&service), alice.clone(), book.name.clone());
-    let place = Place::Collection(caller.name.clone(), name.clone());
+    let place = Place::Collection(caller.books(), name.clone());
     let replace = async move {
-        let from = Place::Collection(caller.name.clone(), name.clone());
+        let from = Place::Collection(caller.books(), name.clone());
         rival.delete(&caller, &from, Vec::new()).await.unwrap();
-        rival.create_book(&caller, &caller.name, &name, Vec::new(), Vec::new()).await.unwrap();
+        rival.create_book(&caller, &caller.books(), &name, Vec::new(), Vec::new()).await.unwrap();
     };
     engine.before_commit(replace);
     assert_eq!(refused(service.delete(&alice, &place, Vec::new()).await), Refusal::NotFound);

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use crate::domain::contact::{CardFields, Flags, Kind, Marks, Record, create, edit, mark, with_uid};
-use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::domain::format::Format;
+use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::domain::vcard::admit;
 use crate::service::access::Caller;
 use crate::service::refusal::{Fault, Refusal, Stop};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use crate::domain::id::HomeName;
+
 use super::super::access::{Caller, Privilege};
 use super::super::admin::{AdminAnswer, AdminRequest};
 use super::super::place::{Place, Precondition, State};
@@ -43,7 +45,7 @@ impl World {
 
     async fn make(&self, owner: &str, book: &str) {
         let owner = self.user(owner).await;
-        self.service.create_book(&owner, &owner.name, &name(book), Vec::new(), Vec::new()).await.unwrap();
+        self.service.create_book(&owner, &owner.books(), &name(book), Vec::new(), Vec::new()).await.unwrap();
     }
 
     async fn share(&self, book: &str, with: &str, access: Option<Access>) {
@@ -59,7 +61,7 @@ impl World {
     /// The books of a user's home, in its order; those that are others' with whose they are.
     async fn home(&self, user: &str) -> Vec<String> {
         let caller = self.user(user).await;
-        let view = self.service.home(&caller, &caller.name).await.unwrap();
+        let view = self.service.home(&caller, &caller.books()).await.unwrap();
         assert!(view.damaged.is_empty() && !view.nameless);
         let shown = |book: &super::super::view::CollectionView| {
             let name = book.name.as_ref().unwrap().as_str().to_owned();
@@ -74,14 +76,17 @@ impl World {
 
     async fn revision(&self, user: &str) -> Revision {
         let caller = self.user(user).await;
-        self.service.home(&caller, &caller.name).await.unwrap().home.revision
+        self.service.home(&caller, &caller.books()).await.unwrap().home.revision
     }
 
     /// Whether the book at `HOME/BOOK` is there for a user, and what may be done with it.
     async fn words(&self, user: &str, at: &str) -> String {
         let (caller, (owner, book)) = (self.user(user).await, at.split_once('/').unwrap());
         let owner = UserName::parse(owner).unwrap();
-        let view = self.service.book(&caller, &owner, &name(book), Members::None, Detail::default()).await;
+        let view = self
+            .service
+            .book(&caller, &HomeName::books(owner.clone()), &name(book), Members::None, Detail::default())
+            .await;
         match view {
             Ok(view) => {
                 let rights = view.book.rights;
@@ -97,7 +102,7 @@ impl World {
     /// What a client that follows its home's tokens is told.
     async fn told(&self, user: &str, since: &mut Option<SyncToken>) -> (Vec<String>, Vec<String>) {
         let caller = self.user(user).await;
-        let changes = self.service.home_changes(&caller, &caller.name, *since, None).await.unwrap();
+        let changes = self.service.home_changes(&caller, &caller.books(), *since, None).await.unwrap();
         *since = Some(changes.token);
         let changed = changes.changed.iter().map(|book| book.name.clone().unwrap().as_str().to_owned());
         let removed = changes.removed.iter().map(|name| name.as_str().to_owned());
@@ -132,17 +137,17 @@ impl World {
     }
 }
 
-fn split(at: &str) -> (UserName, MemberName, MemberName) {
+fn split(at: &str) -> (HomeName, MemberName, MemberName) {
     let parts: Vec<_> = at.split('/').collect();
-    (UserName::parse(parts[0]).unwrap(), name(parts[1]), name(parts[2]))
+    (HomeName::books(UserName::parse(parts[0]).unwrap()), name(parts[1]), name(parts[2]))
 }
 
 fn at(text: &str) -> Place {
     let parts: Vec<_> = text.split('/').collect();
     let owner = UserName::parse(parts[0]).unwrap();
     match parts.len() {
-        2 => Place::Collection(owner, name(parts[1])),
-        _ => Place::Object(owner, name(parts[1]), name(parts[2])),
+        2 => Place::Collection(HomeName::books(owner), name(parts[1])),
+        _ => Place::Object(HomeName::books(owner), name(parts[1]), name(parts[2])),
     }
 }
 
@@ -203,7 +208,7 @@ async fn sync_22_and_26_a_revoked_share_is_gone_for_the_whole_report_and_from_th
     assert_eq!(world.told("bob", &mut since).await, (vec!["team".into()], vec![]));
     let bob = world.user("bob").await;
     let team = name("team");
-    let changes = world.service.changes(&bob, &bob.name, &team, None, None).await.unwrap();
+    let changes = world.service.changes(&bob, &bob.books(), &team, None, None).await.unwrap();
     assert_eq!(changes.changed.len(), 1);
     let token = changes.token;
     // Other rights are told too, since clients look at them only when they hear of a change.
@@ -218,12 +223,15 @@ async fn sync_22_and_26_a_revoked_share_is_gone_for_the_whole_report_and_from_th
         let owner = UserName::parse(owner).unwrap();
         let service = &world.service;
         let members = Members::Named(vec![name("a")]);
-        let book = service.book(&bob, &owner, &team, members, Detail::default()).await;
+        let book =
+            service.book(&bob, &HomeName::books(owner.clone()), &team, members, Detail::default()).await;
         assert_eq!(refused(book.map(drop)), Refusal::NotFound);
-        let changes = service.changes(&bob, &owner, &team, Some(token), None).await;
+        let changes = service.changes(&bob, &HomeName::books(owner.clone()), &team, Some(token), None).await;
         assert_eq!(refused(changes.map(drop)), Refusal::NotFound);
         let mut carry = Carry::new(Detail::default());
-        let query = service.query(&bob, &owner, &team, Filter::default(), None, &mut carry).await;
+        let query = service
+            .query(&bob, &HomeName::books(owner.clone()), &team, Filter::default(), None, &mut carry)
+            .await;
         assert_eq!(refused(query.map(drop)), Refusal::NotFound);
     }
     assert_eq!(world.home("bob").await, ["contacts"]);
@@ -308,8 +316,10 @@ async fn cs_11_a_sharee_calls_a_book_something_else_for_itself_alone() {
     world.told("bob", &mut since).await;
     let shown = async |user: &str, owner: &str| -> BTreeMap<String, String> {
         let (caller, owner) = (world.user(user).await, UserName::parse(owner).unwrap());
-        let view = service.book(&caller, &owner, &name("team"), Members::None, Detail::default()).await;
-        let listed = service.home(&caller, &caller.name).await.unwrap().books;
+        let view = service
+            .book(&caller, &HomeName::books(owner.clone()), &name("team"), Members::None, Detail::default())
+            .await;
+        let listed = service.home(&caller, &caller.books()).await.unwrap().books;
         let view = view.unwrap().book;
         if caller.name == owner {
             let listed = listed.iter().find(|book| book.id == view.id).unwrap();
@@ -404,7 +414,8 @@ async fn a_name_that_is_taken_gets_the_owners() {
     // What others share is not in the way of what is not there, and is not made anew.
     let dora = world.user("dora").await;
     let taken = name("contacts-alice");
-    let make = world.service.create_book(&dora, &dora.name, &taken, Vec::new(), Vec::new());
+    let home = dora.books();
+    let make = world.service.create_book(&dora, &home, &taken, Vec::new(), Vec::new());
     assert_eq!(refused(make.await), Refusal::Mapped);
     world.service.assert_sound().await;
 }
@@ -531,10 +542,7 @@ async fn what_may_only_be_read_is_changed_on_no_way() {
     let owners = service.patch(&bob, &at("alice/team"), vec![set("displayname", "x")], Vec::new()).await;
     lacks(owners, Privilege::WriteProperties, "alice/team");
     let gone = service.delete(&bob, &at("alice/team"), Vec::new()).await;
-    assert_eq!(
-        refused(gone),
-        Refusal::NeedPrivileges(vec![(Place::Home(alice.name.clone()), Privilege::Unbind)])
-    );
+    assert_eq!(refused(gone), Refusal::NeedPrivileges(vec![(Place::Home(alice.books()), Privilege::Unbind)]));
     // The book itself: not renamed, not replaced, not moved out of its owner's home.
     let rename = go(service, &bob, manner(Verb::Move, true), "bob/team", "bob/mine");
     lacks(done(rename.await), Privilege::Unbind, "bob/team");
@@ -570,11 +578,11 @@ async fn what_may_be_written_is_written_on_every_way() {
     world.put("bob", "alice/team/b", "b").await.unwrap();
     let tag = service.names(&alice, "team").await["a"];
     let when = vec![Precondition::one(at("bob/team/a"), State::EtagIn(vec![tag]), false)];
-    service.put(&bob, (&bob.name, &name("team"), &name("a")), card("a", "A"), when.clone()).await.unwrap();
-    let again = service.put(&bob, (&bob.name, &name("team"), &name("a")), card("a", "A"), when).await;
+    service.put(&bob, (&bob.books(), &name("team"), &name("a")), card("a", "A"), when.clone()).await.unwrap();
+    let again = service.put(&bob, (&bob.books(), &name("team"), &name("a")), card("a", "A"), when).await;
     assert_eq!(refused(again.map(drop)), Refusal::Unmet);
     // SYNC-24: the shared book's own token, in the sharee's home.
-    let token = service.changes(&bob, &bob.name, &name("team"), None, None).await.unwrap().token;
+    let token = service.changes(&bob, &bob.books(), &name("team"), None, None).await.unwrap().token;
     let when = vec![Precondition::one(at("bob/team"), State::Token(token), false)];
     service.patch(&bob, &at("bob/team/a"), vec![set("note", "x")], when.clone()).await.unwrap();
     let late = service.patch(&bob, &at("bob/team/a"), vec![set("note", "y")], when).await;
@@ -598,7 +606,7 @@ async fn an_app_password_for_reading_changes_nothing_that_is_shared() {
     world.share("alice/team", "bob", WRITE).await;
     let bob = Caller { contacts: super::super::access::Reach::Read, ..world.user("bob").await };
     let service = &world.service;
-    let put = service.put(&bob, (&bob.name, &name("team"), &name("a")), card("a", "A"), Vec::new()).await;
+    let put = service.put(&bob, (&bob.books(), &name("team"), &name("a")), card("a", "A"), Vec::new()).await;
     assert!(matches!(refused(put.map(drop)), Refusal::NeedPrivileges(_)));
     let leave = service.delete(&bob, &at("bob/team"), Vec::new()).await;
     assert!(matches!(refused(leave), Refusal::NeedPrivileges(_)));
@@ -655,7 +663,7 @@ async fn a_changed_card_is_one_commit_however_many_share_the_book() {
         }
         let changes = world.service.store.count(crate::store::keys::Table::Change).await.unwrap();
         let (put, calls) = crate::store::calls::counted(async {
-            let at = (&alice.name, &name("team"), &name(&format!("c{sharees}")));
+            let at = (&alice.books(), &name("team"), &name(&format!("c{sharees}")));
             world.service.put(&alice, at, card(&format!("u{sharees}"), "A"), Vec::new()).await
         })
         .await;
@@ -674,7 +682,7 @@ async fn a_changed_card_is_one_commit_however_many_share_the_book() {
         world.make("carol", book).await;
         world.share(&format!("carol/{book}"), "bob", READ).await;
         let bob = world.user("bob").await;
-        let (home, calls) = crate::store::calls::counted(world.service.home(&bob, &bob.name)).await;
+        let (home, calls) = crate::store::calls::counted(world.service.home(&bob, &bob.books())).await;
         home.unwrap();
         reads.push(calls);
     }
@@ -843,28 +851,28 @@ async fn a_credential_that_somebody_else_made_reaches_no_private_book() {
     service.private_asked("alice/diary", true).await.unwrap();
     let own = world.user("alice").await;
     let foreign = Caller { private: false, ..own.clone() };
-    let (diary, santa) = (name("diary"), Place::Object(own.name.clone(), name("diary"), name("d")));
+    let (diary, santa) = (name("diary"), Place::Object(own.books(), name("diary"), name("d")));
     for (caller, there) in [(&own, true), (&foreign, false)] {
-        let books = service.home(caller, &own.name).await.unwrap().books;
+        let books = service.home(caller, &own.books()).await.unwrap().books;
         assert_eq!(books.len(), if there { 2 } else { 1 });
-        let changes = service.home_changes(caller, &own.name, None, None).await.unwrap();
+        let changes = service.home_changes(caller, &own.books(), None, None).await.unwrap();
         assert_eq!(changes.changed.len(), books.len());
-        let all = service.book(caller, &own.name, &diary, Members::All, Detail::default()).await;
+        let all = service.book(caller, &own.books(), &diary, Members::All, Detail::default()).await;
         assert_eq!(all.is_ok(), there);
-        assert_eq!(service.changes(caller, &own.name, &diary, None, None).await.is_ok(), there);
+        assert_eq!(service.changes(caller, &own.books(), &diary, None, None).await.is_ok(), there);
         let query = Filter { test: crate::domain::filter::Test::AnyOf, properties: Vec::new() };
         let mut carry = Carry::new(Detail::default());
-        assert_eq!(service.query(caller, &own.name, &diary, query, None, &mut carry).await.is_ok(), there);
+        assert_eq!(service.query(caller, &own.books(), &diary, query, None, &mut carry).await.is_ok(), there);
         let hits = service.search(caller, "santa", Mode::Substring, 10).await.unwrap();
         assert_eq!(hits.len(), books.len());
         assert_eq!(service.library(caller).await.unwrap().len(), books.len());
-        assert_eq!(service.rights_at(caller, &own.name, &diary).await.unwrap().is_some(), there);
+        assert_eq!(service.rights_at(caller, &own.books(), &diary).await.unwrap().is_some(), there);
     }
     // Neither written nor replaced, nor taken for free.
-    let at = (&own.name, &diary, &name("e"));
+    let at = (&own.books(), &diary, &name("e"));
     assert_eq!(refused(service.put(&foreign, at, card("e", "e"), Vec::new()).await), Refusal::NoParent);
     assert_eq!(refused(service.delete(&foreign, &santa, Vec::new()).await), Refusal::NotFound);
-    let whole = Place::Collection(own.name.clone(), diary.clone());
+    let whole = Place::Collection(own.books(), diary.clone());
     assert_eq!(refused(service.delete(&foreign, &whole, Vec::new()).await), Refusal::NotFound);
     let over = |verb| Manner { verb, overwrite: true, shallow: false };
     for verb in [Verb::Copy, Verb::Move] {
@@ -1008,10 +1016,10 @@ async fn walk(steps: &[(u8, usize, usize, usize)]) {
             5 => service.member_asked(GROUPS[*which], other, false).await,
             6 => {
                 let caller = world.user(owner).await;
-                let home = service.home(&caller, &caller.name).await.unwrap();
+                let home = service.home(&caller, &caller.books()).await.unwrap();
                 match home.books.iter().rfind(|book| book.sharer != Sharer::Own) {
                     Some(book) => {
-                        let place = Place::Collection(caller.name.clone(), book.name.clone().unwrap());
+                        let place = Place::Collection(caller.books(), book.name.clone().unwrap());
                         service.delete(&caller, &place, Vec::new()).await
                     }
                     None => Ok(()),
@@ -1019,7 +1027,9 @@ async fn walk(steps: &[(u8, usize, usize, usize)]) {
             }
             _ => {
                 let caller = world.user(owner).await;
-                match service.create_book(&caller, &caller.name, &name("team"), Vec::new(), Vec::new()).await
+                match service
+                    .create_book(&caller, &caller.books(), &name("team"), Vec::new(), Vec::new())
+                    .await
                 {
                     Err(_) => service.delete(&caller, &at(&format!("{owner}/team")), Vec::new()).await,
                     made => made,

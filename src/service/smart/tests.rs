@@ -66,12 +66,12 @@ impl Site {
     }
 
     async fn delete(&self, who: &Caller, book: &str, file: &str) -> Answer<()> {
-        let place = Place::Object(who.name.clone(), name(book), name(file));
+        let place = Place::Object(who.books(), name(book), name(file));
         self.service.delete(who, &place, Vec::new()).await
     }
 
     async fn moved(&self, from: (&str, &str), to: (&str, &str)) -> Answer<()> {
-        let place = |(book, file): (&str, &str)| Place::Object(self.alice.name.clone(), name(book), name(file));
+        let place = |(book, file): (&str, &str)| Place::Object(self.alice.books(), name(book), name(file));
         let manner = Manner { verb: Verb::Move, overwrite: true, shallow: false };
         let (from, to) = (place(from), place(to));
         self.service.transfer(&self.alice, manner, &from, &to, Vec::new()).await.map(drop)
@@ -135,7 +135,8 @@ struct Follower {
 
 impl Follower {
     async fn follow(&mut self, service: &Service, caller: &Caller) -> (usize, usize) {
-        let changes = service.changes(caller, &caller.name, &name("smart"), self.token, None).await.unwrap();
+        let changes =
+            service.changes(caller, &caller.books(), &name("smart"), self.token, None).await.unwrap();
         assert!(!changes.truncated && changes.damaged.is_empty());
         let told = (changes.changed.len(), changes.removed.len());
         for card in changes.changed {
@@ -184,7 +185,7 @@ async fn contacts_enter_and_leave_as_one_change_each() {
     let fields = FilterFields { filter: other.into(), name: "Friends".into(), ..saved.fields.clone() };
     assert!(site.service.change_filter(&site.alice, &saved, fields).await.unwrap());
     assert_eq!(site.agree(&mut follower, other).await, (1, 0), "the filter is another");
-    let home = site.service.home(&site.alice, &site.alice.name).await.unwrap();
+    let home = site.service.home(&site.alice, &site.alice.books()).await.unwrap();
     let shown = home.books.iter().flat_map(|book| &book.properties).map(|property| &property.value);
     let called =
         |value: &PropertyValue| matches!(value, PropertyValue::Text { text, .. } if text == "Friends");
@@ -224,8 +225,8 @@ async fn nobody_writes_into_a_smart_book() {
         Refusal::NeedPermission(_)
     ));
     let copy = Manner { verb: Verb::Copy, overwrite: false, shallow: false };
-    let place = |book: &str, file: &str| Place::Object(site.alice.name.clone(), name(book), name(file));
-    site.service.create_book(&site.alice, &site.alice.name, &name("other"), vec![], vec![]).await.unwrap();
+    let place = |book: &str, file: &str| Place::Object(site.alice.books(), name(book), name(file));
+    site.service.create_book(&site.alice, &site.alice.books(), &name("other"), vec![], vec![]).await.unwrap();
     let (from, to) = (place("smart", &file), place("other", "b"));
     site.service.transfer(&site.alice, copy, &from, &to, Vec::new()).await.unwrap();
     assert_eq!(site.listed(ANN).await.len(), 2, "a copy is a contact of its own");
@@ -294,7 +295,7 @@ async fn three_hundred_random_steps_are_followed() {
 async fn walk(trash_days: u32) {
     let mut site = Site::new(trash_days).await;
     for (who, book) in [(&site.alice, "other"), (&site.bob, "team")] {
-        site.service.create_book(who, &who.name, &name(book), Vec::new(), Vec::new()).await.unwrap();
+        site.service.create_book(who, &who.books(), &name(book), Vec::new(), Vec::new()).await.unwrap();
     }
     let team = site.service.library(&site.bob).await.unwrap();
     let team = team.into_iter().find(|book| book.name == name("team")).unwrap().id;

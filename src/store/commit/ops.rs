@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::domain::contact::Record;
-use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
 use crate::domain::format::Format;
+use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
 use crate::store::rows::{
     AccountRow, AppPasswordRow, Definition, Id, JobRow, JobState, ShareRow, StoredProperty, UseRow,
 };

@@ -36,7 +36,8 @@ impl Reader {
         self.fold(range, Extent::Many, Vec::new(), move |books, key, value| {
             let id = keys::owner(key).ok_or(StoreError::Damaged("a collection's key"))?;
             // One damaged row costs its own book the index, not all books theirs.
-            if sealer.decode::<CollectionRow>(key, value).is_ok_and(|row| row.home.is_some() && !row.calendar) {
+            if sealer.decode::<CollectionRow>(key, value).is_ok_and(|row| row.home.is_some() && !row.calendar)
+            {
                 books.push(CollectionId::from_bytes(id));
             }
             Ok(ControlFlow::Continue(()))

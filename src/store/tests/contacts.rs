@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::contact::{Custom, CustomValue, Record};
+use crate::domain::format::Format;
 use crate::domain::id::{AccountId, Uid};
 use crate::store::codec::{KeptRecord, RecordPlace};
 use crate::store::commit::{Commit, CommitError, Committed, NewCard, RecordChange, Unmet};
@@ -300,7 +301,7 @@ async fn a_card_and_its_record_change_together_when_the_server_s_uid_goes_too() 
     let store = memory().await;
     let put = |uid: &str, invented_uid, change: Option<RecordChange>| {
         let (uid, body) = (Uid::new(uid).unwrap(), vcard(uid, "").into());
-        let card = NewCard { version: Version::V4, uid, invented_uid, body };
+        let card = NewCard { format: Format::Card(Version::V4), uid, invented_uid, body };
         let record = change.map(Box::new);
         Op::Card(CardOp::Put { book: BOOK, name: name("a"), card, fresh: id(1), record })
     };
@@ -456,7 +457,7 @@ async fn who_is_made_again_keeps_the_record() {
     furnish(&store).await;
     alice(&store, 5, trash(BOOK, "a")).await;
     let card = NewCard {
-        version: Version::V4,
+        format: Format::Card(Version::V4),
         uid: Uid::new("a").unwrap(),
         invented_uid: false,
         body: vcard("a", "").into(),

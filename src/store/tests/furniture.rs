@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::contact::{Custom, CustomValue, Record};
 use crate::domain::event::{Event, EventKind};
+use crate::domain::format::Format;
 use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
 use crate::domain::vcard::Version;
 use crate::store::Store;
@@ -61,6 +62,7 @@ pub(crate) fn create(id: CollectionId, text: &str, properties: Vec<StoredPropert
         id,
         owner: ACCOUNT,
         default,
+        components: 0,
         properties,
         replace,
     })
@@ -81,7 +83,7 @@ pub(crate) fn put(
     fresh: ContactId,
 ) -> Op {
     let uid = Uid::new(uid).unwrap();
-    let card = NewCard { version, uid, invented_uid: false, body: body.into() };
+    let card = NewCard { format: Format::Card(version), uid, invented_uid: false, body: body.into() };
     Op::Card(CardOp::Put { book, name: name(file), card, fresh, record: None })
 }
 

@@ -60,7 +60,7 @@ impl Desk {
 
     async fn book(&self, owner: &str, book: &str) {
         let owner = self.user(owner, &[]).await;
-        self.service.create_book(&owner, &owner.name, &name(book), Vec::new(), Vec::new()).await.unwrap();
+        self.service.create_book(&owner, &owner.books(), &name(book), Vec::new(), Vec::new()).await.unwrap();
     }
 
     async fn make(&self, text: &str) -> ContactView {
@@ -90,7 +90,7 @@ impl Desk {
 
     async fn phone_deletes(&self, book: &str, file: &str) -> Answer<()> {
         let phone = Caller { client: "DAVx5", ..self.alice.clone() };
-        let place = Place::Object(self.alice.name.clone(), name(book), name(file));
+        let place = Place::Object(self.alice.books(), name(book), name(file));
         self.service.delete(&phone, &place, Vec::new()).await
     }
 
@@ -196,7 +196,7 @@ struct Follower {
 
 impl Follower {
     async fn follow(&mut self, service: &Service, caller: &Caller, book: &str) {
-        let changes = service.changes(caller, &caller.name, &name(book), self.token, None).await.unwrap();
+        let changes = service.changes(caller, &caller.books(), &name(book), self.token, None).await.unwrap();
         assert!(!changes.truncated);
         self.told = (changes.changed.len(), changes.removed.len());
         for card in changes.changed {

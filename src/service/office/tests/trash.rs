@@ -68,7 +68,7 @@ async fn whose_book_is_gone_goes_into_another() {
     desk.book("alice", "gone").await;
     let made = desk.make_as(person("Ann One"), |draft| draft.book = Some("alice/gone".into())).await;
     desk.trash(&made).await;
-    let place = Place::Collection(desk.alice.name.clone(), name("gone"));
+    let place = Place::Collection(desk.alice.books(), name("gone"));
     desk.service.delete(&desk.alice, &place, Vec::new()).await.unwrap();
     let trashed = desk.service.trashed_contact(&desk.alice, ContactRef::Id(made.id)).await.unwrap();
     assert!(is_conflict(desk.restore(&trashed, None).await));
