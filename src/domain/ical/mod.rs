@@ -3,7 +3,10 @@
 //! rewrites them unless a repair is due. Pure: dates, zones and limits arrive as arguments.
 
 mod admit;
+pub mod birthday;
 mod edit;
+pub mod links;
+pub mod split;
 pub mod tree;
 
 use bytes::Bytes;
