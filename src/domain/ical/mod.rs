@@ -6,6 +6,7 @@ mod admit;
 pub mod birthday;
 mod edit;
 pub mod links;
+pub mod select;
 pub mod split;
 pub mod tree;
 
