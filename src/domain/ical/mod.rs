@@ -4,7 +4,12 @@
 
 mod admit;
 mod edit;
+pub mod overlap;
+pub mod recur;
+pub mod time;
 pub mod tree;
+pub mod windows;
+pub mod zone;
 
 use bytes::Bytes;
 use jiff::Timestamp;
