@@ -4,6 +4,7 @@
 
 mod admit;
 mod edit;
+pub mod instances;
 pub mod overlap;
 pub mod recur;
 pub mod time;
