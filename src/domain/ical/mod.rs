@@ -5,10 +5,16 @@
 mod admit;
 pub mod birthday;
 mod edit;
+pub mod instances;
 pub mod links;
+pub mod overlap;
+pub mod recur;
 pub mod select;
 pub mod split;
+pub mod time;
 pub mod tree;
+pub mod windows;
+pub mod zone;
 
 use bytes::Bytes;
 use jiff::Timestamp;
