@@ -3,9 +3,19 @@
 //! rewrites them unless a repair is due. Pure: dates, zones and limits arrive as arguments.
 
 mod admit;
+pub mod birthday;
 mod components;
 mod edit;
+pub mod instances;
+pub mod links;
+pub mod overlap;
+pub mod recur;
+pub mod select;
+pub mod split;
+pub mod time;
 pub mod tree;
+pub mod windows;
+pub mod zone;
 
 use bytes::Bytes;
 use jiff::Timestamp;
