@@ -4,7 +4,9 @@
 
 mod admit;
 pub mod birthday;
+pub mod busy;
 mod edit;
+pub mod filter;
 pub mod instances;
 pub mod links;
 pub mod overlap;
