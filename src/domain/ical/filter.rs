@@ -87,7 +87,7 @@ pub enum ParameterCondition {
 /// A text that must be anywhere in a value, or nowhere in it (RFC 4791 §9.7.5).
 #[derive(Clone)]
 pub struct TextMatch {
-    needle: Needle,
+    needle: Box<Needle>,
     negate: bool,
 }
 
@@ -97,7 +97,8 @@ crate::hidden!(ParameterFilter, ParameterCondition, TextMatch);
 impl TextMatch {
     /// Looks for `text`; `i;ascii-casemap` where the query names no collation (CAL-21).
     pub fn new(text: &str, collation: Option<Collation>, negate: bool) -> Self {
-        Self { needle: Needle::new(collation.unwrap_or(Collation::AsciiCasemap), text), negate }
+        let collation = collation.unwrap_or(Collation::AsciiCasemap);
+        Self { needle: Box::new(Needle::new(collation, text)), negate }
     }
 
     fn holds_for(&self, text: &str) -> bool {

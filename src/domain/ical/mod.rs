@@ -6,6 +6,7 @@ mod admit;
 pub mod birthday;
 pub mod busy;
 mod edit;
+pub mod expand;
 pub mod filter;
 pub mod instances;
 pub mod links;
