@@ -160,7 +160,7 @@ impl<'o, 'a> Object<'o, 'a> {
         let from = shifted(from).saturating_sub(DAY).max(future.after.saturating_add(1));
         let to = shifted(to).saturating_add(DAY).min(future.before);
         master.visit_all((from, to), &mut budget, &mut |occurrence| {
-            each(&series, series.shifted(&occurrence, future.shift))
+            each(&series, series.shifted(&master, &occurrence, future.shift))
         })
     }
 

@@ -4,8 +4,11 @@
 
 mod admit;
 pub mod birthday;
+pub mod busy;
 mod components;
 mod edit;
+pub mod expand;
+pub mod filter;
 pub mod instances;
 pub mod links;
 pub mod overlap;

@@ -86,8 +86,10 @@ pub struct Occurrence {
     pub start: i64,
     /// And at its end.
     pub end: i64,
-    /// Where it would have been: on the clock of the master's start.
+    /// Where it would have been: on the clock of the master's start,
     pub planned: Civil,
+    /// and in seconds since 1970.
+    pub planned_start: i64,
 }
 
 /// What RANGE=THISANDFUTURE says about the occurrences that follow.
@@ -97,7 +99,7 @@ pub struct Future {
     pub after: i64,
     /// And not after this, where the next such override begins.
     pub before: i64,
-    /// They begin so many seconds later, on the clock.
+    /// They begin so many seconds later, on the clock of the override.
     pub shift: i64,
 }
 
@@ -276,7 +278,8 @@ impl<'o, 'a> Series<'o, 'a> {
                 before = before.min(other - 1);
             }
         }
-        Future { after, before, shift: self.start.civil.0 - planned.civil.0 }
+        let would_show = self.shown(planned.civil, after, planned.form);
+        Future { after, before, shift: self.start.civil.0 - would_show.0 }
     }
 
     /// Whether it has more than one occurrence.
@@ -342,7 +345,7 @@ impl<'o, 'a> Series<'o, 'a> {
             let end = end.unwrap_or_else(|| end_of(&date.zone, date.civil, self.lasts));
             let civil = self.start.zone.civil(timestamp(start));
             let civil = if self.start.form == Form::Date { date.civil.midnight() } else { civil };
-            offer(Occurrence { civil, start, end, planned: civil }, &self.start)?;
+            offer(Occurrence { civil, start, end, planned: civil, planned_start: start }, &self.start)?;
         }
         ControlFlow::Continue(())
     }
@@ -378,19 +381,34 @@ impl<'o, 'a> Series<'o, 'a> {
         (first, if budget.is_spent() { None } else { Some(last) })
     }
 
-    /// The occurrence that follows an override, `shift` seconds from where it was planned.
-    pub fn shifted(&self, occurrence: &Occurrence, shift: i64) -> Occurrence {
-        Occurrence { planned: occurrence.planned, ..self.occurrence(occurrence.planned.plus(shift)) }
+    /// The master's occurrence as this override has it, `shift` seconds from where it was planned.
+    pub fn shifted(&self, master: &Self, occurrence: &Occurrence, shift: i64) -> Occurrence {
+        let Occurrence { planned, planned_start, .. } = *occurrence;
+        let would_show = self.shown(planned, planned_start, master.start.form);
+        Occurrence { planned, planned_start, ..self.occurrence(would_show.plus(shift)) }
+    }
+
+    /// What this override's clock shows where the master's shows `civil`. Dates are the same day
+    /// wherever one is.
+    fn shown(&self, civil: Civil, seconds: i64, form: Form) -> Civil {
+        match (form, self.start.form) {
+            (Form::Date, _) | (_, Form::Date) => civil,
+            _ => self.start.zone.civil(timestamp(seconds)),
+        }
     }
 
     /// The occurrence as an instance.
     pub fn instance(&self, occurrence: &Occurrence) -> Instance<'o, 'a> {
         let zone = &self.start.zone;
         let end = timestamp(occurrence.end);
-        let at = |civil| Moment { civil, form: self.start.form, zone: zone.clone() };
         let planned = match &self.recurrence_id {
-            Some(planned) if occurrence.civil == self.start.civil => Some(planned.clone()),
-            _ => self.recurs().then(|| at(occurrence.planned)),
+            Some(own) if occurrence.civil == self.start.civil => Some(own.clone()),
+            Some(own) if own.form == Form::Date => Some(Moment { civil: occurrence.planned, ..own.clone() }),
+            Some(own) => {
+                let civil = own.zone.civil(timestamp(occurrence.planned_start));
+                Some(Moment { civil, ..own.clone() })
+            }
+            None => self.recurs().then(|| Moment { civil: occurrence.planned, ..self.start.clone() }),
         };
         Instance {
             component: self.component,
@@ -410,7 +428,7 @@ impl<'o, 'a> Series<'o, 'a> {
             Lasts::Exactly(seconds) => start.saturating_add(seconds),
             lasts => end_of(zone, civil, lasts),
         };
-        Occurrence { civil, start, end: end.max(start), planned: civil }
+        Occurrence { civil, start, end: end.max(start), planned: civil, planned_start: start }
     }
 }
 

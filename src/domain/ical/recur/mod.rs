@@ -166,7 +166,7 @@ impl Recurrence {
                 Step::End => return Last::At(latest),
                 Step::Spent => return Last::Never,
             }
-            let after_start = walk.set.place_of(&self.times, self.start.plus(1));
+            let after_start = walk.set.place_of(&self.times, Civil(self.start.0 + 1));
             let count = walk.set.len() - after_start;
             let taken = count.min(usize::try_from(walk.left).unwrap_or(usize::MAX));
             if let Some(at) = taken.checked_sub(1).and_then(|at| walk.set.get(&self.times, after_start + at))
@@ -289,7 +289,7 @@ impl Walk<'_> {
     /// Leaves out what is not after the start, and what is before the range, which is counted.
     fn skip(&mut self) {
         let times = &self.of.times;
-        let after_start = self.set.place_of(times, self.of.start.plus(1));
+        let after_start = self.set.place_of(times, Civil(self.of.start.0 + 1));
         self.place = self.set.place_of(times, self.from).max(after_start);
         let skipped = i64::try_from(self.place - after_start).unwrap_or(i64::MAX);
         self.left = self.left.saturating_sub(skipped).max(0);
@@ -367,3 +367,6 @@ impl Recurrence {
         looked_at
     }
 }
+
+#[cfg(test)]
+mod tests;
