@@ -157,6 +157,38 @@ fn what_became_of_a_contact_is_told_and_brought_back() {
 }
 
 #[test]
+fn a_company_shows_what_happened_with_its_people() {
+    let clerk = clerk(shared());
+    let (acme, ann) = (company(&clerk, "People"), person(&clerk, "Employee"));
+    let link = json!({"organization": {"company": number(&acme)}});
+    assert_eq!(clerk.patch(&at(&ann, ""), link).status, 200);
+    assert_eq!(clerk.patch(&at(&acme, ""), json!({"note": "Big"})).status, 200);
+    assert_eq!(clerk.patch(&at(&ann, ""), json!({"title": "Chief"})).status, 200);
+    let whole = told(&clerk.get(&at(&acme, "/history")));
+    assert_eq!((&whole["total"], &whole["next_cursor"]), (&Value::Null, &Value::Null));
+    let items = whole["items"].as_array().unwrap();
+    let of = json!({"id": ann["id"], "number": ann["number"], "name": ann["name"]["formatted"]});
+    let first = &items[0];
+    assert_eq!((&first["path"], &first["new"], &first["contact"]), (&json!("title"), &json!("Chief"), &of));
+    let paths: Vec<_> = items.iter().map(|item| item["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["title", "note", "organization.company"]);
+    assert_eq!((items[1].get("contact"), &items[2]["contact"]), (None, &of));
+    let (mut pieces, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let piece = told(&clerk.get(&at(&acme, &format!("/history?limit=1{cursor}"))));
+        pieces.extend(piece["items"].as_array().unwrap().clone());
+        let Some(next) = piece["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(&pieces, items);
+    let own = told(&clerk.get(&at(&acme, "/history?own=true")));
+    assert_eq!((&own["total"], &own["items"][0]["path"]), (&json!(1), &json!("note")));
+    for wrong in ["own=yes", "sort=-at", "cursor=AAAA", "limit=x"] {
+        problem(&clerk.get(&at(&acme, &format!("/history?{wrong}"))), 400);
+    }
+}
+
+#[test]
 fn merged_contacts_lead_to_the_one_that_stays() {
     let clerk = clerk(shared());
     let (one, two) = (person(&clerk, "Stays"), person(&clerk, "Goes"));

@@ -90,6 +90,11 @@ fn operation(route: &Route) -> Value {
         operation.insert("requestBody".into(), json!({ "required": !route.bodiless, "content": content }));
     }
     let (status, mut answer) = answer(route.answer);
+    if let Some(total) = answer.pointer_mut(TOTAL).filter(|_| route.uncounted) {
+        *total = json!({
+            "type": ["integer", "null"], "minimum": 0, "description": "Null where not all of it is counted",
+        });
+    }
     if let Some(content) = answer.get_mut("content").filter(|_| route.method == "GET") {
         with_card(route, content);
         if let Some(content) = content.as_object_mut().filter(|_| route.cards) {
@@ -108,6 +113,9 @@ fn operation(route: &Route) -> Value {
     operation.insert("responses".into(), responses);
     Value::Object(operation)
 }
+
+/// Where an answer's description says how much there is.
+const TOTAL: &str = "/content/application~1json/schema/properties/total";
 
 /// A contact goes as its card too.
 fn with_card(route: &Route, content: &mut Value) {

@@ -38,6 +38,8 @@ pub struct Route {
     pub bodiless: bool,
     /// A contact may be sent, or is also answered, as its card.
     pub cards: bool,
+    /// How much there is in all is not always told of its list.
+    pub uncounted: bool,
     /// What it answers when it succeeds.
     pub answer: Told,
     /// What it answers with 200 where it made or began nothing new.
@@ -115,6 +117,7 @@ impl Route {
             body: None,
             bodiless: false,
             cards: false,
+            uncounted: false,
             answer,
             or_else: None,
             handler,
@@ -136,6 +139,10 @@ impl Route {
 
     const fn with_cards(self) -> Self {
         Self { cards: true, ..self }
+    }
+
+    const fn may_not_count(self) -> Self {
+        Self { uncounted: true, ..self }
     }
 
     const fn with(self, query: &'static [(&'static str, &'static str)]) -> Self {

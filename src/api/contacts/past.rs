@@ -1,18 +1,23 @@
 //! What became of a contact, and the way back: from an earlier state, and from the trash.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::domain::contact::{Leaf, Scalar};
-use crate::service::office::{self, ContactRef, Found};
+use crate::domain::contact::{self, Leaf, Scalar};
+use crate::domain::id::ContactId;
+use crate::service::office::{self, ContactRef, ContactView, Found, HistoryPlace};
 use crate::service::refusal::{Refusal, Stop};
 
 use super::super::body::{Fields, Read};
-use super::super::page::{Asked, Key, Order};
+use super::super::page::{self, Asked, Key, Order};
+use super::super::problem::{Kind, Problem};
 use super::super::reply::Reply;
 use super::super::{Ask, Outcome, ROUNDS, moved};
+use super::together::Linked;
 use super::{named, shown};
 
 /// A field that was changed.
@@ -34,6 +39,74 @@ pub struct HistoryEntry {
     /// The number of the contact whose field it was, if that was merged into this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<String>,
+    /// Whose field it was, where a company's history tells of its people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact: Option<Linked>,
+}
+
+impl From<office::HistoryEntry> for HistoryEntry {
+    fn from(entry: office::HistoryEntry) -> Self {
+        Self {
+            at: entry.at,
+            actor: entry.actor,
+            client: entry.client,
+            old: json(&entry.path, &entry.old),
+            new: json(&entry.path, &entry.new),
+            path: entry.path,
+            of: entry.of,
+            contact: entry.contact.map(Linked::from),
+        }
+    }
+}
+
+/// A piece of a company's history. How much there is in all is not known: that would take reading all of
+/// its people.
+#[derive(Serialize)]
+struct Piece {
+    items: Vec<HistoryEntry>,
+    next_cursor: Option<String>,
+    total: Option<usize>,
+}
+
+/// Tells a cursor in a company's history from those of other lists.
+const CURSOR: [u8; 4] = *b"comh";
+
+fn written(place: HistoryPlace) -> String {
+    let mut bytes = Vec::with_capacity(32);
+    bytes.extend_from_slice(&CURSOR);
+    bytes.extend_from_slice(&place.at.to_be_bytes());
+    bytes.extend_from_slice(place.contact.as_bytes());
+    bytes.extend_from_slice(&place.entry.to_be_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn place(text: &str) -> Option<HistoryPlace> {
+    if text.len() > 64 {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (at, rest) = bytes.strip_prefix(&CURSOR)?.split_first_chunk::<8>()?;
+    let (contact, entry) = rest.split_first_chunk::<16>()?;
+    Some(HistoryPlace {
+        at: i64::from_be_bytes(*at),
+        contact: ContactId::from_bytes(*contact),
+        entry: u32::from_be_bytes(entry.try_into().ok()?),
+    })
+}
+
+/// A company's history with its people's.
+async fn of_company(ask: &Ask, view: &ContactView) -> Outcome {
+    let limit = page::limit(&ask.query)?;
+    if ask.query.get("sort").is_some_and(|sort| sort != "at") {
+        let text = "what happened with a company's people is told newest first; with own=true, in any order";
+        return Err(Problem::parameter(Kind::Unreadable, "sort", text).into());
+    }
+    let wrong = || Problem::parameter(Kind::Unreadable, "cursor", "this is no cursor of this list");
+    let after = ask.query.get("cursor").map(|text| place(text).ok_or_else(wrong)).transpose()?;
+    let piece = ask.service.company_history(&ask.caller, view, after, limit).await?;
+    let last = piece.entries.last().filter(|_| piece.more).map(|(place, _)| *place);
+    let items = piece.entries.into_iter().map(|(_, entry)| entry.into()).collect();
+    Ok(Reply::json(&Piece { items, next_cursor: last.map(written), total: None })?)
 }
 
 /// The values of a field as JSON: as contacts are shown.
@@ -99,18 +172,14 @@ pub async fn history(ask: &Ask) -> Outcome {
         Ok(view) => view,
         Err(elsewhere) => return Ok(elsewhere),
     };
+    let own = ask.query.switch("own")?;
+    if view.fields.kind == contact::Kind::Org && !own {
+        return of_company(ask, &view).await;
+    }
     let asked = Asked::of(&ask.query, &HISTORY)?;
     let entries = ask.service.contact_history(&view).await?;
     let page = asked.piece(entries.into_iter().enumerate().collect(), &HISTORY);
-    Ok(Reply::json(&page.map(|(_, entry)| HistoryEntry {
-        at: entry.at,
-        actor: entry.actor,
-        client: entry.client,
-        old: json(&entry.path, &entry.old),
-        new: json(&entry.path, &entry.new),
-        path: entry.path,
-        of: entry.of,
-    }))?)
+    Ok(Reply::json(&page.map(|(_, entry)| HistoryEntry::from(entry)))?)
 }
 
 /// A state that a contact was in.

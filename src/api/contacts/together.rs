@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::service::office::{Company, ContactRef, ContactView, MergeAsked, RelationKind, Take};
+use crate::service::office::{
+    Company, ContactRef, ContactView, MergeAsked, NumberedContact, RelationKind, Take,
+};
 use crate::service::refusal::{Refusal, Stop};
 
 use super::super::body::{Fields, Read};
@@ -90,6 +92,12 @@ pub struct Linked {
     name: String,
 }
 
+impl From<NumberedContact> for Linked {
+    fn from(to: NumberedContact) -> Self {
+        Self { id: to.id.to_string(), number: to.number, name: to.name }
+    }
+}
+
 fn word(kind: RelationKind) -> &'static str {
     RelationKind::ALL.iter().find(|(known, _)| *known == kind).map_or("", |(_, word)| word)
 }
@@ -114,9 +122,7 @@ pub async fn relations(ask: &Ask) -> Outcome {
 }
 
 fn told(relation: crate::service::office::Relation) -> Relation {
-    let to = relation.contact;
-    let contact = Linked { id: to.id.to_string(), number: to.number, name: to.name };
-    Relation { kind: word(relation.kind), contact }
+    Relation { kind: word(relation.kind), contact: relation.contact.into() }
 }
 
 /// A link that is to be.
@@ -157,7 +163,7 @@ pub async fn relate(ask: &Ask) -> Outcome {
         }
         let made = ask.service.relations(&ask.caller, &view_again(ask, &view).await?).await?;
         let named = ContactRef::parse(&contact);
-        let same = |to: &crate::service::office::NumberedContact| {
+        let same = |to: &NumberedContact| {
             Some(ContactRef::Id(to.id)) == named || ContactRef::parse(&to.number) == named
         };
         let made = made.into_iter().find(|one| one.kind == kind && same(&one.contact));

@@ -22,6 +22,8 @@ const WHO: [(&str, &str); 2] = [
     ("email", "The address that is writing"),
 ];
 const INTO: [(&str, &str); 1] = [("book", "The book of a card that is sent as text/vcard")];
+const OWN: [(&str, &str); 1] =
+    [("own", "Only a company's own history, without its people's (true or false)")];
 const BULK: Need = Need::Scope(Permission::ContactsWrite, &[Permission::ContactsDelete]);
 const BULK_PREVIEW: [(&str, &str); 1] =
     [("preview", "Only show what would become of some of them (true or false), answered with 200")];
@@ -137,10 +139,12 @@ pub(super) const ROUTES: &[Route] = &[
         "GET",
         "/api/v1/contacts/{id}/history",
         READ,
-        "Tells who changed which field of a contact, newest first",
+        "Tells who changed which field of a contact, and of a company's people, newest first",
         list::<HistoryEntry>(&["at"]),
         |ask| Box::pin(contacts::history(ask)),
-    ),
+    )
+    .with(&OWN)
+    .may_not_count(),
     Route::new(
         "GET",
         "/api/v1/contacts/{id}/versions",

@@ -9,6 +9,7 @@ use crate::service::{Answer, Service};
 use crate::store::commit::{AccountOp, Op};
 use crate::store::rows::{self, AccountRow, Id};
 
+use super::index::Index;
 use super::members::fold_dn;
 use super::plan::{Known, Plan, Rules, Work, plan};
 use super::settings::DirectorySettings;
@@ -28,29 +29,37 @@ pub(super) struct Done {
     pub(super) contested: bool,
     /// The distinguished names, folded, of users that changed: those whose manager they are follow.
     pub(super) moved: HashSet<String>,
+    /// Somebody else wrote meanwhile, and all was planned anew.
+    pub(super) anew: bool,
 }
 
 impl Service {
-    /// Plans from what there is now.
+    /// Plans from what there is now, and what is known of it where nothing is to be done.
     pub(super) async fn planned(
         &self,
         settings: &DirectorySettings,
         reading: &Reading,
         accept_leavers: bool,
-    ) -> Answer<Plan> {
+    ) -> Answer<(Plan, Option<Index>)> {
         let reader = self.store.read().await?;
         let accounts: Vec<_> = reader.accounts().await?.into_iter().filter(|row| !row.is_own()).collect();
         let members = self.kept_members(&reader, &accounts).await?;
         drop(reader);
-        let known = Known { accounts: &accounts, members: &members };
-        let rules = Rules {
+        let known = Known { accounts: &accounts, members: &members, beside: None };
+        let mut fresh = || self.fresh().map(uuid::Uuid::into_bytes);
+        let plan = plan(&known, reading, self.rules(settings, accept_leavers), &mut fresh)?;
+        let nothing = plan.works.is_empty() && plan.gone_groups.is_empty() && !plan.contested;
+        let index = if nothing { Index::of(&accounts, &members) } else { None };
+        Ok((plan, index))
+    }
+
+    pub(super) fn rules<'a>(&self, settings: &'a DirectorySettings, accept_leavers: bool) -> Rules<'a> {
+        Rules {
             admin_group: settings.admin_group.as_ref(),
             most_leavers: settings.most_leavers,
             accept_leavers,
             now: rows::micros(self.clock.now()),
-        };
-        let mut fresh = || self.fresh().map(uuid::Uuid::into_bytes);
-        Ok(plan(&known, reading, rules, &mut fresh)?)
+        }
     }
 
     /// Has accounts and groups follow a reading, from its first plan on.
@@ -61,7 +70,7 @@ impl Service {
         mut plan: Plan,
     ) -> Answer<Done> {
         let report = std::mem::take(&mut plan.report);
-        let mut done = Done { report, contested: plan.contested, moved: HashSet::new() };
+        let mut done = Done { report, contested: plan.contested, moved: HashSet::new(), anew: false };
         let mut settle = BTreeSet::new();
         for _ in 0..ROUNDS {
             settle.append(&mut plan.settle);
@@ -75,7 +84,8 @@ impl Service {
                 Err(Stop::Refused(Refusal::NotFound | Refusal::Mapped)) => {}
                 Err(failed) => return Err(failed),
             }
-            plan = self.planned(settings, reading, true).await?;
+            plan = self.planned(settings, reading, true).await?.0;
+            done.anew = true;
             done.contested |= plan.contested;
         }
         Err(Refusal::Busy { retry_after: std::time::Duration::from_secs(10) }.into())
@@ -154,8 +164,15 @@ impl Service {
         if users.is_empty() {
             return Ok(());
         }
-        let accounts = self.store.read().await?.accounts().await?;
-        let theirs = accounts.into_iter().filter(|row| users.contains(&Id(row.id))).collect();
+        let reader = self.store.read().await?;
+        let theirs = match users.len() > BATCH {
+            true => reader.accounts().await?.into_iter().filter(|row| users.contains(&Id(row.id))).collect(),
+            false => {
+                let ids: Vec<_> = users.iter().map(|id| id.0).collect();
+                self.accounts_of(&reader, &ids).await?.into_iter().flatten().collect()
+            }
+        };
+        drop(reader);
         self.settle(theirs, None).await
     }
 }

@@ -33,16 +33,16 @@ pub(in crate::service) const BOOK: &str = "directory";
 const PEOPLE: &str = "directory-people";
 
 /// How many cards, and about how many bytes of them, go into one commit.
-const CARDS: usize = 64;
+pub(super) const CARDS: usize = 64;
 const BYTES: usize = 4 << 20;
 /// How many cards are removed in one commit.
 const REMOVALS: usize = 256;
 
 /// What is known of people beyond the reading.
-struct Staff<'a> {
-    people: HashMap<&'a str, &'a Person>,
-    by_dn: HashMap<String, &'a AccountRow>,
-    moved: &'a HashSet<String>,
+pub(super) struct Staff<'a> {
+    pub(super) people: HashMap<&'a str, &'a Person>,
+    pub(super) by_dn: HashMap<String, &'a AccountRow>,
+    pub(super) moved: &'a HashSet<String>,
 }
 
 impl Service {
@@ -153,7 +153,7 @@ impl Service {
         let (mut due, mut missing, mut written) = (Vec::new(), false, 0);
         for row in here.iter().filter(|_| settings.staff_book) {
             let id = origin(row).id;
-            let member = name(&format!("{}.vcf", uuid_of(&id).hyphenated()))?;
+            let member = member_of(&id)?;
             let there = present.contains(&member);
             wanted.insert(member.clone());
             match (staff.people.get(id.as_str()), there) {
@@ -168,18 +168,23 @@ impl Service {
         }
         written += self.write_cards(book, due, &staff).await?;
         let gone: Vec<_> = present.difference(&wanted).cloned().collect();
-        for some in gone.chunks(REMOVALS) {
-            let remove = |name: &MemberName| Op::Card(CardOp::Remove { book, name: name.clone() });
-            self.commit(None, Vec::new(), some.iter().map(remove).collect()).await?;
-        }
+        self.remove_cards(book, &gone).await?;
         done.contested |= missing;
         done.report.cards_written = written;
         done.report.cards_removed = gone.len();
         self.count_people(here.len()).await
     }
 
+    pub(super) async fn remove_cards(&self, book: CollectionId, gone: &[MemberName]) -> Answer<()> {
+        for some in gone.chunks(REMOVALS) {
+            let remove = |name: &MemberName| Op::Card(CardOp::Remove { book, name: name.clone() });
+            self.commit(None, Vec::new(), some.iter().map(remove).collect()).await?;
+        }
+        Ok(())
+    }
+
     /// Remembers how many people there are, and where the book has its places in consequence.
-    async fn count_people(&self, people: usize) -> Answer<()> {
+    pub(super) async fn count_people(&self, people: usize) -> Answer<()> {
         let reader = self.store.read().await?;
         let before = self.staff_is_search_only(&reader).await?;
         let known = reader.mark(PEOPLE).await?;
@@ -205,7 +210,7 @@ impl Service {
     }
 
     /// Writes those of the cards whose octets are to be others; answers how many.
-    async fn write_cards(
+    pub(super) async fn write_cards(
         &self,
         book: CollectionId,
         mut due: Vec<(MemberName, &AccountRow)>,
@@ -298,6 +303,11 @@ impl Staff<'_> {
         let manager = row.origin.as_ref().and_then(|origin| origin.manager.as_deref());
         manager.is_some_and(|dn| self.moved.contains(&fold_dn(dn)))
     }
+}
+
+/// The name of a person's card.
+pub(super) fn member_of(id: &str) -> Result<MemberName, Fault> {
+    name(&format!("{}.vcf", uuid_of(id).hyphenated()))
 }
 
 fn name(text: &str) -> Result<MemberName, Fault> {

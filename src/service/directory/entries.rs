@@ -7,6 +7,7 @@ use crate::domain::id::{GroupName, UserName};
 use crate::service::refusal::Fault;
 use crate::store::rows::{AccountRow, Id, OriginRow};
 
+use super::index::{Index, print_of_address};
 use super::naming::{Claim, Names, names};
 use super::plan::{Known, Plan};
 use super::status::{Refused, SyncReport};
@@ -71,7 +72,7 @@ impl<'a> Side<'a> {
             };
             side.there.insert(person.id.clone(), facts);
         }
-        side.note_shared_addresses(report);
+        side.note_shared_addresses(known.beside, report);
         side
     }
 
@@ -127,12 +128,16 @@ impl<'a> Side<'a> {
         Self { group, rows, there }
     }
 
-    fn note_shared_addresses(&self, report: &mut SyncReport) {
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        for email in self.there.values().flat_map(|facts| &facts.emails) {
-            *seen.entry(email.to_lowercase()).or_default() += 1;
-        }
-        let shared = seen.values().filter(|count| **count > 1).count();
+    fn note_shared_addresses(&self, beside: Option<&Index>, report: &mut SyncReport) {
+        let addresses = self.there.values().flat_map(|facts| &facts.emails);
+        let shared = match beside {
+            Some(beside) => beside.shared_with(&self.rows, addresses.map(|email| print_of_address(email))),
+            None => {
+                let mut seen: HashMap<_, usize> = HashMap::new();
+                addresses.for_each(|email| *seen.entry(email.to_lowercase()).or_default() += 1);
+                seen.values().filter(|count| **count > 1).count()
+            }
+        };
         if shared > 0 {
             report.warnings.push(format!("{shared} e-mail addresses are those of several people"));
         }

@@ -10,11 +10,13 @@ mod apply;
 mod book;
 mod card;
 mod entries;
+mod index;
 mod kept;
 mod members;
 mod naming;
 mod plan;
 mod settings;
+mod some;
 mod status;
 mod upkeep;
 
@@ -89,14 +91,6 @@ pub struct Reading {
     pub warnings: Vec<String>,
     /// How many entries were passed over.
     pub passed_over: usize,
-}
-
-impl Reading {
-    /// Whether nobody and nothing came, changed or went.
-    fn tells_nothing(&self) -> bool {
-        let nobody_went = matches!(&self.gone, Gone::These(gone) if gone.is_empty());
-        nobody_went && self.people.is_empty() && self.groups.is_empty()
-    }
 }
 
 /// What went, by the ids that the directory never changes.

@@ -12,6 +12,7 @@ use crate::service::refusal::Fault;
 use crate::store::rows::{AccountRow, Id, OriginRow};
 
 use super::entries::{Side, is_gone};
+use super::index::Index;
 use super::members::{Node, flatten, fold_dn};
 use super::naming::{Names, in_order};
 use super::status::SyncReport;
@@ -22,10 +23,12 @@ const FEW: usize = 5;
 
 /// What there is.
 pub(super) struct Known<'a> {
-    /// Every account.
+    /// Every account, or those that matter.
     pub(super) accounts: &'a [AccountRow],
     /// Who is in the directory's groups, as the directory wrote it, by the groups' accounts.
     pub(super) members: &'a HashMap<Id, Vec<Member>>,
+    /// What is known of the others, where there are others.
+    pub(super) beside: Option<&'a Index>,
 }
 
 /// What the configuration and the admin say.
@@ -81,13 +84,14 @@ pub(super) fn plan(
     let users = Side::users(known, reading, &mut plan.report);
     let groups = Side::groups(known, reading, &users, &mut plan.report);
     if !rules.accept_leavers {
-        plan.report.pending_leavers = too_many(&users, &groups, rules.most_leavers);
+        plan.report.pending_leavers = too_many(&users, &groups, rules.most_leavers, known.beside);
     }
     let user_names = users.names(known, &mut plan);
     let group_names = groups.names(known, &mut plan);
     let ids = groups.account_ids(&group_names, fresh)?;
     let belongs = Belongs::of(known, (&users, &user_names), (&groups, &group_names), &ids, rules);
-    if belongs.admins.as_ref().is_some_and(BTreeSet::is_empty) {
+    let others = known.beside.is_some_and(|beside| beside.admin_beside(&users.rows));
+    if belongs.admins.as_ref().is_some_and(BTreeSet::is_empty) && !others {
         plan.report.warnings.push("nobody is in the group of those who may administer".into());
     }
     let none = Belongs::default();
@@ -103,8 +107,10 @@ pub(super) fn plan(
 }
 
 /// How many would leave, where that is too many to believe.
-fn too_many(users: &Side<'_>, groups: &Side<'_>, most: usize) -> Option<usize> {
-    let leaving = [users.leaving(), groups.leaving()].into_iter();
+fn too_many(users: &Side<'_>, groups: &Side<'_>, most: usize, beside: Option<&Index>) -> Option<usize> {
+    let (leaving, all) = users.leaving();
+    let all = all + beside.map_or(0, |beside| beside.people_beside(&users.rows));
+    let leaving = [(leaving, all), groups.leaving()].into_iter();
     let leaving: usize = leaving
         .filter(|(leaving, all)| *leaving >= FEW && leaving * 1000 > most * all)
         .map(|(leaving, _)| leaving)

@@ -15,8 +15,9 @@ use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::rows;
 
+use super::apply::Done;
+use super::index::Index;
 use super::kept::Cookie;
-use super::plan::Plan;
 use super::settings::DirectorySettings;
 use super::status::{DirectoryStatus, SyncReport};
 use super::{DirectoryError, Reading};
@@ -50,7 +51,7 @@ pub(in crate::service) struct Followed {
     pub(super) people: AtomicUsize,
     /// The book's places were put right since the start.
     pub(super) settled: AtomicBool,
-    /// What there was when the directory was last followed and nothing was to be done.
+    /// What is known of the accounts while they are what the directory says.
     agreed: Mutex<Option<Agreed>>,
 }
 
@@ -62,10 +63,10 @@ struct There {
     book: Option<Revision>,
 }
 
-/// That there was nothing to be done, and what was to be told nevertheless.
+/// What is known, of what there was.
 struct Agreed {
     there: There,
-    warnings: Vec<String>,
+    index: Index,
 }
 
 impl Default for Followed {
@@ -85,13 +86,14 @@ impl Followed {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn agreed(&self) -> MutexGuard<'_, Option<Agreed>> {
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is known of what there is, to be told anew when it was followed.
+    fn known(&self, there: &There) -> Option<Index> {
+        let agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        agreed.filter(|agreed| agreed.there == *there).map(|agreed| agreed.index)
     }
 
-    /// What is told where the directory has nothing new, of what there is already.
-    fn told_before(&self, there: &There) -> Option<Vec<String>> {
-        self.agreed().as_ref().filter(|agreed| agreed.there == *there).map(|agreed| agreed.warnings.clone())
+    fn agree(&self, there: There, index: Index) {
+        *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Agreed { there, index });
     }
 }
 
@@ -202,34 +204,82 @@ impl Service {
         // Before the accounts are planned with: what comes meanwhile is not agreed with.
         let there = self.there().await?;
         if partial
-            && reading.tells_nothing()
-            && let Some(warnings) = self.followed.told_before(&there)
+            && let Some(index) = self.followed.known(&there)
+            && let Some(report) =
+                self.follow_some(settings, mode, &reading, (there.clone(), index), &cookie).await?
         {
-            if !mode.dry_run {
-                self.keep_cookie(home, reading.next.map(cookie).as_ref()).await?;
-            }
-            let (dry_run, passed_over) = (mode.dry_run, reading.passed_over);
-            let warnings = [reading.warnings, warnings].concat();
-            return Ok(SyncReport { dry_run, passed_over, warnings, ..SyncReport::default() });
+            return Ok(report);
         }
-        let plan: Plan = self.planned(settings, &reading, mode.accept_leavers).await?;
+        let (plan, index) = self.planned(settings, &reading, mode.accept_leavers).await?;
         if mode.dry_run || plan.report.pending_leavers.is_some() {
             return Ok(SyncReport { dry_run: mode.dry_run, ..plan.report });
         }
         self.lay_own_group().await?;
-        let mut nothing = plan.works.is_empty() && plan.gone_groups.is_empty();
-        if !nothing {
+        if index.is_none() {
             self.keep_cookie(home, None).await?;
         }
-        let mut done = self.carry_out(settings, &reading, plan).await?;
-        self.write_staff(settings, &reading, &mut done).await?;
-        nothing &= !done.contested && done.report.cards_written + done.report.cards_removed == 0;
-        let next = reading.next.filter(|_| !done.contested);
-        self.keep_cookie(home, next.map(cookie).as_ref()).await?;
-        self.count().await?;
-        let ours = || done.report.warnings.iter().skip(reading.warnings.len()).cloned().collect();
-        *self.followed.agreed() = nothing.then(|| Agreed { there, warnings: ours() });
+        let done = self.carry_out(settings, &reading, plan).await?;
+        let done = self.finish(settings, &reading, done, &cookie).await?;
+        let nothing = !done.contested && done.report.cards_written + done.report.cards_removed == 0;
+        if let Some(index) = index.filter(|_| nothing) {
+            self.followed.agree(there, index);
+        }
         Ok(done.report)
+    }
+
+    /// Follows changes with those that they touch; `None` where everybody is to be gone through, and then
+    /// nothing is done yet.
+    async fn follow_some(
+        &self,
+        settings: &DirectorySettings,
+        mode: Mode,
+        reading: &Reading,
+        (mut there, mut index): (There, Index),
+        cookie: &(dyn Fn(Vec<u8>) -> Cookie + Sync),
+    ) -> Answer<Option<SyncReport>> {
+        let planned = self.planned_with_some(settings, reading, mode.accept_leavers, &index).await?;
+        let Some((plan, changes)) = planned else { return Ok(None) };
+        if mode.dry_run || plan.report.pending_leavers.is_some() {
+            self.followed.agree(there, index);
+            return Ok(Some(SyncReport { dry_run: mode.dry_run, ..plan.report }));
+        }
+        let home = crate::service::own::HOME;
+        if !changes.is_empty() {
+            self.keep_cookie(home, None).await?;
+        }
+        index.follow(&changes);
+        let mut done = self.carry_out(settings, reading, plan).await?;
+        if done.anew {
+            return Ok(Some(self.finish(settings, reading, done, cookie).await?.report));
+        }
+        self.write_some_staff(settings, reading, (&index, &changes), &mut done).await?;
+        let next = reading.next.clone().filter(|_| !done.contested);
+        self.keep_cookie(home, next.map(cookie).as_ref()).await?;
+        if done.contested {
+            return Ok(Some(done.report));
+        }
+        if !changes.is_empty() || done.report.cards_written > 0 {
+            self.count_with(&index).await?;
+            // What somebody else changed meanwhile is put right when everything is read.
+            there = self.there().await?;
+        }
+        self.followed.agree(there, index);
+        Ok(Some(done.report))
+    }
+
+    /// Goes through everybody once accounts follow a reading.
+    async fn finish(
+        &self,
+        settings: &DirectorySettings,
+        reading: &Reading,
+        mut done: Done,
+        cookie: &(dyn Fn(Vec<u8>) -> Cookie + Sync),
+    ) -> Answer<Done> {
+        self.write_staff(settings, reading, &mut done).await?;
+        let next = reading.next.clone().filter(|_| !done.contested);
+        self.keep_cookie(crate::service::own::HOME, next.map(cookie).as_ref()).await?;
+        self.count().await?;
+        Ok(done)
     }
 
     /// What there is, by what changes with it.
@@ -255,6 +305,14 @@ impl Service {
             }
             Err(_) => Err(refused(&DirectoryError::Unreachable("it takes longer than half an hour".into()))),
         }
+    }
+
+    async fn count_with(&self, index: &Index) -> Answer<()> {
+        let search_only = self.searched_staff_book(&self.store.read().await?).await?.is_some();
+        let mut status = self.followed.status();
+        (status.people, status.groups) = (index.people(), index.groups());
+        status.search_only = search_only;
+        Ok(())
     }
 
     async fn count(&self) -> Answer<()> {

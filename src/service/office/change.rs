@@ -25,9 +25,6 @@ pub(in crate::service) const BY_PHONE: &str = "carddav";
 /// The longest of the record's texts, in characters.
 const LONGEST: usize = 1_000;
 
-/// How often a move begins anew when a phone was quicker.
-const MOVES: usize = 8;
-
 impl Service {
     /// Makes a contact from its fields.
     pub async fn create_contact(&self, caller: &Caller, draft: Draft) -> Answer<ContactView> {
@@ -136,11 +133,11 @@ impl Service {
         if let Some(book) = to {
             self.free_in(book, shown).await?;
         }
-        let ops = self.rewrite(&shown.stored, &shown.fields, &fields, record, Vec::new())?;
-        self.commit(Some(caller), vec![unchanged(&shown.stored)?], ops).await.map_err(moved)?;
+        let mut ops = self.rewrite(&shown.stored, &shown.fields, &fields, record, Vec::new())?;
         if let Some(book) = to {
-            self.move_contact(caller, shown.id, book).await?;
+            ops = moving(&shown.stored, ops, book)?;
         }
+        self.commit(Some(caller), vec![unchanged(&shown.stored)?], ops).await.map_err(moved)?;
         self.shown_contact(caller, shown.id).await
     }
 
@@ -289,23 +286,6 @@ impl Service {
         Ok(uid.ok_or_else(|| Fault("a new UID is none".into()))?)
     }
 
-    /// Moves a contact into another book; number, record and history go with it.
-    pub(super) async fn move_contact(&self, caller: &Caller, id: ContactId, to: CollectionId) -> Answer<()> {
-        for _ in 0..MOVES {
-            let reader = self.store.read().await?;
-            let stored = reader.contacts(&[id]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
-            drop(reader);
-            let from = (CollectionId::from_bytes(stored.record.book), name_of(&stored)?);
-            let op = CardOp::Transfer { from, to: (to, fresh_name(id)?), copy: None };
-            match self.commit(Some(caller), vec![unchanged(&stored)?], vec![Op::Card(op)]).await {
-                // A phone was quicker; what it wrote moves too.
-                Err(Stop::Refused(Refusal::Unmet)) => {}
-                done => return done.map(drop).map_err(moved),
-            }
-        }
-        Err(Refusal::Unmet.into())
-    }
-
     /// Refuses where another contact of the book has the UID.
     pub(super) async fn free_in(&self, book: CollectionId, shown: &ContactView) -> Answer<()> {
         let Some(uid) = Uid::new(&shown.uid) else { return Ok(()) };
@@ -326,6 +306,28 @@ impl Service {
             false => Err(super::shelves::missing(deed)),
         }
     }
+}
+
+/// Ops that change a contact where it is, so that it moves into another book by the same commit; number,
+/// record and history go with it.
+fn moving(stored: &Contact, ops: Vec<Op>, book: CollectionId) -> Answer<Vec<Op>> {
+    let from = (CollectionId::from_bytes(stored.record.book), name_of(stored)?);
+    let to = (book, fresh_name(stored.id)?);
+    let mut moving = Vec::with_capacity(2);
+    for op in ops {
+        match op {
+            Op::Card(CardOp::Put { card, record, .. }) => {
+                let (from, to) = (from.clone(), to.clone());
+                moving.push(Op::Card(CardOp::Move { from, to, card, record }));
+            }
+            // The card stays what it is.
+            op => {
+                let transfer = CardOp::Transfer { from: from.clone(), to: to.clone(), copy: None };
+                moving.extend([op, Op::Card(transfer)]);
+            }
+        }
+    }
+    Ok(moving)
 }
 
 /// The stored card is still the one that was shown.

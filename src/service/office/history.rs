@@ -1,10 +1,12 @@
 //! What became of a contact, field by field: who changed what from what to what, when and with which
 //! client; and the way back to an earlier state of a field or of the whole.
 
+use std::cmp::Reverse;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::contact::{CardFields, Leaf, Record, Scalar, Whole, changes, leaves, with_uid};
+use crate::domain::contact::{CardFields, Change, Leaf, Record, Scalar, Whole, changes, leaves, with_uid};
 use crate::domain::id::{AccountId, CollectionId, ContactId, Uid};
 use crate::domain::vcard::admit;
 use crate::service::access::Caller;
@@ -17,7 +19,7 @@ use super::change::{moved, name_of, unchanged};
 use super::links::LinkTo;
 use super::shelves::Deed;
 use super::take::taken;
-use super::view::ContactView;
+use super::view::{ContactView, NumberedContact};
 
 crate::hidden!(HistoryEntry);
 
@@ -41,6 +43,8 @@ pub struct HistoryEntry {
     pub new: Vec<Leaf>,
     /// The number of the contact it was changed of, if that was merged into this one.
     pub of: Option<String>,
+    /// Whose it is, in a company's history: of one of its people. `None` for what is the contact's own.
+    pub contact: Option<NumberedContact>,
 }
 
 /// A state that a contact was in.
@@ -129,52 +133,106 @@ fn states(contact: &Contact, earlier: Earlier) -> Vec<State> {
     states
 }
 
+/// Where an entry stands among others: when, of which contact, and which one of those, the oldest being
+/// the first. What comes later stands after it, so a place is found again whatever is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HistoryPlace {
+    /// When, in microseconds.
+    pub at: i64,
+    /// Of which contact.
+    pub contact: ContactId,
+    /// Which one of the contact's.
+    pub entry: u32,
+}
+
+/// An entry before names stand for ids.
+pub(super) struct Changed {
+    pub(super) place: HistoryPlace,
+    actor: Option<AccountId>,
+    client: Option<String>,
+    change: Change,
+    of: Option<String>,
+    whose: Option<NumberedContact>,
+}
+
 impl Service {
     /// What became of a contact and of those that were merged into it, newest first.
     pub async fn contact_history(&self, shown: &ContactView) -> Answer<Vec<HistoryEntry>> {
         let reader = self.store.read().await?;
-        let mut entries = self.history_of(&reader, &shown.stored, None).await?;
-        let mut waiting = shown.stored.record.merged.clone();
+        let (mut changed, _) = self.changed(&reader, &shown.stored, None).await?;
+        changed.sort_by_key(|changed| Reverse(changed.place));
+        self.told(&reader, changed).await
+    }
+
+    /// What became of a contact and of those that were merged into it, and in how many states they were.
+    pub(super) async fn changed(
+        &self,
+        reader: &Reader,
+        contact: &Contact,
+        whose: Option<&NumberedContact>,
+    ) -> Answer<(Vec<Changed>, usize)> {
+        let earlier = reader.earlier(contact.id).await?;
+        let mut found = Vec::new();
+        let mut read = self.changed_itself(contact, earlier, (None, whose), &mut found);
+        let mut waiting = contact.record.merged.clone();
         while let Some(merged) = waiting.pop() {
             let Some(contact) = reader.contacts(&[merged]).await?.pop().flatten() else { continue };
             waiting.extend(&contact.record.merged);
             let number = super::view::number(contact.series, contact.number);
-            entries.extend(self.history_of(&reader, &contact, Some(number)).await?);
+            let earlier = reader.earlier(contact.id).await?;
+            read += self.changed_itself(&contact, earlier, (Some(number), whose), &mut found);
         }
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-        Ok(entries)
+        Ok((found, read))
     }
 
-    async fn history_of(
+    fn changed_itself(
         &self,
-        reader: &Reader,
         contact: &Contact,
-        of: Option<String>,
-    ) -> Answer<Vec<HistoryEntry>> {
-        let states = states(contact, reader.earlier(contact.id).await?);
-        let mut entries = Vec::new();
+        earlier: Earlier,
+        (of, whose): (Option<String>, Option<&NumberedContact>),
+        found: &mut Vec<Changed>,
+    ) -> usize {
+        let states = states(contact, earlier);
+        let mut number = 0u32;
         for pair in states.windows(2) {
             let [before, after] = pair else { continue };
-            let actor = match after.actor {
-                Some(actor) => self.account_name(reader, actor).await?,
-                None => None,
-            };
             let fields = [CardFields::read(&before.body), CardFields::read(&after.body)];
             let [old, new] = [(before, &fields[0]), (after, &fields[1])]
                 .map(|(state, fields)| leaves(&self.whole(contact.id, state, fields)));
             for change in changes(&old, &new) {
-                entries.push(HistoryEntry {
-                    at: rows::time(after.at),
-                    actor: actor.clone(),
+                found.push(Changed {
+                    place: HistoryPlace { at: after.at, contact: contact.id, entry: number },
+                    actor: after.actor,
                     client: after.client.clone(),
-                    path: change.path,
-                    old: self.spoken(reader, change.old).await?,
-                    new: self.spoken(reader, change.new).await?,
+                    change,
                     of: of.clone(),
+                    whose: whose.cloned(),
                 });
+                number = number.saturating_add(1);
             }
         }
-        entries.reverse();
+        states.len()
+    }
+
+    /// Entries as they are told.
+    pub(super) async fn told(&self, reader: &Reader, changed: Vec<Changed>) -> Answer<Vec<HistoryEntry>> {
+        let mut entries = Vec::with_capacity(changed.len());
+        for changed in changed {
+            let actor = match changed.actor {
+                Some(actor) => self.account_name(reader, actor).await?,
+                None => None,
+            };
+            entries.push(HistoryEntry {
+                at: rows::time(changed.place.at),
+                actor,
+                client: changed.client,
+                path: changed.change.path,
+                old: self.spoken(reader, changed.change.old).await?,
+                new: self.spoken(reader, changed.change.new).await?,
+                of: changed.of,
+                contact: changed.whose,
+            });
+        }
         Ok(entries)
     }
 

@@ -7,7 +7,7 @@ use crate::service::access::Caller;
 use crate::service::refusal::{Fault, Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::query::Reader;
-use crate::store::roster::{Asked, Books, Wanted};
+use crate::store::roster::{Asked, Books, Order, Wanted};
 
 use super::draft::RecordDraft;
 use super::shelves::Deed;
@@ -165,7 +165,7 @@ impl Service {
         Ok(found.into_iter().filter_map(relation).collect())
     }
 
-    /// The contacts whose link leads to one.
+    /// The contacts whose link leads to one, in the order of their names.
     pub(super) async fn linking_to(
         &self,
         id: ContactId,
@@ -173,11 +173,23 @@ impl Service {
         books: Books,
         most: usize,
     ) -> Answer<Vec<ContactId>> {
+        self.linking_to_in(id, path, books, Vec::new(), most).await
+    }
+
+    /// The first contacts, in an order, whose link leads to one.
+    pub(super) async fn linking_to_in(
+        &self,
+        id: ContactId,
+        path: &str,
+        books: Books,
+        order: Vec<Order>,
+        most: usize,
+    ) -> Answer<Vec<ContactId>> {
         let filter = Filter::parse(&format!("{path} eq \"{id}\""));
         let mut filter = filter.map_err(|_| Fault("a filter of links is none".into()))?;
         filter.resolve(|_, _| Some(crate::domain::contact::Scalar::Contact(id)));
         let wanted = Wanted { filter: Some(filter), query: None };
-        let asked = Asked { books, wanted, order: Vec::new(), step: None, limit: most };
+        let asked = Asked { books, wanted, order, step: None, limit: most };
         Ok(self.store.contacts_page(asked).await?.contacts)
     }
 

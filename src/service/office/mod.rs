@@ -3,6 +3,7 @@
 
 mod bulk;
 mod change;
+mod company;
 mod convert;
 mod draft;
 mod find;
@@ -18,10 +19,11 @@ mod words;
 pub use crate::store::roster::{By, Order, Step};
 pub use bulk::{Meant, NAMED, Patches, Preview};
 pub(super) use change::BY_PHONE;
+pub use company::{CompanyHistory, PEOPLE};
 pub use convert::Company;
 pub use draft::{Draft, RecordDraft};
 pub use find::{Found, Listed, ListedContacts};
-pub use history::{HistoryEntry, Version};
+pub use history::{HistoryEntry, HistoryPlace, Version};
 pub use links::{Relation, RelationKind};
 pub use merge::MergeAsked;
 pub(super) use shelves::Kept as KeptShelves;

@@ -114,6 +114,18 @@ pub enum CardOp {
         /// The copy's contact id.
         copy: Option<ContactId>,
     },
+    /// Moves into another book, and replaces the card and the record on the way: phones see the one go and
+    /// the other come, and never half of it. The name must be free there.
+    Move {
+        /// From this book and name.
+        from: (CollectionId, MemberName),
+        /// To this book and name.
+        to: (CollectionId, MemberName),
+        /// The card.
+        card: NewCard,
+        /// What becomes of the record; left out, the contact keeps its own.
+        record: Option<Box<RecordChange>>,
+    },
     /// Shows a contact in a smart book as it is now, under the name that
     /// [`mirror_name`](super::mirror::mirror_name) gives.
     Mirror {

@@ -44,6 +44,10 @@ impl Derivation<'_> {
                 want(from.0, &from.1, None);
                 want(to.0, &to.1, None);
             }
+            CardOp::Move { from, to, card, .. } => {
+                want(from.0, &from.1, None);
+                want(to.0, &to.1, Some(&card.uid));
+            }
             CardOp::Record { contact, .. } => wanted.push(keys::record(*contact)),
             CardOp::Mirror { book, contact } | CardOp::Unmirror { book, contact } => {
                 if let Ok(name) = mirror_name(*contact) {
@@ -65,6 +69,9 @@ impl Derivation<'_> {
             CardOp::Adopt { from, to } => self.adopt_card(from, to).await,
             CardOp::Record { contact, change } => self.change_record(*contact, change).await,
             CardOp::Transfer { from, to, copy } => self.transfer_card(from, to, *copy).await,
+            CardOp::Move { from, to, card, record } => {
+                self.move_card(from, to, card, record.as_deref()).await
+            }
             CardOp::Rekey { book, name } => self.rekey_card(*book, name).await,
             CardOp::Mirror { book, contact } => self.mirror(*book, *contact).await,
             CardOp::Unmirror { book, contact } => self.unmirror(*book, *contact).await,
@@ -263,6 +270,38 @@ impl Derivation<'_> {
         let value = self.card_value(to.0, &member, &card)?;
         let what = What::Put(ContactId::from_bytes(card.row.contact), body);
         self.log_changed(to.0, member, value, before, what).await
+    }
+
+    async fn move_card(
+        &mut self,
+        from: &(CollectionId, MemberName),
+        to: &(CollectionId, MemberName),
+        card: &NewCard,
+        change: Option<&RecordChange>,
+    ) -> Step<()> {
+        self.need_book(from.0).await?;
+        let owner = self.need_book(to.0).await?.owner;
+        let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
+        let member = self.sealer.member(to.0.as_bytes(), &to.1);
+        let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+        if self.present(to.0, &member).await?.is_some() {
+            return Err(Halt::Unmet(Unmet::Taken));
+        }
+        self.keep_history(from.0, &source).await?;
+        self.leave(from, source_member, &source).await?;
+        self.claim_uid(to.0, &member, &to.1, &card.uid, None).await?;
+        let contact = contact_of(&source);
+        let (row, slot, number) = self.next_row(&to.1, card, contact, Some(&source))?;
+        let kept = Kept { revision: 0, slot, number, row };
+        if let Some(change) = change {
+            self.change_record(contact, change).await?;
+        }
+        let lies = Lies { book: to.0, member, owner };
+        self.moved_record(&kept, &card.uid, &lies, false, None).await?;
+        self.put_body(to.0, &member, &kept, &card.body)?;
+        self.note(&kept.row, true);
+        let value = self.card_value(to.0, &member, &kept)?;
+        self.log_changed(to.0, member, value, None, What::Put(contact, card.body.clone())).await
     }
 
     /// Gives a contact another key: everything it has is sealed anew, and what the old key sealed

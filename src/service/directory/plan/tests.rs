@@ -1,8 +1,12 @@
 //! Plans over random histories of a directory: nobody else's account is touched, names are free when
 //! they are given, readings of changes and of everything come to the same, and what is done is done.
 
-use proptest::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::super::index::Change;
 use super::super::{Gone, PeopleGroup, Person};
 use super::*;
 
@@ -35,7 +39,56 @@ impl World {
             *ids += 1;
             Ok(ids.to_be_bytes())
         };
-        plan(&Known { accounts: rows, members }, reading, rules, &mut fresh).unwrap()
+        plan(&Known { accounts: rows, members, beside: None }, reading, rules, &mut fresh).unwrap()
+    }
+
+    /// Plans with those that a reading of changes touches, as the service does.
+    fn plan_with_some(
+        &mut self,
+        index: &Index,
+        reading: &Reading,
+        rules: Rules<'_>,
+    ) -> Option<(Plan, Vec<Change>)> {
+        let touched = index.touched(reading)?;
+        let mut names = BTreeSet::new();
+        for person in reading.people.iter().filter(|person| person.enabled) {
+            let Ok(name) = UserName::parse(&person.name) else { continue };
+            let holder = self.rows.iter().find(|row| !row.group && row.name == name.as_str());
+            if !names.insert(name) || !index.may_have(person, holder) {
+                return None;
+            }
+        }
+        let rows = |ids: &BTreeSet<Id>| -> Vec<AccountRow> {
+            self.rows.iter().filter(|row| ids.contains(&Id(row.id))).cloned().collect()
+        };
+        let mut accounts = rows(&touched);
+        assert_eq!(accounts.len(), touched.len());
+        let naming = index.naming(reading, &accounts)?;
+        let mut groups = naming.groups.clone();
+        groups.extend(accounts.iter().flat_map(|row| &row.groups));
+        let admins = rules.admin_group.map(|group| group.as_str());
+        let admins = self.rows.iter().find(|row| row.group && Some(row.name.as_str()) == admins);
+        groups.extend(admins.map(|row| Id(row.id)));
+        accounts.extend(rows(&groups));
+        let members = naming.members(&accounts);
+        let ids = &mut self.ids;
+        let mut fresh = || {
+            *ids += 1;
+            Ok(ids.to_be_bytes())
+        };
+        let known = Known { accounts: &accounts, members: &members, beside: Some(index) };
+        let plan = plan(&known, reading, rules, &mut fresh).unwrap();
+        let changes = Change::all(&plan)?;
+        Some((plan, changes))
+    }
+
+    /// Carries out all of a plan.
+    fn carry_out_all(&mut self, plan: Plan) {
+        self.carry_out(plan.works);
+        for gone in plan.gone_groups {
+            self.rows.retain(|row| row.id != gone.0);
+            self.members.remove(&gone);
+        }
     }
 
     fn at(&self, row: &AccountRow) -> usize {
@@ -247,6 +300,67 @@ proptest! {
             prop_assert!(world.plan(&reading, RULES).works.is_empty());
         }
     }
+}
+
+/// Who is planned with alone comes to what comes of planning with everybody, step after step.
+#[test]
+fn planning_with_some_comes_to_the_same() {
+    let count = AtomicUsize::new(0);
+    let mut runner = TestRunner::new(ProptestConfig { cases: 400, ..ProptestConfig::default() });
+    let histories = (events(), any::<bool>(), 0usize..1000);
+    let ran = runner.run(&histories, |(steps, admins, most)| {
+        let group = GroupName::parse("admins").unwrap();
+        let admin_group = admins.then_some(&group);
+        let rules = Rules { admin_group, accept_leavers: false, most_leavers: most, ..RULES };
+        let (mut world, mut index) = (World::new(), None::<Index>);
+        let (mut directory, mut known) = (Directory::default(), Directory::default());
+        for (number, step) in steps.iter().chain(&steps).enumerate() {
+            let groups = number % 3 == 0;
+            let events = step.iter().filter(|event| groups || matches!(event, Event::Person(..)));
+            events.for_each(|event| happen(&mut directory, event));
+            let changes = directory.changes_since(&known);
+            let reading = match number % 2 {
+                0 => changes,
+                _ => Reading { gone: directory.everything().gone, ..changes },
+            };
+            known = directory.clone();
+            let mut all = world.clone();
+            let mut plan = all.plan(&reading, rules);
+            let mut some = world.clone();
+            let planned = index.as_ref().and_then(|index| some.plan_with_some(index, &reading, rules));
+            if let Some((alone, changes)) = planned {
+                count.fetch_add(1, Ordering::Relaxed);
+                prop_assert!(alone.report == plan.report);
+                prop_assert_eq!(&alone.settle, &plan.settle);
+                prop_assert!(!plan.contested && plan.gone_groups.is_empty());
+                let mut both = [(all.clone(), &plan.works), (some, &alone.works)];
+                both.iter_mut().for_each(|(world, works)| world.carry_out(works.to_vec()));
+                prop_assert!(both[0].0.rows == both[1].0.rows, "{:?}", (both[0].0.told(), both[1].0.told()));
+                prop_assert!(both[0].0.members == both[1].0.members);
+                index.as_mut().unwrap().follow(&changes);
+                index.as_mut().unwrap().assert_is(&both[0].0.rows, &both[0].0.members);
+            } else {
+                index = None;
+            }
+            if plan.contested {
+                // Then everything is read.
+                plan = all.plan(&directory.everything(), Rules { accept_leavers: true, ..rules });
+            }
+            world = all;
+            world.carry_out_all(plan);
+            let again = world.clone().plan(&directory.everything(), rules);
+            if again.works.is_empty() && again.gone_groups.is_empty() && !again.contested {
+                index = index.or_else(|| Index::of(&world.rows, &world.members));
+            } else {
+                index = None;
+            }
+        }
+
+        Ok(())
+    });
+    ran.unwrap();
+    // What never happens proves nothing.
+    assert!(count.into_inner() > 400, "few were planned with alone");
 }
 
 fn person(id: &str, name: &str) -> Person {

@@ -1,6 +1,7 @@
 //! Contacts that are made and changed: numbers, the record, the card's own lines, what phones see of it.
 
 use super::*;
+use crate::service::view::{Detail, Members};
 
 #[tokio::test]
 async fn people_and_companies_are_numbered_apart() {
@@ -266,7 +267,7 @@ async fn a_move_keeps_number_and_history() {
     assert_eq!((followers[0].told, followers[1].told), ((0, 1), (1, 0)));
     let history = desk.history(&made).await;
     let moved = "alice/- book: alice/contacts > alice/other";
-    assert_eq!(history, [moved, "alice/- salutation:  > Dr", "alice/- title:  > Boss"]);
+    assert_eq!(history, ["alice/- salutation:  > Dr", moved, "alice/- title:  > Boss"]);
     // The same book under another spelling is no move.
     let again = desk.edit(&there, |draft| draft.book = Some("ALICE/other".into())).await.unwrap();
     assert_eq!(again.etag, there.etag);
@@ -276,6 +277,62 @@ async fn a_move_keeps_number_and_history() {
     let answer = desk.edit(&twin, |draft| draft.book = Some("alice/other".into())).await;
     assert!(is_conflict(answer));
     assert_eq!(desk.now(twin.id).await.etag, twin.etag, "nothing half-written");
+    desk.sound().await;
+}
+
+/// Whoever looks in between sees neither half: each book tells of one change, and the contact of one.
+#[tokio::test]
+async fn a_contact_that_moves_and_changes_does_both_at_once() {
+    let desk = Desk::new().await;
+    desk.book("alice", "other").await;
+    let made = desk.make("Ann One").await;
+    let revision = async |book: &str| {
+        let (owner, book) = (&desk.alice.name, name(book));
+        let view = desk.service.book(&desk.alice, owner, &book, Members::None, Detail::default()).await;
+        view.unwrap().book.revision.0
+    };
+    let before = (revision("contacts").await, revision("other").await);
+    let there = desk
+        .edit(&made, |draft| {
+            draft.book = Some("alice/other".into());
+            draft.fields.title = "Boss".into();
+            draft.fields.emails = vec![email("ann@example.org")];
+            draft.record.salutation = "Dr".into();
+        })
+        .await
+        .unwrap();
+    assert_eq!((there.id, there.number.as_str(), there.book.as_str()), (made.id, "CON1", "alice/other"));
+    assert_eq!((revision("contacts").await, revision("other").await), (before.0 + 1, before.1 + 1));
+    let versions = desk.service.contact_versions(&there).await.unwrap();
+    assert_eq!(versions.len(), 2, "what it was, and what it is: {versions:?}");
+    let mut paths: Vec<_> = desk.history(&made).await;
+    paths.iter_mut().for_each(|line| *line = line.split(':').next().unwrap().to_owned());
+    paths.sort();
+    assert_eq!(paths, ["alice/- book", "alice/- emails", "alice/- salutation", "alice/- title"]);
+    // And back as it was, book apart.
+    let back = desk.service.restore_version(&desk.alice, &there, versions[1].version, None).await.unwrap();
+    assert_eq!((back.fields.title.as_str(), back.record.salutation.as_str()), ("", ""));
+    assert_eq!(back.book, "alice/other");
+    desk.sound().await;
+}
+
+/// What a phone wrote meanwhile is not lost: whoever asked looks again.
+#[tokio::test]
+async fn a_contact_that_has_changed_meanwhile_does_not_move() {
+    let desk = Desk::new().await;
+    desk.book("alice", "other").await;
+    let made = desk.make("Ann One").await;
+    let file = made.stored.card.name.clone();
+    desk.phone("contacts", &file, card(&made.uid, "Anna")).await.unwrap();
+    let answer = desk
+        .edit(&made, |draft| {
+            draft.book = Some("alice/other".into());
+            draft.fields.title = "Boss".into();
+        })
+        .await;
+    assert_eq!(refused(answer), Refusal::Unmet);
+    let now = desk.now(made.id).await;
+    assert_eq!((now.book.as_str(), now.fields.title.as_str()), ("alice/contacts", ""));
     desk.sound().await;
 }
 

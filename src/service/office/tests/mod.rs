@@ -16,6 +16,7 @@ use crate::service::tests::{add, card, meddled, name, quick, refused, service, s
 use crate::service::{Answer, ContactSettings, Service, Settings};
 use crate::store::engine::memory::MemoryEngine;
 
+mod company;
 mod finding;
 mod linking;
 mod making;
