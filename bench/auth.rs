@@ -11,28 +11,18 @@ use std::time::{Duration, Instant};
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::audit::Origin;
 use cardkeep::service::sign_in::{Credentials, NotSignedIn};
-use cardkeep::service::{Clock, Entropy, KeyFile, NoEntropy, Service, Settings};
+use cardkeep::service::{KeyFile, Service, Settings};
 use cardkeep::store::engine::redb::RedbEngine;
 use cardkeep::store::keyslots::MasterKey;
 use cardkeep::store::keyslots::file::FileMedium;
 
+mod machine;
+
+use machine::Machine;
+
 const ACCOUNTS: usize = 200;
 const REQUESTS: usize = 20_000;
 const GUESSES: usize = 200;
-
-struct Machine;
-
-impl Clock for Machine {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-}
-
-impl Entropy for Machine {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        getrandom::fill(bytes).map_err(|error| NoEntropy(error.to_string()))
-    }
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

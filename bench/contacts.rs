@@ -15,13 +15,17 @@ use cardkeep::service::access::Caller;
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::audit::Origin;
 use cardkeep::service::office::{
-    ContactRef, ContactView, Draft, Found, Listed, MergeAsked, RecordDraft, Take,
+    By, ContactRef, ContactView, Draft, Found, Listed, MergeAsked, Order, RecordDraft, Take,
 };
 use cardkeep::service::sign_in::Credentials;
-use cardkeep::service::{Clock, Entropy, KeyFile, NoEntropy, Service, Settings};
+use cardkeep::service::{KeyFile, Service, Settings};
 use cardkeep::store::engine::redb::RedbEngine;
 use cardkeep::store::keyslots::MasterKey;
 use cardkeep::store::keyslots::file::FileMedium;
+
+mod machine;
+
+use machine::Machine;
 
 /// How often each question is asked.
 const ROUNDS: usize = 40;
@@ -51,20 +55,6 @@ const FAMILY: [&str; 16] = [
     "Schwarz",
 ];
 
-struct Machine;
-
-impl Clock for Machine {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-}
-
-impl Entropy for Machine {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        getrandom::fill(bytes).map_err(|error| NoEntropy(error.to_string()))
-    }
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure())
@@ -82,46 +72,110 @@ async fn measure() -> Result<(), Box<dyn Error>> {
     let caller = office(&service).await?;
     fill(&service, &caller, count).await?;
 
-    let begun = Instant::now();
+    let begun = Timer::start();
     service.list_contacts(&caller, listed(None, None, 1)?).await?;
-    println!("{count} contacts; the index of contacts was made in {:.1} s", begun.elapsed().as_secs_f64());
+    let (took, busy) = begun.ends();
+    println!(
+        "{count} contacts; the index of contacts was made in {:.1} s, {:.1} of a processor",
+        took.as_secs_f64(),
+        busy.as_secs_f64()
+    );
+    let (held, octets) = service.index_size();
+    println!("the index has about {} octets a contact; the process, {}", octets / held.max(1), resident());
+    lists(&service, &caller).await?;
+    look_ups(&service, &caller).await?;
+    let begun = Timer::start();
+    let pairs = service.duplicate_pairs(&caller, 10_000).await?.len();
+    let (took, busy) = begun.ends();
+    println!(
+        "duplicates of all: {:.1} s, {:.1} of a processor ({pairs} pairs told)",
+        took.as_secs_f64(),
+        busy.as_secs_f64()
+    );
+    changes(&service, &caller, count).await?;
+    merges(&service, &caller).await?;
+    service.close().await?;
+    Ok(())
+}
+
+async fn lists(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>> {
     let filter = "organization.name eq \"Firma 3\" and emails.value co \"@example.org\"";
-    for (what, filter, words, limit) in [
-        ("page of 100 by name", None, None, 100),
-        ("filter by company and address, 100 a page", Some(filter), None, 100),
-        ("filter by city, 100 a page", Some("addresses.locality sw \"köl\""), None, 100),
-        ("full text, a name", None, Some("muller jorg"), 100),
-        ("full text, one contact", None, Some("person4711"), 100),
+    for (what, filter, words, order) in [
+        ("page of 100 by name", None, None, None),
+        ("page of 100, changed last", None, None, Some(By::Updated)),
+        ("filter by company and address, 100 a page", Some(filter), None, None),
+        ("filter by city, 100 a page", Some("addresses.locality sw \"köl\""), None, None),
+        ("filter by a word of the note, 100 a page", Some("note co \"nirgends\""), None, None),
+        ("full text, a name", None, Some("muller jorg"), None),
+        ("full text, one contact", None, Some("person4711"), None),
+        ("full text, words of all", None, Some("anrufe vormittag"), None),
     ] {
-        let mut times = Vec::new();
+        let mut times = Times::default();
         let mut total = 0;
         for _ in 0..ROUNDS {
-            let asked = listed(filter, words, limit)?;
-            let begun = Instant::now();
-            total = service.list_contacts(&caller, asked).await?.total;
-            times.push(begun.elapsed());
+            let order = order.clone().map(|by| Order { by, descending: true });
+            let asked = Listed { order: order.into_iter().collect(), ..listed(filter, words, 100)? };
+            let begun = Timer::start();
+            total = service.list_contacts(caller, asked).await?.total;
+            times.add(begun);
         }
-        print(&format!("{what} ({total} found)"), times);
+        times.print(&format!("{what} ({total} found)"));
     }
-    let (mut phones, mut emails) = (Vec::new(), Vec::new());
+    Ok(())
+}
+
+async fn look_ups(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>> {
+    let (mut phones, mut emails) = (Times::default(), Times::default());
     for n in 0..ROUNDS {
-        let begun = Instant::now();
-        let found = service.contacts_by_phone(&caller, &number(n * 7)).await?.len();
-        phones.push(begun.elapsed());
-        let begun = Instant::now();
-        let by_email = service.contacts_by_email(&caller, &address(n * 7)).await?.len();
-        emails.push(begun.elapsed());
+        let begun = Timer::start();
+        let found = service.contacts_by_phone(caller, &number(n * 7)).await?.len();
+        phones.add(begun);
+        let begun = Timer::start();
+        let by_email = service.contacts_by_email(caller, &address(n * 7)).await?.len();
+        emails.add(begun);
         if found == 0 || by_email == 0 {
             return Err("a contact was not found".into());
         }
     }
-    print("look-up by phone", phones);
-    print("look-up by e-mail", emails);
-    let begun = Instant::now();
-    let pairs = service.duplicate_pairs(&caller, 10_000).await?.len();
-    println!("duplicates of all: {:.1} s ({pairs} pairs told)", begun.elapsed().as_secs_f64());
-    merges(&service, &caller).await?;
-    service.close().await?;
+    phones.print("look-up by phone");
+    emails.print("look-up by e-mail");
+    Ok(())
+}
+
+/// What changing one contact costs beside the index, and the list of what was deleted.
+async fn changes(service: &Service, caller: &Caller, count: usize) -> Result<(), Box<dyn Error>> {
+    let (mut made, mut changed, mut deleted) = (Times::default(), Times::default(), Times::default());
+    for n in 0..ROUNDS {
+        let begun = Timer::start();
+        let view = service.create_contact(caller, draft(count + n)).await?;
+        made.add(begun);
+        let names = (view.assigned_to.clone(), view.reports_to.clone(), view.company.clone());
+        let record = RecordDraft::of(&view.record, names);
+        let fields = CardFields { title: "Leitung".into(), ..view.fields.clone() };
+        let begun = Timer::start();
+        let view = service.change_contact(caller, &view, Draft { book: None, fields, record }).await?;
+        changed.add(begun);
+        let begun = Timer::start();
+        service.delete_contact(caller, &view).await?;
+        deleted.add(begun);
+    }
+    made.print("a new contact");
+    changed.print("a change of a contact");
+    deleted.print("deleting a contact");
+    for n in 0..(count / 10).min(10_000) as u64 {
+        // Those behind all that are looked for or merged.
+        let view = shown(service, caller, count as u64 - n).await?;
+        service.delete_contact(caller, &view).await?;
+    }
+    let mut times = Times::default();
+    let mut total = 0;
+    for _ in 0..ROUNDS {
+        let begun = Timer::start();
+        total =
+            service.list_contacts(caller, Listed { trash: true, ..listed(None, None, 100)? }).await?.total;
+        times.add(begun);
+    }
+    times.print(&format!("page of 100 of the trash ({total} in it)"));
     Ok(())
 }
 
@@ -157,16 +211,16 @@ async fn fill(service: &Arc<Service>, caller: &Caller, count: usize) -> Result<(
 }
 
 async fn merges(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>> {
-    let mut times = Vec::new();
+    let mut times = Times::default();
     for n in 0..ROUNDS as u64 {
         let target = shown(service, caller, 2 * n + 1).await?;
         let sources = vec![shown(service, caller, 2 * n + 2).await?];
         let asked = MergeAsked { target, sources, take: Take::default() };
-        let begun = Instant::now();
+        let begun = Timer::start();
         service.merge_contacts(caller, &asked).await?;
-        times.push(begun.elapsed());
+        times.add(begun);
     }
-    print("merge of two", times);
+    times.print("merge of two");
     Ok(())
 }
 
@@ -218,8 +272,48 @@ fn draft(n: usize) -> Draft {
     Draft { book: None, fields, record: RecordDraft::default() }
 }
 
-fn print(what: &str, mut times: Vec<Duration>) {
-    times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 100).map_or(0.0, |took| took.as_secs_f64() * 1e3);
-    println!("{what}: median {:.2} ms, 95th of 100 {:.2} ms", at(50), at(95));
+/// Since when, and how much the processors had done by then.
+struct Timer(Instant, Duration);
+
+impl Timer {
+    fn start() -> Self {
+        // What looking costs is no part of it.
+        let worked = machine::worked();
+        Self(Instant::now(), worked)
+    }
+
+    fn ends(self) -> (Duration, Duration) {
+        (self.0.elapsed(), machine::worked().saturating_sub(self.1))
+    }
+}
+
+#[derive(Default)]
+struct Times(Vec<(Duration, Duration)>);
+
+impl Times {
+    fn add(&mut self, begun: Timer) {
+        self.0.push(begun.ends());
+    }
+
+    fn print(self, what: &str) {
+        let (mut times, mut busy): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        times.sort_unstable();
+        busy.sort_unstable();
+        let at = |times: &[Duration], part: usize| {
+            times.get(times.len() * part / 100).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+        };
+        println!(
+            "{what}: median {:.2} ms, 95th of 100 {:.2} ms, of a processor {:.2} ms",
+            at(&times, 50),
+            at(&times, 95),
+            at(&busy, 50)
+        );
+    }
+}
+
+/// How much memory the process has.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.unwrap_or("unknown").trim().to_owned()
 }

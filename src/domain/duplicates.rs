@@ -14,7 +14,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::domain::contact::{Kind, Path};
+use crate::domain::contact::{Kind, place};
 use crate::domain::id::ContactId;
 use crate::domain::scim::{Packed, Seen, Span};
 
@@ -91,17 +91,33 @@ pub fn duplicates<'a>(candidates: impl IntoIterator<Item = Candidate<'a>>, most:
     found.pairs()
 }
 
+const FORMATTED: Span = Span::known("name.formatted");
+const GIVEN: Span = Span::known("name.given");
+const FAMILY: Span = Span::known("name.family");
+const COMPANY: Span = Span::known("organization.name");
+const EMAILS: Span = Span::known("emails.value");
+const PHONES: Span = Span::known("phones.e164");
+
+/// The places of a contact that are compared, in order.
+pub const COMPARED: [u8; 6] = [
+    place("name.formatted"),
+    place("name.given"),
+    place("name.family"),
+    place("organization.name"),
+    place("emails.value"),
+    place("phones.e164"),
+];
+
 impl<'a> Candidate<'a> {
     /// A contact as it is kept in memory.
     pub fn of(id: ContactId, kind: Kind, contact: Packed<'a>, distinct: &'a [ContactId]) -> Self {
-        let text = |name: &str| {
-            let octets = Path::parse(name).and_then(|path| contact.text(&path));
-            octets.and_then(|octets| str::from_utf8(octets).ok()).unwrap_or_default()
+        let text = |span: &Span| match contact.first_in(span) {
+            Some(Seen::Text(octets)) => str::from_utf8(octets).unwrap_or_default(),
+            _ => "",
         };
-        let many = |name: &str| {
+        let many = |span: &Span| {
             let mut many = Vec::new();
-            let Some(path) = Path::parse(name) else { return many };
-            contact.walk(&Span::of(&path), &mut |_, seen| {
+            contact.walk(span, &mut |_, seen| {
                 if let Seen::Text(octets) = seen {
                     many.extend(str::from_utf8(octets));
                 }
@@ -109,13 +125,13 @@ impl<'a> Candidate<'a> {
             });
             many
         };
-        let (family, given, company) = (text("name.family"), text("name.given"), text("organization.name"));
+        let (family, given, company) = (text(&FAMILY), text(&GIVEN), text(&COMPANY));
         let name = match kind {
             Kind::Org if !company.is_empty() => Cow::Borrowed(company),
-            _ if family.is_empty() || given.is_empty() => Cow::Borrowed(text("name.formatted")),
+            _ if family.is_empty() || given.is_empty() => Cow::Borrowed(text(&FORMATTED)),
             _ => Cow::Owned(format!("{family} {given}")),
         };
-        let (emails, phones) = (many("emails.value"), many("phones.e164"));
+        let (emails, phones) = (many(&EMAILS), many(&PHONES));
         Self { id, kind, name, company: Cow::Borrowed(company), emails, phones, distinct }
     }
 }

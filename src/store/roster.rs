@@ -4,25 +4,28 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::domain::contact::{CardFields, Path, Whole, leaves};
-use crate::domain::duplicates::{Candidate, Pair, duplicates};
+use crate::domain::contact::{CardFields, Kind, Path, Whole, leaves};
+use crate::domain::duplicates::{COMPARED, Candidate, Pair, duplicates};
 use crate::domain::id::{AccountId, CollectionId, ContactId};
 use crate::domain::phone::Region;
 use crate::domain::scim::{Filter, Packed, Query, pack};
 
 use super::keys::{self, TRASH, Table};
 use super::query::{Contact, Reader};
+use super::rows::Id;
 use super::{Store, StoreError};
 
-use entries::{Entries, Entry};
+use entries::{Entries, Entry, Trashed};
 
 mod entries;
+mod ordered;
 mod page;
 #[cfg(test)]
 mod tests;
 
+pub use entries::Dialled;
 pub use page::{Asked, By, Order, Page, Step};
 
 /// How many contacts are read at a time.
@@ -54,8 +57,45 @@ pub struct Roster {
 pub enum Books {
     /// Those of these books.
     These(HashSet<CollectionId>),
-    /// Those in the trash that came from these books, or whichever they came from.
+    /// Those in the trash, wherever they came from.
     Trash,
+    /// Those in the trash that came from some books.
+    TrashOf(Origins),
+}
+
+/// From which books: told by a book and by whose it was when it had the contact.
+#[derive(Clone)]
+pub struct Origins(Arc<dyn Fn(CollectionId, Id) -> bool + Send + Sync>);
+
+impl Origins {
+    /// Those of which that is true.
+    pub fn new(has: impl Fn(CollectionId, Id) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(has))
+    }
+
+    fn has(&self, book: CollectionId, owner: Id) -> bool {
+        (self.0)(book, owner)
+    }
+}
+
+impl std::fmt::Debug for Origins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Origins(…)")
+    }
+}
+
+/// What leads from one contact to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// Whom it reports to.
+    Superior,
+    /// Its company.
+    Company,
+}
+
+impl Link {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Superior, Self::Company];
 }
 
 impl Roster {
@@ -94,6 +134,16 @@ impl Roster {
     pub fn size(&self) -> (usize, usize) {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         held.as_ref().map_or((0, 0), |entries| (entries.len(), entries.bytes()))
+    }
+
+    /// The numbers in the form of E.164 of a card's first [`DIALLED`](crate::domain::contact::DIALLED) phones, for each of these contacts that
+    /// is known as it is given: to make them takes longer than to read the contact.
+    pub fn dialled(&self, contacts: &[Contact]) -> Vec<Option<Dialled>> {
+        // Who writes now is not waited for.
+        let held = self.held.try_read().ok();
+        let entries = held.as_ref().and_then(|held| held.as_ref());
+        let of = |contact: &Contact| entries?.at(entries?.slot(&contact.id)?)?.dialled(&contact.etag());
+        contacts.iter().map(of).collect()
     }
 
     /// Begins to note contacts anew, or ends it; answers those that were noted.
@@ -147,8 +197,12 @@ fn entry(contact: &Contact, region: Option<Region>) -> Option<Entry> {
         updated_by: changed.1,
         region,
     };
-    let mut packed = Vec::with_capacity(512);
+    let mut packed = Vec::with_capacity(1_024);
     pack(&leaves(&whole), &mut packed);
+    let trashed = contact.card.trashed.as_ref().map(|row| {
+        let from = CollectionId::from_bytes(row.book);
+        Box::new(Trashed { at: row.at, from, owner: row.owner })
+    });
     Some(Entry {
         id: contact.id,
         book: whole.book,
@@ -159,6 +213,7 @@ fn entry(contact: &Contact, region: Option<Region>) -> Option<Entry> {
         updated: changed.0,
         packed: packed.into(),
         distinct: contact.record.record.distinct.as_slice().into(),
+        trashed,
     })
 }
 
@@ -288,11 +343,23 @@ impl Store {
         wanted: Wanted,
     ) -> Result<HashSet<ContactId>, StoreError> {
         self.ask_roster(move |entries| {
-            let entries = among.iter().filter_map(|contact| entries.get(contact));
-            let found = entries.filter(|entry| entry.is_in(&books) && wanted.has(entry));
+            let sight = entries.sight(&books);
+            let slots = among.iter().filter_map(|contact| entries.slot(contact));
+            let seen = slots.filter(|slot| entries.is_seen(*slot, &sight));
+            let found = seen.filter_map(|slot| entries.at(slot)).filter(|entry| wanted.has(entry));
             found.map(|entry| entry.id).collect()
         })
         .await
+    }
+
+    /// The contacts, in these books, that are linked with one, in the order of their names.
+    pub async fn linking(
+        &self,
+        books: Books,
+        link: Link,
+        to: ContactId,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        self.ask_roster(move |entries| entries.linking(&books, link, to)).await
     }
 
     /// The contacts, in these books, that have an e-mail address.
@@ -321,18 +388,43 @@ impl Store {
 
     /// Pairs of contacts of these books that may be the same, at most so many.
     pub async fn duplicates(&self, books: Books, most: usize) -> Result<Vec<Pair>, StoreError> {
-        self.ask_roster(move |entries| {
-            let seen = entries.iter().filter(|entry| entry.is_in(&books));
-            let candidates =
-                seen.map(|entry| Candidate::of(entry.id, entry.kind, Packed(&entry.packed), &entry.distinct));
-            duplicates(candidates, most)
-        })
-        .await
+        // Comparing takes seconds, and nobody is to wait for the index as long.
+        let copies = self.ask_roster(move |entries| Copies::of(entries.seen(&books))).await?;
+        let work = tokio::task::spawn_blocking(move || duplicates(copies.candidates(), most));
+        work.await.map_err(|_| StoreError::Malformed("a comparison of contacts broke off"))
     }
 
     /// How many contacts of these books there are, by kind, stage and in sum.
     pub async fn count_contacts(&self, books: Books, path: Path) -> Result<Vec<(String, u64)>, StoreError> {
         self.ask_roster(move |entries| entries.count(&books, &path)).await
+    }
+}
+
+/// What is compared of contacts.
+#[derive(Default)]
+struct Copies {
+    octets: Vec<u8>,
+    /// Which contact, its kind, where its octets end, and which contacts are others.
+    of: Vec<(ContactId, Kind, usize, Box<[ContactId]>)>,
+}
+
+impl Copies {
+    fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+        let mut copies = Self::default();
+        for entry in entries {
+            Packed(&entry.packed).pack_some(&COMPARED, &mut copies.octets);
+            copies.of.push((entry.id, entry.kind, copies.octets.len(), entry.distinct.clone()));
+        }
+        copies
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+        let mut from = 0;
+        self.of.iter().map(move |(id, kind, end, distinct)| {
+            let octets = self.octets.get(from..*end).unwrap_or_default();
+            from = *end;
+            Candidate::of(*id, *kind, Packed(octets), distinct)
+        })
     }
 }
 
@@ -368,7 +460,8 @@ impl Contact {
 
     /// What its entity tag is: the card's, and how often the record changed.
     pub fn etag(&self) -> String {
-        let mut tag: String = self.card.etag.iter().map(|octet| format!("{octet:02x}")).collect();
+        let halves = self.card.etag.iter().flat_map(|octet| [octet >> 4, octet & 0xF]);
+        let mut tag: String = halves.filter_map(|half| char::from_digit(half.into(), 16)).collect();
         tag.push('-');
         tag.push_str(&self.record.changes.to_string());
         tag
@@ -390,6 +483,10 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    fn is_anything(&self) -> bool {
+        self.filter.is_none() && self.query.is_none()
+    }
+
     fn has(&self, entry: &Entry) -> bool {
         let packed = Packed(&entry.packed);
         self.filter.as_ref().is_none_or(|filter| filter.matches(&packed))

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// So many numbers of a contact are looked up in a numbering plan, which takes longer than all else.
-const LOOKED_UP: usize = 32;
+pub const DIALLED: usize = 32;
 
 impl std::fmt::Debug for Whole<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -198,7 +198,7 @@ impl Flat {
     fn phones(&mut self, phones: &[Phone], region: Option<Region>) {
         self.each("phones.value", phones.iter().map(|phone| phone.value.as_str()));
         for (index, phone) in phones.iter().enumerate() {
-            if let Some(number) = e164(&phone.value, region.filter(|_| index < LOOKED_UP)) {
+            if let Some(number) = e164(&phone.value, region.filter(|_| index < DIALLED)) {
                 self.push("phones.e164", index, Scalar::Text(number));
             }
         }

@@ -165,6 +165,29 @@ impl Path {
     }
 }
 
+/// The place in [`PATHS`] of a name as it is there, to be found while the program is built; behind all of
+/// them where there is no such name.
+pub const fn place(name: &str) -> u8 {
+    let (mut rest, mut at): (&[(&str, Type)], u8) = (&PATHS, 0);
+    while let Some(((known, _), others)) = rest.split_first() {
+        if same(known.as_bytes(), name.as_bytes()) {
+            return at;
+        }
+        (rest, at) = (others, at + 1);
+    }
+    at
+}
+
+const fn same(mut one: &[u8], mut two: &[u8]) -> bool {
+    while let (Some((a, rest)), Some((b, others))) = (one.split_first(), two.split_first()) {
+        if *a != *b {
+            return false;
+        }
+        (one, two) = (rest, others);
+    }
+    one.is_empty() && two.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,8 +198,10 @@ mod tests {
             let path = Path::parse(&name.to_uppercase()).unwrap();
             assert_eq!(path, Path::Known(u8::try_from(at).unwrap()));
             assert_eq!((path.name().as_str(), path.kind()), (*name, Some(*kind)));
+            assert_eq!(Path::Known(place(name)), path);
         }
         assert_eq!(Path::parse("Custom.Customer_No").unwrap().name(), "custom.customer_no");
+        assert_eq!((place("email"), place("etags"), place("")), (68, 68, 68));
         assert_eq!((Path::parse("emails"), Path::parse("custom."), Path::parse("")), (None, None, None));
     }
 }

@@ -18,8 +18,8 @@ mod uid;
 pub use crate::domain::search::extension;
 pub use diff::{Change, changes};
 pub use edit::{create, edit};
-pub use flat::{Whole, e164, leaves};
-pub use leaf::{Leaf, PATHS, Path, Scalar, Type};
+pub use flat::{DIALLED, Whole, e164, leaves};
+pub use leaf::{Leaf, PATHS, Path, Scalar, Type, place};
 pub use mark::{BLOCKED, DO_NOT_CALL, MarkAs, Marks, mark, unmarked};
 pub use record::{
     Address as AddressStatus, Custom, CustomValue, Flags, Kind, MailPreferences, MailState, Portal, Record,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::contact::Path;
 use crate::domain::contact::{Leaf, Scalar};
 use crate::domain::scim::pack;
 

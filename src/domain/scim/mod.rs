@@ -17,7 +17,7 @@ mod tests;
 
 use memchr::memmem::Finder;
 
-use crate::domain::contact::{Leaf, PATHS, Path, Scalar, Type};
+use crate::domain::contact::{Leaf, PATHS, Path, Scalar, Type, place};
 use crate::domain::id::{AccountId, CollectionId, ContactId};
 use crate::domain::search::fold;
 
@@ -200,6 +200,12 @@ impl Span {
         }
     }
 
+    /// Where the values of the path are that has this name in [`PATHS`].
+    pub const fn known(name: &str) -> Self {
+        let at = place(name);
+        Self::Known { first: at, last: at }
+    }
+
     /// From a path to another of [`PATHS`]; a name that is not there leads to nothing.
     fn between(first: &str, last: &str) -> Self {
         let place = |name| match Path::parse(name) {
@@ -267,9 +273,8 @@ const JUDGED_OF_NOTE: usize = 4_000;
 /// What is judged of a text: the beginning, folded. A contact in memory is no larger for it, and a
 /// card of a megabyte is not read at each filter.
 fn judged(path: &Path, text: &str) -> Vec<u8> {
-    let note =
-        matches!(Span::between("note", "note"), Span::Known { first, .. } if *path == Path::Known(first));
-    let most = if note { JUDGED_OF_NOTE } else { JUDGED };
+    const NOTE: u8 = place("note");
+    let most = if matches!(path, Path::Known(NOTE)) { JUDGED_OF_NOTE } else { JUDGED };
     // Accents that are left out are some octets each, rarely more than one for a letter.
     let mut folded = fold(text.get(..text.floor_char_boundary(4 * most)).unwrap_or(text));
     if folded.len() > most {

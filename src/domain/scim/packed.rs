@@ -43,17 +43,22 @@ pub fn pack(leaves: &[Leaf], out: &mut Vec<u8>) {
             None => places.push((place, body.len())),
         }
     }
+    put_all(&places, &body, out);
+}
+
+/// Appends what is packed: places with the ends of their values, and the values.
+fn put_all(places: &[(u8, usize)], body: &[u8], out: &mut Vec<u8>) {
     let wide = body.len() > usize::from(u16::MAX);
     // `PATHS` has fewer places than the seven bits count.
     out.push(places.len() as u8 | if wide { WIDE } else { 0 });
     out.extend(places.iter().map(|(place, _)| *place));
     for (_, end) in places {
-        match u16::try_from(end) {
+        match u16::try_from(*end) {
             Ok(end) if !wide => out.extend_from_slice(&end.to_le_bytes()),
-            _ => out.extend_from_slice(&u32::try_from(end).unwrap_or(u32::MAX).to_le_bytes()),
+            _ => out.extend_from_slice(&u32::try_from(*end).unwrap_or(u32::MAX).to_le_bytes()),
         }
     }
-    out.extend_from_slice(&body);
+    out.extend_from_slice(body);
 }
 
 impl<'a> Packed<'a> {
@@ -67,8 +72,14 @@ impl<'a> Packed<'a> {
 
     /// The first value of a path.
     pub fn first(self, path: &Path) -> Option<Seen<'a>> {
+        self.first_in(&Span::of(path))
+    }
+
+    /// The first value of a place.
+    #[inline]
+    pub fn first_in(self, span: &Span) -> Option<Seen<'a>> {
         let mut first = None;
-        self.walk(&Span::of(path), &mut |_, seen| {
+        self.walk(span, &mut |_, seen| {
             first = Some(seen);
             true
         });
@@ -84,6 +95,19 @@ impl<'a> Packed<'a> {
             Span::Custom(key) => each_custom(parts.values(CUSTOM, CUSTOM), Some(key.as_bytes()), see),
             Span::Customs => each_custom(parts.values(CUSTOM, CUSTOM), None, see),
         }
+    }
+
+    /// Appends a packed contact that has of this one what is in these places, which are in order.
+    pub fn pack_some(self, some: &[u8], out: &mut Vec<u8>) {
+        let (mut places, mut body) = (Vec::with_capacity(some.len()), Vec::with_capacity(128));
+        for place in some {
+            let values = self.parts().map(|parts| parts.values(*place, *place)).unwrap_or_default();
+            if !values.is_empty() {
+                body.extend_from_slice(values);
+                places.push((*place, body.len()));
+            }
+        }
+        put_all(&places, &body, out);
     }
 
     #[inline]

@@ -31,7 +31,7 @@ impl Service {
         let book = self.book_of(caller, draft.book.as_deref()).await?;
         let fields = draft.fields.tidy();
         refuse(fields.wrong())?;
-        let _links = self.links.lock().await;
+        let _links = self.linking(draft.record.links() != (None, None)).await;
         let id = ContactId::new(self.fresh()?);
         let record = self.record_of(caller, (book, id), &fields, draft.record, None).await?;
         let uid = self.fresh_uid()?;
@@ -127,7 +127,8 @@ impl Service {
         }
         let fields = draft.fields.tidy();
         refuse(fields.wrong_after(&shown.fields))?;
-        let _links = self.links.lock().await;
+        let linked = (shown.reports_to.as_deref(), shown.company.as_deref());
+        let _links = self.linking(draft.record.links() != linked).await;
         let (at, before) = ((shown.book_id, shown.id), Some(&shown.record));
         let record = self.record_of(caller, at, &fields, draft.record, before).await?;
         if let Some(book) = to {
@@ -269,7 +270,8 @@ impl Service {
     /// Makes a copy of a contact beside it, with a number and a UID of its own.
     pub async fn clone_contact(&self, caller: &Caller, shown: &ContactView) -> Answer<ContactView> {
         self.need_deed(caller, shown, Deed::Write).await?;
-        let _links = self.links.lock().await;
+        let linked = shown.record.reports_to.or(shown.record.company);
+        let _links = self.linking(linked.is_some()).await;
         let (id, uid) = (ContactId::new(self.fresh()?), self.fresh_uid()?);
         let card = with_uid(&shown.stored.body, &uid).into();
         let record = Record { distinct: Vec::new(), ..shown.record.clone() };

@@ -3,15 +3,16 @@
 
 use std::cmp::Reverse;
 
-use crate::domain::contact::CardFields;
-use crate::domain::id::CollectionId;
+use crate::domain::contact::{CardFields, Scalar};
+use crate::domain::id::{CollectionId, ContactId};
+use crate::domain::scim::Filter;
 use crate::service::access::Caller;
+use crate::service::refusal::Fault;
 use crate::service::{Answer, Service};
 use crate::store::query::Contact;
-use crate::store::roster::{By, Order, changed};
+use crate::store::roster::{Asked, By, Order, Wanted, changed};
 
 use super::history::{Changed, HistoryEntry, HistoryPlace};
-use super::links::LinkTo;
 use super::shelves::Deed;
 use super::view::{ContactView, NumberedContact, number};
 
@@ -68,9 +69,7 @@ impl Service {
         after: Option<HistoryPlace>,
         limit: usize,
     ) -> Answer<CompanyHistory> {
-        let books = self.seen_books(caller).await?;
-        let order = vec![Order { by: By::Updated, descending: true }];
-        let people = self.linking_to_in(shown.id, LinkTo::Company.path(), books, order, PEOPLE).await?;
+        let people = self.people_of(caller, shown.id).await?;
         // Later than the list of people: nobody in it is known to have changed later than in here.
         let reader = self.store.read().await?;
         let mut newest = Newest { before: after, limit, found: Vec::new() };
@@ -98,6 +97,17 @@ impl Service {
         let places: Vec<_> = newest.found.iter().map(|changed| changed.place).collect();
         let entries = self.told(&reader, newest.found).await?;
         Ok(CompanyHistory { entries: places.into_iter().zip(entries).collect(), more })
+    }
+
+    /// The people of a company that the caller may see, those that changed last first.
+    async fn people_of(&self, caller: &Caller, company: ContactId) -> Answer<Vec<ContactId>> {
+        let filter = Filter::parse(&format!("organization.company eq \"{company}\""));
+        let mut filter = filter.map_err(|_| Fault("a filter of links is none".into()))?;
+        filter.resolve(|_, _| Some(Scalar::Contact(company)));
+        let wanted = Wanted { filter: Some(filter), query: None };
+        let order = vec![Order { by: By::Updated, descending: true }];
+        let asked = Asked { books: self.seen_books(caller).await?, wanted, order, step: None, limit: PEOPLE };
+        Ok(self.store.contacts_page(asked).await?.contacts)
     }
 }
 

@@ -58,6 +58,11 @@ pub(super) fn refuse(wrong: Vec<(String, String)>) -> Result<(), Refusal> {
 }
 
 impl RecordDraft {
+    /// Whom it links to, as it names them.
+    pub(super) fn links(&self) -> (Option<&str>, Option<&str>) {
+        (self.reports_to.as_deref(), self.company.as_deref())
+    }
+
     /// What a record says, for a draft that changes part of it.
     pub fn of(record: &Record, names: (Option<String>, Option<String>, Option<String>)) -> Self {
         let (assigned_to, reports_to, company) = names;

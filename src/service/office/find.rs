@@ -7,7 +7,7 @@ use crate::service::access::Caller;
 use crate::service::refusal::Refusal;
 use crate::service::{Answer, Service};
 use crate::store::query::{Contact, Reader};
-use crate::store::roster::{Asked, Books, Order, Step, Wanted};
+use crate::store::roster::{Asked, Books, By, Order, Origins, Step, Wanted};
 
 use super::shelves::{Deed, missing};
 use super::trashed::may_restore;
@@ -202,6 +202,11 @@ impl Service {
         Ok(self.store.duplicates(books, most).await?)
     }
 
+    /// How many contacts the index of contacts holds, and in about how many octets.
+    pub fn index_size(&self) -> (usize, usize) {
+        self.store.roster().size()
+    }
+
     /// Contacts in the trash that came from books in which the caller may delete.
     async fn list_trash(
         &self,
@@ -209,32 +214,29 @@ impl Service {
         (filter, query): (Option<Filter>, Option<Query>),
         (step, limit): (Option<Step>, usize),
     ) -> Answer<ListedContacts> {
-        let wanted = Wanted { filter, query };
-        let order = vec![Order { by: crate::store::roster::By::Updated, descending: true }];
-        let asked = Asked { books: Books::Trash, wanted, order, step: None, limit: usize::MAX >> 1 };
+        let shelves = self.shelves().await?;
+        let origins = {
+            let (shelves, caller) = (shelves.clone(), caller.clone());
+            Origins::new(move |book, owner| may_restore(&shelves, &caller, book, owner))
+        };
+        let asked = Asked {
+            books: Books::TrashOf(origins),
+            wanted: Wanted { filter, query },
+            order: vec![Order { by: By::Trashed, descending: true }],
+            step,
+            limit,
+        };
         let page = self.store.contacts_page(asked).await?;
         let reader = self.store.read().await?;
-        let shelves = self.shelves().await?;
-        let mut mine = Vec::new();
-        for some in page.contacts.chunks(512) {
-            for contact in reader.contacts(some).await?.into_iter().flatten() {
-                if may_restore(&shelves, caller, &contact) {
-                    mine.push(contact);
-                }
-            }
-        }
-        let at = |contact: &Contact| contact.card.trashed.as_ref().map_or(0, |trashed| trashed.at);
-        mine.sort_by_key(|contact| (std::cmp::Reverse(at(contact)), contact.id));
-        let total = mine.len();
-        let start = step.map_or(0, |step| {
-            let found = mine.iter().position(|contact| contact.id == step.after);
-            found.map_or(step.at, |found| found + 1)
+        let mut found: Vec<Contact> = reader.contacts(&page.contacts).await?.into_iter().flatten().collect();
+        // Who brought one back meanwhile sees it elsewhere.
+        found.retain(|contact| {
+            contact.card.trashed.as_ref().is_some_and(|trashed| {
+                may_restore(&shelves, caller, CollectionId::from_bytes(trashed.book), trashed.owner)
+            })
         });
-        let shown: Vec<Contact> = mine.into_iter().skip(start).take(limit).collect();
-        let end = start + shown.len();
-        let next =
-            shown.last().filter(|_| end < total).map(|last| Step { after: last.id, at: end - 1, mark: 0 });
-        Ok(ListedContacts { contacts: self.views(&reader, shown).await?, total, next })
+        let contacts = self.views(&reader, found).await?;
+        Ok(ListedContacts { contacts, total: page.total, next: page.next })
     }
 }
 

@@ -2,12 +2,11 @@
 
 use crate::domain::contact::{Kind, Record};
 use crate::domain::id::{CollectionId, ContactId};
-use crate::domain::scim::Filter;
 use crate::service::access::Caller;
-use crate::service::refusal::{Fault, Refusal, Stop};
+use crate::service::refusal::{Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::query::Reader;
-use crate::store::roster::{Asked, Books, Order, Wanted};
+pub(super) use crate::store::roster::Link as LinkTo;
 
 use super::draft::RecordDraft;
 use super::shelves::Deed;
@@ -55,6 +54,14 @@ pub struct Relation {
 crate::hidden!(Relation);
 
 impl Service {
+    /// The turn of who sets links; who sets none waits for nobody.
+    pub(super) async fn linking(&self, sets: bool) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match sets {
+            true => Some(self.links.lock().await),
+            false => None,
+        }
+    }
+
     /// The contacts that a draft links to, by number or id. A link that was there before may stay, whether
     /// the caller sees where it leads or not.
     pub(super) async fn links_of(
@@ -149,11 +156,12 @@ impl Service {
         ] {
             found.extend(id.map(|id| (kind, id)));
         }
-        for (kind, path) in
-            [(RelationKind::Report, "reports_to"), (RelationKind::Member, "organization.company")]
+        for (kind, link) in
+            [(RelationKind::Report, LinkTo::Superior), (RelationKind::Member, LinkTo::Company)]
         {
-            let linked = self.linking_to(shown.id, path, self.seen_books(caller).await?, LINKED).await?;
-            found.extend(linked.into_iter().map(|id| (kind, id)));
+            let books = self.seen_books(caller).await?;
+            let linked = self.store.linking(books, link, shown.id).await?;
+            found.extend(linked.into_iter().take(LINKED).map(|id| (kind, id)));
         }
         let ids: Vec<_> = found.iter().map(|(_, id)| *id).collect();
         let seen = self.seen(caller, &ids).await?;
@@ -163,34 +171,6 @@ impl Service {
             Some(Relation { kind, contact: NumberedContact { id, number: view.number.clone(), name } })
         };
         Ok(found.into_iter().filter_map(relation).collect())
-    }
-
-    /// The contacts whose link leads to one, in the order of their names.
-    pub(super) async fn linking_to(
-        &self,
-        id: ContactId,
-        path: &str,
-        books: Books,
-        most: usize,
-    ) -> Answer<Vec<ContactId>> {
-        self.linking_to_in(id, path, books, Vec::new(), most).await
-    }
-
-    /// The first contacts, in an order, whose link leads to one.
-    pub(super) async fn linking_to_in(
-        &self,
-        id: ContactId,
-        path: &str,
-        books: Books,
-        order: Vec<Order>,
-        most: usize,
-    ) -> Answer<Vec<ContactId>> {
-        let filter = Filter::parse(&format!("{path} eq \"{id}\""));
-        let mut filter = filter.map_err(|_| Fault("a filter of links is none".into()))?;
-        filter.resolve(|_, _| Some(crate::domain::contact::Scalar::Contact(id)));
-        let wanted = Wanted { filter: Some(filter), query: None };
-        let asked = Asked { books, wanted, order, step: None, limit: most };
-        Ok(self.store.contacts_page(asked).await?.contacts)
     }
 
     /// Links a contact with another.
@@ -228,18 +208,7 @@ impl Service {
     }
 }
 
-/// A link that a record has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LinkTo {
-    /// To the person that the contact reports to.
-    Superior,
-    /// To the contact's company.
-    Company,
-}
-
 impl LinkTo {
-    pub(super) const ALL: [Self; 2] = [Self::Superior, Self::Company];
-
     /// Where it leads.
     pub(super) fn of(self, record: &Record) -> Option<ContactId> {
         match self {
@@ -253,14 +222,6 @@ impl LinkTo {
         match self {
             Self::Superior => record.reports_to = to,
             Self::Company => record.company = to,
-        }
-    }
-
-    /// Its path in filters.
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::Superior => "reports_to",
-            Self::Company => "organization.company",
         }
     }
 

@@ -187,7 +187,7 @@ impl Service {
             for link in LinkTo::ALL {
                 // Those in the trash may come back.
                 for books in [everywhere.clone(), Books::Trash] {
-                    linking.extend(self.linking_to(*id, link.path(), books, LINKS + 1).await?);
+                    linking.extend(self.store.linking(books, link, *id).await?);
                 }
             }
         }

@@ -6,7 +6,8 @@ use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::commit::{CardOp, Op};
-use crate::store::query::{Contact, With};
+use crate::store::query::With;
+use crate::store::rows::Id;
 
 use super::change::fresh_name;
 use super::shelves::{Deed, Shelves, missing};
@@ -20,7 +21,9 @@ impl Service {
         let contact = reader.contacts(&[id]).await?.pop().flatten();
         let contact = contact.filter(|contact| contact.is_trashed() && contact.record.merged_into.is_none());
         let contact = contact.ok_or(Refusal::NotFound)?;
-        if !may_restore(&*self.shelves().await?, caller, &contact) {
+        let trashed = contact.card.trashed.as_ref().ok_or(Refusal::NotFound)?;
+        let book = CollectionId::from_bytes(trashed.book);
+        if !may_restore(&*self.shelves().await?, caller, book, trashed.owner) {
             return Err(Refusal::NotFound.into());
         }
         self.views(&reader, vec![contact]).await?.pop().ok_or_else(|| Refusal::NotFound.into())
@@ -71,14 +74,12 @@ impl Service {
     }
 }
 
-/// Whether the caller may delete in the book that a contact of the trash came from. Of a book that is
-/// gone nobody knows whether it was private: what it held is its owner's.
-pub(super) fn may_restore(shelves: &Shelves, caller: &Caller, contact: &Contact) -> bool {
-    let Some(trashed) = &contact.card.trashed else { return false };
-    let book = CollectionId::from_bytes(trashed.book);
+/// Whether the caller may delete in the book that a contact of the trash came from, which was that owner's.
+/// Of a book that is gone nobody knows whether it was private: what it held is its owner's.
+pub(super) fn may_restore(shelves: &Shelves, caller: &Caller, book: CollectionId, owner: Id) -> bool {
     if shelves.get(&book).is_some() {
         return shelves.allow(caller, &book, Deed::Delete);
     }
-    let own = caller.private && trashed.owner.0 == *caller.account.as_bytes();
-    (own || caller.groups.contains(&trashed.owner)) && caller.scopes.has(Permission::ContactsDelete)
+    let own = caller.private && owner.0 == *caller.account.as_bytes();
+    (own || caller.groups.contains(&owner)) && caller.scopes.has(Permission::ContactsDelete)
 }

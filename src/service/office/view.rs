@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::domain::contact::{CardFields, Custom, Record, e164};
+use crate::domain::contact::{CardFields, Custom, DIALLED, Phone, Record, e164};
 use crate::domain::id::{AccountId, CollectionId, ContactId, Principal};
+use crate::domain::phone::Region;
 use crate::service::{Answer, Service};
 use crate::store::query::{Contact, Reader};
-use crate::store::roster::changed;
+use crate::store::roster::{Dialled, changed};
 use crate::store::rows;
 
 crate::hidden!(ContactView);
@@ -126,13 +127,14 @@ impl Service {
         let named = self.named_in(reader, &contacts).await?;
         let account = |id: Option<AccountId>| id.and_then(|id| named.accounts.get(&id).cloned());
         let linked = |id: Option<ContactId>| id.and_then(|id| named.numbers.get(&id).cloned());
-        let view = |contact: Contact| {
+        let dialled = self.store.roster().dialled(&contacts);
+        let view = |(contact, dialled): (Contact, Option<Dialled>)| {
             let trashed = contact.card.trashed.as_ref();
             let book = CollectionId::from_bytes(trashed.map_or(contact.record.book, |trashed| trashed.book));
             let by = trashed.and_then(|trashed| trashed.by).map(|id| AccountId::from_bytes(id.0));
             let (updated, updated_by) = changed(&contact);
             let fields = CardFields::read(&contact.body);
-            let region = self.settings.default_region;
+            let e164 = dialled_of(&fields.phones, dialled, self.settings.default_region);
             ContactView {
                 id: contact.id,
                 number: number(contact.series, contact.number),
@@ -140,7 +142,7 @@ impl Service {
                 etag: contact.etag(),
                 book: shelves.address(&book).unwrap_or_default(),
                 book_id: book,
-                e164: fields.phones.iter().map(|phone| e164(&phone.value, region)).collect(),
+                e164,
                 fields,
                 assigned_to: account(contact.record.record.assigned_to),
                 reports_to: linked(contact.record.record.reports_to),
@@ -154,24 +156,25 @@ impl Service {
                 stored: contact,
             }
         };
-        Ok(contacts.into_iter().map(view).collect())
+        Ok(contacts.into_iter().zip(dialled).map(view).collect())
     }
 
     async fn named_in(&self, reader: &Reader, contacts: &[Contact]) -> Answer<Named> {
         let mut named = Named::default();
-        let mut links = Vec::new();
+        let (mut accounts, mut links) = (Vec::new(), Vec::new());
         for contact in contacts {
             let record = &contact.record.record;
             let trashed = contact.card.trashed.as_ref().and_then(|trashed| trashed.by);
             let trashed = trashed.map(|id| AccountId::from_bytes(id.0));
             let by = [record.assigned_to, contact.record.created_by, changed(contact).1, trashed];
-            for id in by.into_iter().flatten() {
-                if !named.accounts.contains_key(&id) {
-                    let name = self.account_name(reader, id).await?;
-                    named.accounts.extend(name.map(|name| (id, name)));
-                }
-            }
+            accounts.extend(by.into_iter().flatten().map(|id| *id.as_bytes()));
             links.extend(record.reports_to.into_iter().chain(record.company));
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in self.accounts_of(reader, &accounts).await?.into_iter().flatten() {
+            let name = account.principal().and_then(|name| shown_name(&name));
+            named.accounts.extend(name.map(|name| (AccountId::from_bytes(account.id), name)));
         }
         links.sort_unstable();
         links.dedup();
@@ -181,10 +184,7 @@ impl Service {
 
     /// A user's name.
     pub(super) async fn account_name(&self, reader: &Reader, id: AccountId) -> Answer<Option<String>> {
-        Ok(self.named(reader, id.as_bytes()).await?.map(|name| match name {
-            Principal::User(name) => name.to_string(),
-            Principal::Group(name) => format!("group:{name}"),
-        }))
+        Ok(self.named(reader, id.as_bytes()).await?.and_then(|name| shown_name(&name)))
     }
 
     /// The numbers of contacts that are there; of merged ones, those of what they were merged into.
@@ -206,6 +206,29 @@ impl Service {
         }
         Ok(numbers)
     }
+}
+
+/// An account's name as the office reads it; the server's own group has none to show.
+fn shown_name(name: &Principal) -> Option<String> {
+    match name {
+        Principal::User(name) => Some(name.to_string()),
+        Principal::Group(name) if name.is_own() => None,
+        Principal::Group(name) => Some(format!("group:{name}")),
+    }
+}
+
+/// The numbers of a card's phones in the form of E.164, where they are known already as they are known.
+fn dialled_of(phones: &[Phone], known: Option<Dialled>, region: Option<Region>) -> Vec<Option<String>> {
+    let Some(known) = known else {
+        return phones.iter().map(|phone| e164(&phone.value, region)).collect();
+    };
+    let mut found = vec![None; phones.len()];
+    for (at, number) in known {
+        found.iter_mut().skip(at.into()).take(1).for_each(|place| *place = Some(number.clone()));
+    }
+    let others = phones.iter().zip(&mut found).skip(DIALLED);
+    others.for_each(|(phone, place)| *place = e164(&phone.value, region));
+    found
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::domain::contact::Path;
 use crate::domain::id::ContactId;
 use crate::domain::scim::{Packed, Seen};
 
-use super::entries::{Entries, Entry};
+use super::entries::{Entries, Entry, Slot};
 use super::{Books, Wanted};
 
 /// What a list is sorted by.
@@ -18,6 +18,8 @@ pub enum By {
     Created,
     /// When it last changed.
     Updated,
+    /// When it came into the trash; what did not comes last.
+    Trashed,
     /// A path's first value; what has none comes last.
     Path(Path),
 }
@@ -69,8 +71,8 @@ pub struct Page {
 }
 
 /// The contact after which a page begins.
-struct Anchor<'a> {
-    entry: &'a Entry,
+struct Anchor {
+    slot: Slot,
     /// It stands where it stood, as far as its values go.
     stays: bool,
 }
@@ -85,56 +87,83 @@ enum Key<'a> {
 }
 
 pub(super) fn page(entries: &Entries, asked: &Asked) -> Page {
-    let matches = |entry: &&Entry| entry.is_in(&asked.books) && asked.wanted.has(entry);
+    let (sight, wanted) = (entries.sight(&asked.books), &asked.wanted);
+    let matches = |slot: Slot| {
+        entries.is_seen(slot, &sight)
+            && (wanted.is_anything() || entries.at(slot).is_some_and(|entry| wanted.has(entry)))
+    };
     // The order of names is kept.
     let mark = |entry: &Entry| match asked.order.is_empty() {
         true => entries.mark(entry.name()),
-        false => entries.mark(key(entry, &asked.order)),
+        false => entries.mark(keys(entry, &asked.order).collect::<Vec<_>>()),
     };
     let anchor = asked.step.and_then(|step| {
-        let anchor = entries.get(&step.after).filter(matches)?;
-        Some(Anchor { entry: anchor, stays: mark(anchor) == step.mark })
+        let slot = entries.slot(&step.after).filter(|slot| matches(*slot))?;
+        let entry = entries.at(slot)?;
+        Some(Anchor { slot, stays: mark(entry) == step.mark })
     });
-    if asked.order.is_empty() {
-        let found: Vec<&Entry> = entries.named().filter(matches).collect();
-        return cut(&found, found.len(), asked, anchor.as_ref(), mark);
-    }
-    let mut keyed: Vec<(Vec<Key<'_>>, &Entry)> =
-        entries.iter().filter(matches).map(|entry| (key(entry, &asked.order), entry)).collect();
-    let total = keyed.len();
-    let compare = |a: &(Vec<Key<'_>>, &Entry), b: &(Vec<Key<'_>>, &Entry)| ranked(a, b, &asked.order);
+    let (found, total) = match asked.order.is_empty() {
+        true => {
+            // Judged as they lie in memory, then put in order.
+            let judged: Vec<bool> = entries.slots().map(matches).collect();
+            let has = |slot: &Slot| judged.get(*slot as usize).is_some_and(|has| *has);
+            let found: Vec<Slot> = entries.named().filter(has).collect();
+            let total = found.len();
+            (found, total)
+        }
+        false => sorted(entries, asked, anchor.as_ref(), matches),
+    };
+    cut(entries, &found, total, asked, anchor.as_ref(), mark)
+}
+
+/// Those that match, in an order that is not kept, as far as the page needs them; and how many they are.
+fn sorted(
+    entries: &Entries,
+    asked: &Asked,
+    anchor: Option<&Anchor>,
+    matches: impl Fn(Slot) -> bool,
+) -> (Vec<Slot>, usize) {
+    let order = &asked.order;
+    let keyed = |slot: Slot| {
+        let entry = entries.at(slot)?;
+        Some(Keyed { first: keys(entry, order).next().unwrap_or(Key::None), entry, slot })
+    };
+    let mut found: Vec<Keyed<'_>> = entries.slots().filter(|slot| matches(*slot)).filter_map(keyed).collect();
+    let total = found.len();
+    let compare = |a: &Keyed<'_>, b: &Keyed<'_>| ranked(a, b, order);
     // Only what is shown, and what is before it, is put in order.
-    let wanted = match (asked.step, &anchor) {
+    let wanted = match (asked.step, anchor) {
         (None, _) => asked.limit,
-        (Some(_), Some(Anchor { entry, stays: true })) => {
-            let anchor = (key(entry, &asked.order), *entry);
-            let before = keyed.iter().filter(|one| compare(one, &anchor) != Ordering::Greater).count();
-            before + asked.limit
+        (Some(_), Some(Anchor { slot, stays: true, .. })) => {
+            let anchor = keyed(*slot);
+            let upto = |one: &&Keyed<'_>| anchor.as_ref().is_some_and(|anchor| compare(one, anchor).is_le());
+            let before = found.iter().filter(upto).count();
+            before.saturating_add(asked.limit)
         }
         (Some(step), _) => step.at.saturating_add(asked.limit),
     };
     let most = wanted.saturating_add(2);
-    if most < keyed.len() {
-        keyed.select_nth_unstable_by(most, compare);
-        keyed.truncate(most);
+    if most < found.len() {
+        found.select_nth_unstable_by(most, compare);
+        found.truncate(most);
     }
-    keyed.sort_unstable_by(compare);
-    let found: Vec<&Entry> = keyed.into_iter().map(|(_, entry)| entry).collect();
-    cut(&found, total, asked, anchor.as_ref(), mark)
+    found.sort_unstable_by(compare);
+    (found.into_iter().map(|keyed| keyed.slot).collect(), total)
 }
 
 /// The piece that is asked for of what is in order.
 fn cut(
-    found: &[&Entry],
+    entries: &Entries,
+    found: &[Slot],
     total: usize,
     asked: &Asked,
-    anchor: Option<&Anchor<'_>>,
+    anchor: Option<&Anchor>,
     mark: impl Fn(&Entry) -> u64,
 ) -> Page {
     let start = match asked.step {
         None => 0,
         Some(step) => {
-            let at = anchor.and_then(|anchor| found.iter().position(|entry| entry.id == anchor.entry.id));
+            let at = anchor.and_then(|anchor| found.iter().position(|slot| *slot == anchor.slot));
             let start = match (anchor, at) {
                 (Some(Anchor { stays: true, .. }), Some(at)) => at + 1,
                 // It moved to before where it stood, and pushed on what was shown.
@@ -145,18 +174,31 @@ fn cut(
             start.min(found.len())
         }
     };
-    let shown: Vec<&Entry> = found.iter().skip(start).take(asked.limit).copied().collect();
+    let shown = found.iter().skip(start).take(asked.limit).filter_map(|slot| entries.at(*slot));
+    let shown: Vec<&Entry> = shown.collect();
     let end = start + shown.len();
     let last = shown.last().filter(|_| end < total);
     let next = last.map(|last| Step { after: last.id, at: end - 1, mark: mark(last) });
     Page { contacts: shown.into_iter().map(|entry| entry.id).collect(), total, next }
 }
 
-fn key<'a>(entry: &'a Entry, order: &[Order]) -> Vec<Key<'a>> {
-    let one = |order: &Order| match &order.by {
+/// What is sorted. The other levels of the order are looked up where the first does not tell.
+struct Keyed<'a> {
+    first: Key<'a>,
+    entry: &'a Entry,
+    slot: Slot,
+}
+
+fn keys<'a>(entry: &'a Entry, order: &[Order]) -> impl Iterator<Item = Key<'a>> {
+    order.iter().map(|order| key(entry, order))
+}
+
+fn key<'a>(entry: &'a Entry, order: &Order) -> Key<'a> {
+    match &order.by {
         By::Number => Key::Number(i64::from(entry.series) << 56 | i64::try_from(entry.number).unwrap_or(0)),
         By::Created => Key::Number(entry.created),
         By::Updated => Key::Number(entry.updated),
+        By::Trashed => entry.trashed.as_ref().map_or(Key::None, |trashed| Key::Number(trashed.at)),
         By::Path(path) => match Packed(&entry.packed).first(path) {
             Some(Seen::Text(text)) => Key::Text(text),
             Some(Seen::Bool(yes)) => Key::Number(i64::from(yes)),
@@ -167,8 +209,7 @@ fn key<'a>(entry: &'a Entry, order: &[Order]) -> Vec<Key<'a>> {
             Some(Seen::Book(id)) => Key::Id(*id.as_bytes()),
             None => Key::None,
         },
-    };
-    order.iter().map(one).collect()
+    }
 }
 
 /// A number so that whole numbers of its octets are in its order.
@@ -178,15 +219,16 @@ fn decimal(number: &str) -> Key<'static> {
     Key::Number(if bits < 0 { bits ^ i64::MAX } else { bits })
 }
 
-fn ranked(a: &(Vec<Key<'_>>, &Entry), b: &(Vec<Key<'_>>, &Entry), order: &[Order]) -> Ordering {
-    let levels = a.0.iter().zip(&b.0).zip(order);
-    levels
-        .map(|((a, b), order)| match (order.descending, a, b) {
-            // What has no value comes last either way.
-            (true, Key::None, _) | (true, _, Key::None) => a.cmp(b),
-            (true, ..) => b.cmp(a),
-            (false, ..) => a.cmp(b),
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| a.1.id.cmp(&b.1.id))
+fn ranked(a: &Keyed<'_>, b: &Keyed<'_>, order: &[Order]) -> Ordering {
+    let Some((first, others)) = order.split_first() else { return a.entry.id.cmp(&b.entry.id) };
+    let level = |order: &Order, a: &Key<'_>, b: &Key<'_>| match (order.descending, a, b) {
+        // What has no value comes last either way.
+        (true, Key::None, _) | (true, _, Key::None) => a.cmp(b),
+        (true, ..) => b.cmp(a),
+        (false, ..) => a.cmp(b),
+    };
+    let mut others = others.iter().map(|order| level(order, &key(a.entry, order), &key(b.entry, order)));
+    level(first, &a.first, &b.first)
+        .then_with(|| others.find(|order| order.is_ne()).unwrap_or(Ordering::Equal))
+        .then_with(|| a.entry.id.cmp(&b.entry.id))
 }
