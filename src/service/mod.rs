@@ -31,6 +31,7 @@ pub mod admin;
 pub mod audit;
 pub mod backup;
 mod books;
+mod calendars;
 mod contacts;
 pub mod conversions;
 pub mod definitions;
@@ -286,6 +287,7 @@ impl Service {
             }
             for id in condemned {
                 self.store.indexes().forget(id);
+                self.store.agendas().forget(id);
                 while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.
                     tokio::task::yield_now().await;

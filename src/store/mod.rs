@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 
+pub mod agenda;
 pub mod archive;
 pub mod backup;
 pub mod calls;
@@ -144,6 +145,7 @@ pub struct Store {
     sealer: Arc<Sealer>,
     eraser: Arc<Eraser>,
     indexes: Arc<search::Indexes>,
+    agendas: Arc<agenda::Agendas>,
     roster: Arc<roster::Roster>,
     touched: Arc<mirror::Touched>,
     damages: Arc<damage::Damages>,
@@ -184,6 +186,7 @@ impl Store {
             sealer: Arc::new(sealer),
             eraser: Arc::default(),
             indexes: Arc::default(),
+            agendas: Arc::default(),
             roster: Arc::default(),
             touched: Arc::default(),
             damages: Arc::default(),

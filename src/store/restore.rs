@@ -266,6 +266,7 @@ async fn lay(
         sealer: Arc::new(sealer),
         eraser: Arc::default(),
         indexes: Arc::default(),
+        agendas: Arc::default(),
         roster: Arc::default(),
         touched: Arc::default(),
         damages: Arc::default(),

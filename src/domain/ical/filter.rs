@@ -129,6 +129,25 @@ impl Filter {
         }
     }
 
+    /// Whether every object of the scope's kind answers it, and no other.
+    pub fn is_kind_only(&self) -> bool {
+        fn bare(condition: &ComponentCondition) -> Option<&[ComponentFilter]> {
+            match condition {
+                ComponentCondition::Defined { range: None, properties, components } => {
+                    properties.is_empty().then_some(components)
+                }
+                _ => None,
+            }
+        }
+        match bare(&self.0.condition).filter(|_| self.0.name.eq_ignore_ascii_case("VCALENDAR")) {
+            Some([]) => true,
+            Some([one]) => {
+                Kind::parse(&one.name).is_some() && bare(&one.condition).is_some_and(<[_]>::is_empty)
+            }
+            _ => false,
+        }
+    }
+
     /// What an index can tell.
     pub fn scope(&self) -> Scope {
         let ComponentCondition::Defined { components, .. } = &self.0.condition else {

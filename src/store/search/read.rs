@@ -67,7 +67,7 @@ impl Reader {
 
     /// The members that came, changed or went since a revision, each once; `None` when they are more
     /// than `most`.
-    pub(super) async fn touched(
+    pub(in crate::store) async fn touched(
         &self,
         book: CollectionId,
         since: Revision,

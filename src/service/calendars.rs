@@ -1,0 +1,127 @@
+//! Questions about calendars: which objects answer a filter, and when somebody is busy. What cards are
+//! asked in `contacts.rs`, through the same reads.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::ical::busy::BusyTimes;
+use crate::domain::ical::filter::{Filter, Scope};
+use crate::domain::ical::overlap::Range;
+use crate::domain::ical::tree::{parse, parse_stream};
+use crate::domain::ical::zone::{Zone, Zones};
+use crate::domain::ical::{Kind, Limits};
+use crate::domain::id::{HomeName, MemberName};
+use crate::store::agenda::Opened;
+use crate::store::damage::Found;
+use crate::store::query::Collection;
+
+use super::access::Caller;
+use super::refusal::Refusal;
+use super::resolve::{Reached, card_views};
+use super::view::{Carry, Matches};
+use super::{Answer, Service};
+
+/// CalDAV's namespace, in which clients write a calendar's time zone.
+const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
+
+impl Service {
+    /// The objects of a calendar that a filter matches: those that `carry` has room for, and the others'
+    /// names. Times without a zone are read in that of the request, else in the calendar's (CAL-20).
+    pub async fn query_calendar(
+        &self,
+        caller: &Caller,
+        (home, name): (&HomeName, &MemberName),
+        filter: Arc<Filter>,
+        zone: Option<Zone>,
+        limit: Option<usize>,
+        carry: &mut Carry,
+    ) -> Answer<Matches> {
+        if limit == Some(0) {
+            return Err(Refusal::BadLimit.into());
+        }
+        let (reached, opened) = self.open_calendar(caller, home, name).await?;
+        let Opened { reader, calendar, agenda } = opened;
+        let candidates = agenda.candidates(&filter.scope());
+        let (chosen, truncated) = if filter.is_kind_only() {
+            reader.unjudged(candidates, limit)
+        } else {
+            let zones = Zones::new(zone.or_else(|| zone_of(&calendar)).unwrap_or(Zone::UTC));
+            let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };
+            let accept = move |octets: &[u8]| match parse(octets, &limits) {
+                Ok(object) => filter.matches(&object, &zones),
+                // Stored by other limits: what cannot be judged may be wanted.
+                Err(_) => true,
+            };
+            reader.judged(reached.id, candidates, Arc::new(accept), limit, &mut carry.room).await?
+        };
+        let (found, names) = reader.chosen(reached.id, chosen, carry.properties).await?;
+        let (cards, _) = card_views(found.into_iter().map(Found::Whole).collect());
+        let book = self.shown(&reader, caller, (home, name), &reached, calendar).await?;
+        Ok(Matches { book, cards, names, truncated })
+    }
+
+    /// When a calendar's owner is busy (RFC 4791 §7.10; CAL-40): added to what other calendars say.
+    pub async fn busy_times(
+        &self,
+        caller: &Caller,
+        (home, name): (&HomeName, &MemberName),
+        range: Range,
+        busy: BusyTimes,
+    ) -> Answer<BusyTimes> {
+        let (reached, Opened { reader, calendar, agenda }) = self.open_calendar(caller, home, name).await?;
+        let zones = Zones::new(zone_of(&calendar).unwrap_or(Zone::UTC));
+        let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };
+        let busy = Arc::new(std::sync::Mutex::new(busy));
+        let told = busy.clone();
+        let add = move |octets: &[u8]| {
+            if let (Ok(object), Ok(mut busy)) = (parse(octets, &limits), told.lock()) {
+                busy.add(&object, &zones);
+            }
+            false
+        };
+        let scope = |kind| Scope { kind: Some(kind), instances: Some(range), alarms: None };
+        let mut candidates = agenda.candidates(&scope(Kind::Event));
+        candidates.extend(agenda.candidates(&scope(Kind::Availability)));
+        let mut room = crate::store::query::Room::new(false);
+        reader.judged(reached.id, candidates, Arc::new(add), None, &mut room).await?;
+        let busy = Arc::into_inner(busy).and_then(|busy| busy.into_inner().ok());
+        Ok(busy.ok_or(super::refusal::Fault("adding up busy times broke off".into()))?)
+    }
+
+    /// A calendar as the caller reaches it, with its agenda.
+    pub(super) async fn open_calendar(
+        &self,
+        caller: &Caller,
+        home: &HomeName,
+        name: &MemberName,
+    ) -> Answer<(Reached, Opened)> {
+        let reader = self.store.read().await?;
+        let reached = self.reach(&reader, caller, home, name).await?.ok_or(Refusal::NotFound)?;
+        drop(reader);
+        let opened = self.store.agenda(reached.id).await?.ok_or(Refusal::NotFound)?;
+        Ok((reached, opened))
+    }
+
+    /// The time now, as answers about time need it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// The zone that a calendar's owner gave it: by its name, else as a VTIMEZONE (CAL-6, TZ-5).
+pub(super) fn zone_of(calendar: &Collection) -> Option<Zone> {
+    let text = |local: &str| {
+        let own = calendar.properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
+        own.and_then(|own| own.text.as_deref())
+    };
+    let named = || text("calendar-timezone-id").and_then(Zone::named);
+    text("calendar-timezone").and_then(written_zone).or_else(named)
+}
+
+/// The zone of a VTIMEZONE in a calendar of its own; `None` where it is none.
+pub fn written_zone(octets: &str) -> Option<Zone> {
+    let calendars = parse_stream(octets.as_bytes(), &Limits::default()).ok()?;
+    let mut zones = calendars.iter().flat_map(|calendar| calendar.components("VTIMEZONE"));
+    Zone::written(zones.next()?)
+}
