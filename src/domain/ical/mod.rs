@@ -3,10 +3,17 @@
 //! rewrites them unless a repair is due. Pure: dates, zones and limits arrive as arguments.
 
 mod admit;
+pub mod birthday;
+pub mod busy;
 mod edit;
+pub mod expand;
+pub mod filter;
 pub mod instances;
+pub mod links;
 pub mod overlap;
 pub mod recur;
+pub mod select;
+pub mod split;
 pub mod time;
 pub mod tree;
 pub mod windows;
