@@ -10,6 +10,19 @@ pub struct Days {
     rule: Rule,
     /// Whether the nth weekday is one of the month and not of the year.
     nth_of_month: bool,
+    /// Which parts there are: asked for each day, so worked out once.
+    has: Has,
+}
+
+/// Which parts a rule has.
+#[derive(Debug, Clone, Copy)]
+struct Has {
+    months: bool,
+    weeks: bool,
+    year_days: bool,
+    month_days: bool,
+    weekdays: bool,
+    nth: bool,
 }
 
 /// A day with what the parts ask about it.
@@ -48,7 +61,15 @@ impl Days {
             }
         }
         let nth_of_month = rule.frequency == Frequency::Monthly || !rule.months.is_empty();
-        Self { rule, nth_of_month }
+        let has = Has {
+            months: !rule.months.is_empty(),
+            weeks: !rule.weeks.is_empty(),
+            year_days: !rule.year_days.is_empty(),
+            month_days: !rule.month_days.is_empty(),
+            weekdays: rule.named_weekdays() != 0,
+            nth: rule.has_nth(),
+        };
+        Self { rule, nth_of_month, has }
     }
 
     /// Whether no day can ever be meant, as with 31 February.
@@ -72,7 +93,7 @@ impl Days {
     /// The first day from `number` on that may be asked for: `number` itself, or the first one of
     /// the next month that the rule names.
     pub fn next_candidate(&self, number: i64) -> i64 {
-        if self.rule.months.is_empty() {
+        if !self.has.months {
             return number;
         }
         let (year, month, _) = date_of(number);
@@ -93,7 +114,7 @@ impl Days {
 
     /// Adds the days of the month that are asked for.
     pub fn of_month(&self, year: i64, month: i64, out: &mut Vec<i64>) -> u64 {
-        if !self.rule.months.is_empty() && !self.rule.months.has(month) {
+        if self.has.months && !self.rule.months.has(month) {
             return 1;
         }
         let first = day_of(year, month, 1);
@@ -110,16 +131,16 @@ impl Days {
     }
 
     fn fits(&self, day: &Day) -> bool {
-        let rule = &self.rule;
-        (rule.months.is_empty() || rule.months.has(day.month))
-            && (rule.month_days.is_empty()
+        let (rule, has) = (&self.rule, self.has);
+        (!has.months || rule.months.has(day.month))
+            && (!has.weekdays || self.is_weekday(day))
+            && (!has.month_days
                 || rule.month_days.has_place(day.of_month, days_in_month(day.year, day.month)))
-            && self.is_weekday(day)
-            && (rule.year_days.is_empty() || {
+            && (!has.year_days || {
                 let of_year = day.number - day_of(day.year, 1, 1) + 1;
                 rule.year_days.has_place(of_year, length_of(day.year))
             })
-            && (rule.weeks.is_empty() || {
+            && (!has.weeks || {
                 let (week, weeks) = week_of(day.number, day.year, rule.week_start);
                 rule.weeks.has_place(week, weeks)
             })
@@ -127,16 +148,15 @@ impl Days {
 
     fn is_weekday(&self, day: &Day) -> bool {
         let rule = &self.rule;
-        let has_nth = rule.has_nth();
-        if rule.weekdays == 0 && !has_nth {
-            return true;
-        }
         let weekday = weekday(day.number);
         if rule.weekdays & (1 << weekday) != 0 {
             return true;
         }
+        if !self.has.nth {
+            return false;
+        }
         let numbers = usize::try_from(weekday).ok().and_then(|at| rule.nth_weekdays.get(at));
-        let Some(numbers) = numbers.filter(|numbers| has_nth && !numbers.is_empty()) else { return false };
+        let Some(numbers) = numbers else { return false };
         let (at, length) = if self.nth_of_month {
             (day.of_month, days_in_month(day.year, day.month))
         } else {

@@ -150,6 +150,7 @@ impl Recurrence {
             left: self.count.map_or(i64::MAX, |count| count - 1),
             start_is_due: self.start >= from,
             day: None,
+            last_unit: self.unit_of(self.last),
         }
     }
 
@@ -179,10 +180,12 @@ impl Recurrence {
 
     /// The number of the interval (year, month, … since 1970 or year 0) that a moment is in.
     fn unit_of(&self, at: Civil) -> i64 {
-        let (year, month, _) = date_of(at.day());
         match self.frequency {
-            Frequency::Yearly => year,
-            Frequency::Monthly => year * 12 + month - 1,
+            Frequency::Yearly => date_of(at.day()).0,
+            Frequency::Monthly => {
+                let (year, month, _) = date_of(at.day());
+                year * 12 + month - 1
+            }
             // 1970-01-01 was a Thursday; week 0 is the one that it is in.
             Frequency::Weekly => start_of_week(at.day(), self.week_start).div_euclid(7),
             Frequency::Daily => at.day(),
@@ -262,6 +265,8 @@ pub struct Walk<'r> {
     start_is_due: bool,
     /// The last day that was looked at, and whether it is asked for.
     day: Option<(i64, bool)>,
+    /// The number of the last interval that may have instances.
+    last_unit: i64,
 }
 
 impl Walk<'_> {
@@ -303,7 +308,7 @@ impl Walk<'_> {
                 return Step::End;
             }
             let unit = of.interval.checked_mul(self.next).and_then(|units| units.checked_add(of.base));
-            let Some(unit) = unit.filter(|unit| *unit <= of.unit_of(of.last)) else { return Step::End };
+            let Some(unit) = unit.filter(|unit| *unit <= self.last_unit) else { return Step::End };
             if !budget.spend(1) {
                 return Step::Spent;
             }
@@ -313,8 +318,9 @@ impl Walk<'_> {
             }
             self.next += 1;
             let mut looked_at = 0;
+            let picked = u64::try_from(of.positions.len()).unwrap_or(u64::MAX);
             self.set.fill(&of.times, &of.positions, |out| looked_at = of.starts_in(unit, out));
-            return if budget.spend(looked_at / 2) { Step::At(of.start_of(unit)) } else { Step::Spent };
+            return if budget.spend(looked_at + picked) { Step::At(of.start_of(unit)) } else { Step::Spent };
         }
     }
 

@@ -60,9 +60,6 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// The largest number it can hold, either way.
-    const MOST: i64 = 6 * 64 - 1;
-
     /// Adds a number; one that is too large is left out.
     pub fn insert(&mut self, number: i64) {
         let side = if number < 0 { &mut self.backward } else { &mut self.forward };
@@ -92,7 +89,11 @@ impl Numbers {
 
     /// The numbers from the lowest to the highest.
     pub fn iter(&self) -> impl Iterator<Item = i64> {
-        (-Self::MOST..=Self::MOST).filter(|number| self.has(*number))
+        // Most lists are empty, and every word of bits of a short one but the first.
+        let of = |words: &[u64; 6]| words.iter().rposition(|word| *word != 0).map_or(0, |at| at + 1);
+        let (least, most) = (of(&self.backward) * 64, of(&self.forward) * 64);
+        let end = |count: usize| i64::try_from(count).unwrap_or(0);
+        (-end(least)..end(most)).filter(|number| self.has(*number))
     }
 }
 
