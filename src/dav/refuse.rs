@@ -12,7 +12,7 @@ use crate::service::place::Place;
 use crate::service::refusal::{Fault, Refusal, Stop};
 
 use super::conditions::BadCondition;
-use super::props::BadAddressData;
+use super::props::{BadAddressData, BadCalendarData};
 use super::target::{BadHref, Target};
 use super::xml::filter::BadFilter;
 use super::xml::read::BadXml;
@@ -66,6 +66,10 @@ pub enum Condition {
     MinDateTime,
     /// `CALDAV:max-date-time`
     MaxDateTime,
+    /// `CALDAV:valid-filter`
+    ValidFilter,
+    /// `CALDAV:valid-timezone`
+    ValidTimezone,
 }
 
 impl Condition {
@@ -99,6 +103,8 @@ impl Condition {
             Self::MaxAttendees => "<CAL:max-attendees-per-instance/>",
             Self::MinDateTime => "<CAL:min-date-time/>",
             Self::MaxDateTime => "<CAL:max-date-time/>",
+            Self::ValidFilter => "<CAL:valid-filter/>",
+            Self::ValidTimezone => "<CAL:valid-timezone/>",
         }
     }
 
@@ -161,6 +167,9 @@ impl From<BadFilter> for Trouble {
         match bad {
             BadFilter::Xml(bad) => bad.into(),
             BadFilter::TooMany => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedFilter),
+            BadFilter::Invalid => Self::Condition(StatusCode::FORBIDDEN, Condition::ValidFilter),
+            BadFilter::Timezone => Self::Condition(StatusCode::FORBIDDEN, Condition::ValidCalendarData),
+            BadFilter::UnknownTimezone => Self::Condition(StatusCode::FORBIDDEN, Condition::ValidTimezone),
             BadFilter::Collation => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCollation),
         }
     }
@@ -169,6 +178,12 @@ impl From<BadFilter> for Trouble {
 impl From<BadAddressData> for Trouble {
     fn from(_: BadAddressData) -> Self {
         Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedAddressData)
+    }
+}
+
+impl From<BadCalendarData> for Trouble {
+    fn from(_: BadCalendarData) -> Self {
+        Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCalendarData)
     }
 }
 

@@ -31,7 +31,7 @@ pub mod admin;
 pub mod audit;
 pub mod backup;
 mod books;
-mod calendars;
+pub mod calendars;
 mod contacts;
 pub mod conversions;
 pub mod definitions;
