@@ -326,7 +326,7 @@ impl<'o, 'a> Series<'o, 'a> {
         let zone = &self.start.zone;
         let (first, last) = (zone.civil_around(from).0, zone.civil_around(to).1);
         for (recurrence, until) in &self.rules {
-            let mut walk = recurrence.from(first);
+            let mut walk = recurrence.between(first, last);
             while let Step::At(civil) = walk.next(budget) {
                 if civil > last || !budget.spend(PLACING) {
                     break;
