@@ -292,6 +292,18 @@ def seconds(value):
 
 # --- both sides ---
 
+def in_time(make, rng, number):
+    """What `make` makes, or "left out" where dateutil looks for too long, as for what never happens."""
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            return make(rng, number)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except TooSlow:
+        return "left out"
+
+
 def ask(directory, rules, objects, seed):
     rng = random.Random(seed)
     signal.signal(signal.SIGALRM, too_slow)
@@ -301,13 +313,7 @@ def ask(directory, rules, objects, seed):
             number = 0
             while number < count:
                 number += 1
-                signal.setitimer(signal.ITIMER_REAL, 0.3)
-                try:
-                    asked = make(rng, number)
-                except TooSlow:
-                    asked = "left out"
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
+                asked = in_time(make, rng, number)
                 if asked is None:
                     number -= 1
                 elif asked == "left out":
