@@ -15,6 +15,7 @@ pub mod recur;
 pub mod select;
 pub mod split;
 pub mod time;
+pub mod timezones;
 pub mod tree;
 pub mod windows;
 pub mod zone;

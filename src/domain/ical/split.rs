@@ -15,7 +15,7 @@ use crate::domain::vcard::text::escape;
 use crate::domain::vcard::write::Writer;
 
 /// A larger VTIMEZONE is left out of the objects that use it, lest a file of many objects grow a
-/// thousandfold; those that exist have a tenth of it.
+/// thousandfold.
 const LARGEST_ZONE: usize = 64 << 10;
 
 /// What describes a whole calendar (RFC 7986 §5, ICAL-7), as an import finds it and an export says it.
