@@ -70,7 +70,10 @@ fn a_backup_of_a_running_server_is_restored_elsewhere_without_what_was_erased() 
     put(&mut phone, &book, 0..3);
     let token = phone.sync(&book, "", None).token;
     let told = server.run(&["backup", &first, "--keyring", &keyring], "");
-    assert!(told.starts_with("1 accounts, 1 address books, 30 contacts backed up: "), "{told}");
+    assert!(
+        told.starts_with("1 accounts, 1 address books, 30 contacts, 2 calendars, 0 entries backed up: "),
+        "{told}"
+    );
     assert_eq!((mode(&first), mode(&keyring)), (0o600, 0o600));
     let before = std::fs::read(&keyring).unwrap();
     let mut expected = cards(&mut phone, &book);
@@ -86,7 +89,9 @@ fn a_backup_of_a_running_server_is_restored_elsewhere_without_what_was_erased() 
 
     let told = run(&there, &["restore", &first, "--keyring", &keyring], "");
     assert!(
-        told.starts_with("1 accounts, 1 address books, 29 contacts restored, as they were at "),
+        told.starts_with(
+            "1 accounts, 1 address books, 29 contacts, 2 calendars, 0 entries restored, as they were at "
+        ),
         "{told}"
     );
     assert!(told.ends_with("\n1 objects could not be opened: they were erased since\n"), "{told}");

@@ -389,6 +389,7 @@ fn refusal(unmet: Unmet) -> Refusal {
         Unmet::UidTaken(holder) => Refusal::UidTaken { holder },
         Unmet::NoCollection | Unmet::NoMember => Refusal::NotFound,
         Unmet::Taken => Refusal::Mapped,
+        Unmet::NotTaken => Refusal::Object(ical::NotAdmitted::Component),
     }
 }
 

@@ -41,6 +41,10 @@ impl Service {
         if from == to {
             return Err(Refusal::SamePlace.into());
         }
+        if from.kind() != to.kind() {
+            // Cards do not become appointments.
+            return Err(Refusal::WrongPlace.into());
+        }
         match (from, to) {
             (Place::Object(a, book, card), Place::Object(b, to_book, to_card)) => {
                 let reader = self.store.read().await?;

@@ -273,6 +273,15 @@ impl<'a> Derivation<'a> {
         }
     }
 
+    /// The same, unless it is a calendar, whose objects are no contacts.
+    async fn need_address_book(&mut self, id: CollectionId) -> Step<CollectionRow> {
+        let row = self.need_book(id).await?;
+        match row.calendar {
+            false => Ok(row),
+            true => Err(Halt::Unmet(Unmet::NoCollection)),
+        }
+    }
+
     fn member_key(&self, collection: CollectionId, name: &MemberName) -> Vec<u8> {
         keys::member(collection, &self.sealer.member(collection.as_bytes(), name))
     }
