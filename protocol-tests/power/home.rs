@@ -5,13 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use cardkeep::domain::id::{ContactId, Etag};
 use cardkeep::service::access::Caller;
-<<<<<<< HEAD
-use cardkeep::service::view::{Detail, Members, ObjectView, Property};
-=======
 use cardkeep::service::office::{ContactRef, ContactView, Found};
 use cardkeep::service::refusal::Refusal;
 use cardkeep::service::view::{Detail, Members, Property};
->>>>>>> left
 use cardkeep::service::{Answer, Service};
 
 /// What a card is, as far as its owner knows; a tag that nobody was told may be any.
@@ -93,14 +89,6 @@ impl Home {
             let shown =
                 service.book(caller, &caller.books(), &at, Members::Named(names), detail).await?.cards;
             assert_eq!(shown.len(), listed.len());
-<<<<<<< HEAD
-            let card = |card: ObjectView| {
-                let properties = Some(card.properties);
-                let known = Card { body: card.body.unwrap(), etag: Some(card.etag), properties };
-                (card.name.as_str().to_owned(), known)
-            };
-            let cards = shown.into_iter().map(card).collect();
-=======
             if at.as_str() == SMART {
                 home.smart = shown.into_iter().map(|card| (card.name.as_str().into(), card.etag)).collect();
                 continue;
@@ -112,7 +100,6 @@ impl Home {
                 let known = Card { body: card.body.unwrap(), etag, properties, salutation };
                 cards.insert(card.name.as_str().to_owned(), known);
             }
->>>>>>> left
             home.books.insert(at.as_str().to_owned(), Book { cards, properties: book.properties });
         }
         Ok(home)
