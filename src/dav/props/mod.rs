@@ -9,6 +9,7 @@ mod core;
 mod cs;
 mod value;
 
+use crate::domain::ical;
 use crate::domain::id::{CollectionKind, Principal};
 use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
@@ -20,6 +21,7 @@ use super::target::{Door, Href, Kind, Kinds};
 use super::xml::name::{CAL, CARD, CS, DAV};
 
 pub use self::acl::{mailto, privileges};
+pub use self::cal::is_transparent;
 pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
 pub use self::core::content_type_of;
 pub use self::value::{Shown, Value};
@@ -134,6 +136,8 @@ pub struct Ask<'a> {
     pub caller: &'a Caller,
     /// How large cards may be.
     pub limits: Limits,
+    /// How large and involved calendar objects may be.
+    pub calendar: ical::Limits,
     /// What hrefs begin with.
     pub front: &'a Front,
     /// Cards in the version that they are not stored in.
@@ -268,6 +272,15 @@ pub(super) mod tests {
         Front { prefix: String::new(), host: None, scheme: "http" }
     }
 
+    pub(in crate::dav) fn ask<'a>(
+        caller: &'a Caller,
+        front: &'a Front,
+        conversions: &'a Conversions,
+    ) -> Ask<'a> {
+        let (limits, calendar) = (Limits::default(), ical::Limits::default());
+        Ask { caller, limits, calendar, front, conversions }
+    }
+
     const OWN: Rights = Rights { read: true, write: true, describe: true, owner: true };
 
     pub(in crate::dav) fn principal() -> PrincipalView {
@@ -335,8 +348,7 @@ pub(super) mod tests {
     fn what_clients_need_is_there_and_well_formed() {
         let (caller, front) = (caller(), front());
         let conversions = Conversions::new(0);
-        let ask =
-            Ask { caller: &caller, limits: Limits::default(), front: &front, conversions: &conversions };
+        let ask = ask(&caller, &front, &conversions);
         let (principal, home, book, card) =
             (principal(), collection(None), collection(Some("contacts")), card());
         let name = Principal::Group(crate::domain::id::GroupName::parse("a & b").unwrap());

@@ -14,7 +14,7 @@ mod reports;
 mod tests;
 
 pub use principals::{PrincipalMatch, PrincipalSearch, PropertySearch, principal_match, principal_search};
-pub use properties::{Mkcol, mkcol, propfind, proppatch};
+pub use properties::{Mkcol, mkcalendar, mkcol, propfind, proppatch};
 pub use reports::{Expand, Multiget, Query, Sync, expand, multiget, query, sync};
 
 /// How many properties one request may name.
