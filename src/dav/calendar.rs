@@ -49,11 +49,7 @@ pub struct Described {
 
 /// The properties that a new collection is asked to have: what only its making can say is taken out of
 /// them (CAL-7), the others are as [`settled`] leaves them.
-pub fn described(
-    kind: CollectionKind,
-    asked: Vec<Property>,
-    year: i16,
-) -> Result<Described, Wrong> {
+pub fn described(kind: CollectionKind, asked: Vec<Property>, year: i16) -> Result<Described, Wrong> {
     let mut wrong = Wrong::new();
     let mut components = match kind {
         CollectionKind::AddressBook => Components::NONE,
@@ -124,7 +120,8 @@ pub fn settled(kind: Kind, changes: Vec<PropertyChange>, year: i16) -> Result<Ve
                 }
             },
             (Some(Own::Timezone | Own::TimezoneId), PropertyChange::Remove(_)) => {
-                settled.extend([Own::Timezone, Own::TimezoneId].map(|own| PropertyChange::Remove(own.name())));
+                settled
+                    .extend([Own::Timezone, Own::TimezoneId].map(|own| PropertyChange::Remove(own.name())));
             }
             (Some(Own::Transparency), PropertyChange::Set(property))
                 if transparency(&property.value).is_none() =>
@@ -337,10 +334,7 @@ mod tests {
         assert_eq!(id, berlin());
         let text = text.unwrap();
         assert_eq!(calendar_timezone(text.as_bytes(), &Limits::default()), Ok("Europe/Berlin".into()));
-        assert_eq!(
-            zones(vec![change(Own::Timezone, text_value(&custom))]),
-            Ok((None, Some(custom.clone())))
-        );
+        assert_eq!(zones(vec![change(Own::Timezone, text_value(&custom))]), Ok((None, Some(custom.clone()))));
         // Both at once, in either order: each as it came where they mean one zone, else the last wins.
         for flip in [false, true] {
             let both = |text: &str| {
@@ -386,7 +380,8 @@ mod tests {
         assert_eq!(set("<comp name='VEVENT'/>"), Some(Components::of(&[Component::Event])));
         let two = Components::of(&[Component::Event, Component::Todo]);
         assert_eq!(set("<comp name='VTODO'/><comp name='vevent'/><comp name='VALARM'/>"), Some(two));
-        for wrong in ["", "<comp name='VPOLL'/>", "<comp name='VEVENT'/><comp name='VFREEBUSY'/>", "<comp/>"] {
+        for wrong in ["", "<comp name='VPOLL'/>", "<comp name='VEVENT'/><comp name='VFREEBUSY'/>", "<comp/>"]
+        {
             assert_eq!(set(wrong), None, "{wrong}");
         }
         assert_eq!(set("<comp name='VTIMEZONE'/>"), None);

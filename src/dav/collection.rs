@@ -110,10 +110,7 @@ async fn misplaced(
 }
 
 /// The request's body; `None` where there is none.
-fn body(
-    exchange: &Exchange<'_>,
-    read: fn(&[u8]) -> Result<Mkcol, BadXml>,
-) -> Result<Option<Mkcol>, Trouble> {
+fn body(exchange: &Exchange<'_>, read: fn(&[u8]) -> Result<Mkcol, BadXml>) -> Result<Option<Mkcol>, Trouble> {
     if exchange.body.is_empty() {
         return Ok(None);
     }
@@ -160,10 +157,8 @@ async fn create(
     }
     let when = exchange.when(&Place::Collection(home.clone(), name.clone()))?;
     let Described { components, properties } = described;
-    let made = exchange
-        .service
-        .create_collection(exchange.caller, (home, name), components, properties, when)
-        .await;
+    let made =
+        exchange.service.create_collection(exchange.caller, (home, name), components, properties, when).await;
     match made {
         // It would not be what was asked for (CAL-11).
         Err(Stop::Refused(Refusal::PropertiesFull)) if home.kind == CollectionKind::Calendar => {

@@ -1,5 +1,6 @@
-//! GET, HEAD, PUT and DELETE of cards and books. Knows no store: conditions go down as
-//! preconditions, and what was stored comes back. RFC 9110 §9.3, RFC 4918 §9.4 to §9.7, RFC 6352 §6.3.2.
+//! GET, HEAD, PUT and DELETE of cards, calendar objects and what they are in. Knows no store: conditions go down as
+//! preconditions, and what was stored comes back. RFC 9110 §9.3, RFC 4918 §9.4 to §9.7, RFC 6352 §6.3.2,
+//! RFC 4791 §5.3.2, RFC 7809 §7.1.
 
 use bytes::Bytes;
 use http::header::{
@@ -9,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 
+use crate::domain::format::Format;
 use crate::domain::id::{CollectionKind, HomeName, MemberName};
 use crate::domain::vcard::Version;
 use crate::service::place::Place;
@@ -16,7 +18,9 @@ use crate::service::refusal::{Refusal, Stop};
 use crate::service::view::{Detail, Members, ObjectView};
 
 use super::accept::{Choice, choose};
+use super::calendar::Timezones;
 use super::conditions::Conditions;
+use super::proppatch::year;
 use super::props::content_type_of;
 use super::refuse::{Condition, Trouble};
 use super::target::Target;
@@ -146,10 +150,13 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
     Ok(answer)
 }
 
-/// The octets in the form that the request asks for, 3.0 unless it asks otherwise (D9, CARD-34).
+/// The octets in the form that the request asks for: a card in 3.0 unless it asks otherwise (D9,
+/// CARD-34), a calendar object with or without time zones where it says so (TZ-3).
 fn represent(exchange: &Exchange<'_>, card: &ObjectView) -> Result<Bytes, Trouble> {
     if card.format.version().is_none() {
-        return Ok(card.body.clone().unwrap_or_default());
+        let stored = card.body.clone().unwrap_or_default();
+        let limits = exchange.service.calendar_limits();
+        return Ok(Timezones::asked(exchange.headers).of(&stored, &limits, year(exchange)));
     }
     let not_acceptable =
         || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);
@@ -185,7 +192,13 @@ fn validators(headers: &mut HeaderMap, card: &ObjectView) {
     if let Ok(date) = HeaderValue::try_from(http_date(card.modified)) {
         headers.insert(LAST_MODIFIED, date);
     }
-    headers.insert(VARY, HeaderValue::from_static("Accept, User-Agent"));
+    headers.insert(
+        VARY,
+        HeaderValue::from_static(match card.format {
+            Format::Card(_) => "Accept, User-Agent",
+            Format::Calendar(_) => "CalDAV-Timezones",
+        }),
+    );
 }
 
 /// A time as HTTP writes it (RFC 9110 §5.6.7).
@@ -213,7 +226,9 @@ fn page(exchange: &Exchange<'_>, target: &Target) -> Response<Body> {
             "This is a calendar. Open it with a CalDAV client.\n"
         }
         Target::Collection(..) => "This is an address book. Open it with a CardDAV client.\n",
-        _ => "This is Cardkeep. Give a CardDAV client this server's name, your user name and password.\n",
+        _ => {
+            "This is Cardkeep. Give a CardDAV or CalDAV client this server's name, your user name and password.\n"
+        }
     };
     let mut answer = Response::new(full(Bytes::from_static(text.as_bytes())));
     let headers = answer.headers_mut();

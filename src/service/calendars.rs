@@ -115,8 +115,8 @@ pub(super) fn zone_of(calendar: &Collection) -> Option<Zone> {
         let own = calendar.properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
         own.and_then(|own| own.text.as_deref())
     };
-    let named = || text("calendar-timezone-id").and_then(Zone::named);
-    text("calendar-timezone").and_then(written_zone).or_else(named)
+    let written = || text("calendar-timezone").and_then(written_zone);
+    text("calendar-timezone-id").and_then(Zone::named).or_else(written)
 }
 
 /// The zone of a VTIMEZONE in a calendar of its own; `None` where it is none.
