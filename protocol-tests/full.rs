@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+use crate::api::{Asker, told};
 use crate::http::{Client, Request, Response};
 use crate::server::{Account, Server, room};
 use crate::short;
@@ -197,6 +198,37 @@ fn a_full_disk_is_507_until_there_is_room() {
         server.run(&["check"], "");
         server.kill();
         crate::server::run(&data, &["check"], "");
+    });
+}
+
+#[test]
+fn what_is_deleted_on_a_full_disk_goes_into_the_trash() {
+    apart("full::what_is_deleted_on_a_full_disk_goes_into_the_trash", true, || {
+        let (_room, disk) = mounted(&["-t", "tmpfs", "-o", "size=24m", "none"]).unwrap();
+        let data = disk.join("data");
+        let server = Server::on(&data, &[]);
+        let weight = ballast(disk.join("ballast"), 6 << 20);
+        let (mut owner, boss) = (Owner::new(&server), Asker::admin(&server));
+        assert_eq!(told(&boss.get("/contacts/trash"))["total"], 0);
+        for (kind, bytes) in [("large", 20_000), ("small", 100)] {
+            let refused = (0..5000).find(|n| owner.put(&format!("{kind}{n}"), bytes).status == 507);
+            assert!(refused.is_some(), "the disk is larger than it should be");
+        }
+        // The first thing that is ever deleted here, and many more.
+        let names: Vec<_> = owner.cards.keys().take(40).cloned().collect();
+        for name in &names {
+            assert_eq!(owner.delete(name), 204, "{name}");
+        }
+        owner.assert_all_there();
+        assert_eq!(owner.put("another", 100).status, 507);
+        std::fs::remove_file(weight).unwrap();
+        // They were not removed for good: written again, each is the contact that it was.
+        let trash = told(&boss.get("/contacts/trash?limit=1000"));
+        assert_eq!(trash["total"], names.len());
+        owner.put_soon(&names[0]);
+        assert_eq!(told(&boss.get("/contacts/trash?limit=1000"))["total"], names.len() - 1);
+        owner.assert_all_there();
+        server.run(&["check"], "");
     });
 }
 

@@ -48,6 +48,23 @@ fn raw(asker: &Asker, method: &str, path: &str, headers: &[(&str, &str)], body: 
     asker.server.once(&request.body(body))
 }
 
+/// What is asked of one contact, by its path: the method, what stands below, and the body, which may name
+/// another contact.
+fn asked_of_one(other: &Value) -> Vec<(&'static str, &'static str, Option<Value>)> {
+    vec![
+        ("GET", "", None),
+        ("PATCH", "", Some(json!({"title": "x"}))),
+        ("DELETE", "", None),
+        ("POST", "/clone", None),
+        ("POST", "/convert", None),
+        ("GET", "/history", None),
+        ("GET", "/versions", None),
+        ("GET", "/relations", None),
+        ("POST", "/relations", Some(json!({"type": "report", "contact": number(other)}))),
+        ("POST", "/restore", Some(json!({"version": "1.1"}))),
+    ]
+}
+
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// All that somebody sees of the database.

@@ -2,12 +2,21 @@
 //! there wholly or not at all, and a client that followed tokens goes on as if nothing had been
 //! (RFC 6578 §3.4). The real service over the real engine, on a disk that fails as disks do.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use cardkeep::domain::id::Principal;
+use cardkeep::domain::scim::Filter;
 use cardkeep::service::Service;
+use cardkeep::service::access::Caller;
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
+use cardkeep::service::definitions::filters::Serves;
+use cardkeep::service::library::NewBook;
+use cardkeep::service::office::Listed;
 use cardkeep::service::refusal::{Refusal, Stop};
+use cardkeep::service::view::{Detail, Members};
 use cardkeep::store::engine::redb::RedbEngine;
 use cardkeep::store::keyslots::Medium;
 use redb::StorageBackend as _;
@@ -21,8 +30,8 @@ mod home;
 mod work;
 
 use client::Client;
-use home::Home;
-use work::{Day, Done, card};
+use home::{FILTER, Home, SMART};
+use work::{DONE, Day, Done, card};
 
 /// How many steps a day has before the power is sure to have failed, and afterwards.
 const STEPS: u32 = 60;
@@ -70,8 +79,39 @@ async fn first_day() -> Disk {
         let place = (&caller.books(), &name("contacts"), &name(&file));
         service.put(&caller, place, card(&file, 100, 0), Vec::new()).await.unwrap();
     }
+    let new = NewBook {
+        owner: Principal::User(caller.name.clone()),
+        name: name(SMART),
+        private: false,
+        shares: Vec::new(),
+    };
+    service.create_smart_book(&caller, new, Serves::Text(FILTER.into())).await.unwrap();
+    service.smart_settled().await.unwrap();
     service.close().await.unwrap();
     disk.restarted()
+}
+
+/// The smart book, once it has followed, shows what its filter finds, as it is.
+async fn assert_smart(service: &Service, caller: &Caller, home: &Home, told: &str) {
+    let filter = Some(Filter::parse(FILTER).unwrap());
+    let asked = Listed { filter, query: None, order: Vec::new(), step: None, limit: 1_000, trash: false };
+    let found = service.list_contacts(caller, asked).await.unwrap().contacts;
+    let found: BTreeSet<_> = found.iter().map(|contact| format!("{}.vcf", contact.id)).collect();
+    let shown: BTreeSet<_> = home.smart.keys().cloned().collect();
+    assert_eq!(shown, found, "what the smart book shows; {told}");
+    let detail = Detail { properties: false, body: true };
+    let smart = service.book(caller, &caller.name, &name(SMART), Members::All, detail).await.unwrap().cards;
+    let names = smart.iter().map(|card| card.name.clone()).collect();
+    let smart =
+        service.book(caller, &caller.name, &name(SMART), Members::Named(names), detail).await.unwrap();
+    let all: Vec<_> =
+        home.books.values().flat_map(|book| book.cards.values().map(|card| &card.body)).collect();
+    for card in &smart.cards {
+        assert!(
+            all.contains(&card.body.as_ref().unwrap()),
+            "a card of the smart book is no contact's; {told}"
+        );
+    }
 }
 
 async fn assert_sound(service: &Service, told: &str) {
@@ -125,6 +165,9 @@ async fn afternoon(service: &Arc<Service>, seed: u64, ways: &[Home], mut client:
     if !ways.iter().any(|way| home.is(way)) {
         panic!("the home is none of what it may be; {told}\n{home:#?}\n{ways:#?}");
     }
+    service.smart_settled().await.unwrap();
+    let home = Home::read(service, &caller).await.unwrap();
+    assert_smart(service, &caller, &home, told).await;
     client.follow(service, &caller, None, false).await.unwrap();
     client.assert_holds(&home, told);
     let clearing = service.clone();
@@ -135,6 +178,7 @@ async fn afternoon(service: &Arc<Service>, seed: u64, ways: &[Home], mut client:
     }
     clearing.abort();
     let expected = day.home;
+    service.smart_settled().await.unwrap();
     let home = Home::read(service, &caller).await.unwrap();
     assert!(home.is(&expected), "after more work; {told}");
     for limit in [Some(2), None] {
@@ -198,6 +242,8 @@ fn sync_13_a_power_failure_loses_nothing_acknowledged_and_halves_nothing() {
             let (failed, _) = day(&first, STEPS, number * operations / DAYS, seed).await;
             failures += u64::from(failed);
         }
+        let done = DONE.each_ref().map(|count| count.load(Ordering::Relaxed));
+        assert!(done.iter().all(|count| *count > DAYS / 6), "too few of these were done: {done:?}");
         // Days differ, so some end before their failure comes.
         assert!(failures > DAYS / 2, "only {failures} of {DAYS} days saw a failure");
     });

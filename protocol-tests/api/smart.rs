@@ -93,3 +93,52 @@ fn a_smart_book_is_followed_and_not_written() {
     assert_eq!(get(&server, &ann, &ann.name, "contacts", "jane"), 200);
     server.run(&["check"], "");
 }
+
+#[test]
+fn a_smart_book_comes_back_with_a_backup() {
+    let room = crate::server::room();
+    let path = |name: &str| room.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    let mut server = Server::on(&path("data"), &[]);
+    let ann = Asker::user(&server, "ann", false);
+    let filter = "name.formatted%20sw%20%22Jane%22";
+    assert_eq!(ann.get("/books").status, 200);
+    let wanted = json!({"kind": "smart", "name": "janes", "filter": "name.formatted sw \"Jane\""});
+    let book = made(&ann.post("/books", wanted));
+    for uid in ["jane", "janet", "john"] {
+        put(&server, &ann, &ann.name, "contacts", uid);
+    }
+    let janes = format!("/dav/addressbooks/{}/janes/", ann.name);
+    let mut phone = Phone::default();
+    assert_eq!(phone.agrees(&ann, &janes, filter), 2);
+    let held = phone.holds.clone();
+    server.run(&["backup", &text("file"), "--keyring", &text("K")], "");
+    // What happened since is not in it.
+    put(&server, &ann, &ann.name, "contacts", "janey");
+    assert_eq!(phone.agrees(&ann, &janes, filter), 3);
+    let (name, authorization) = (ann.name.clone(), ann.authorization.clone());
+    server.kill();
+    crate::server::run(&path("there"), &["restore", &text("file"), "--keyring", &text("K")], "");
+    crate::server::run(&path("there"), &["check"], "");
+
+    let server = Server::on(&path("there"), &[]);
+    let ann = Asker { server: &server, authorization, name };
+    let shown = told(&ann.get(&format!("/books/{}/janes", ann.name)));
+    assert_eq!(
+        (&shown["kind"], &shown["filter"], &shown["access"]),
+        (&book["kind"], &book["filter"], &json!("read"))
+    );
+    let mut phone = Phone::default();
+    assert_eq!(phone.agrees(&ann, &janes, filter), 2);
+    assert_eq!(phone.holds, held, "the same contacts under the same names");
+    let member = format!("{janes}{}", phone.holds.first().unwrap());
+    assert_eq!(card(&server, &ann, "GET", &member, None), 200);
+    assert_eq!(card(&server, &ann, "DELETE", &member, None), 403);
+    // It goes on following.
+    put(&server, &ann, &ann.name, "contacts", "jane-again");
+    assert_eq!(phone.agrees(&ann, &janes, filter), 3);
+    let gone = format!("/dav/addressbooks/{}/contacts/jane.vcf", ann.name);
+    assert_eq!(card(&server, &ann, "DELETE", &gone, None), 204);
+    assert_eq!(phone.agrees(&ann, &janes, filter), 2);
+    server.run(&["check"], "");
+}

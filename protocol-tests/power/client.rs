@@ -8,7 +8,7 @@ use cardkeep::service::access::Caller;
 use cardkeep::service::refusal::Stop;
 use cardkeep::service::{Answer, Service};
 
-use super::home::{Card, Home};
+use super::home::{Card, Home, SMART};
 use crate::inside::name;
 
 /// What a client knows of one book.
@@ -84,7 +84,8 @@ impl Client {
                 book.cards.iter().map(|(file, card)| (file.clone(), known(card))).collect::<BTreeMap<_, _>>(),
             )
         });
-        let there: BTreeMap<_, _> = there.collect();
+        let smart = SMART.to_owned();
+        let there: BTreeMap<_, _> = there.chain([(&smart, home.smart.clone())]).collect();
         let holds: BTreeMap<_, _> = self.books.iter().map(|(at, book)| (at, book.holds.clone())).collect();
         assert_eq!(holds, there, "what tokens tell; {told}");
     }

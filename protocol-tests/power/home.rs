@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use cardkeep::domain::id::Etag;
+use cardkeep::domain::id::{ContactId, Etag};
 use cardkeep::service::access::Caller;
-use cardkeep::service::view::{Detail, Members, ObjectView, Property};
+use cardkeep::service::office::{ContactRef, ContactView, Found};
+use cardkeep::service::refusal::Refusal;
+use cardkeep::service::view::{Detail, Members, Property};
 use cardkeep::service::{Answer, Service};
 
 /// What a card is, as far as its owner knows; a tag that nobody was told may be any.
@@ -15,6 +17,8 @@ pub struct Card {
     pub etag: Option<Etag>,
     /// Those of a card that may have come back from the trash may be any.
     pub properties: Option<Vec<Property>>,
+    /// What the record says; of a card that may have come back, as unknown.
+    pub salutation: Option<String>,
 }
 
 /// What a book is.
@@ -31,12 +35,26 @@ pub struct Home {
     pub properties: Vec<Property>,
     /// The UIDs of cards that may lie in the trash, from which they come back with what they had.
     pub trashed: BTreeSet<String>,
+    /// What the smart book showed; it follows later.
+    pub smart: BTreeMap<String, Etag>,
 }
+
+/// The smart book, and what it shows.
+pub const SMART: &str = "smart";
+pub const FILTER: &str = "title pr";
 
 /// A card's UID.
 pub fn uid(body: &[u8]) -> String {
     let text = std::str::from_utf8(body).unwrap();
     text.lines().find_map(|line| line.strip_prefix("UID:")).unwrap().to_owned()
+}
+
+/// A contact that is there.
+pub async fn contact(service: &Service, caller: &Caller, id: ContactId) -> Answer<ContactView> {
+    match service.contact(caller, ContactRef::Id(id)).await? {
+        Found::There(view) => Ok(*view),
+        Found::Merged(_) => Err(Refusal::NotFound.into()),
+    }
 }
 
 impl Home {
@@ -45,7 +63,8 @@ impl Home {
         let card = |(a, x): (&String, &Card), (b, y): (&String, &Card)| {
             let tags = x.etag.is_none() || y.etag.is_none() || x.etag == y.etag;
             let properties = x.properties.is_none() || y.properties.is_none() || x.properties == y.properties;
-            tags && a == b && x.body == y.body && properties
+            let records = x.salutation.is_none() || y.salutation.is_none() || x.salutation == y.salutation;
+            tags && a == b && x.body == y.body && properties && records
         };
         let book = |(a, x): (&String, &Book), (b, y): (&String, &Book)| {
             let cards = x.cards.iter().zip(&y.cards).all(|(x, y)| card(x, y));
@@ -60,7 +79,7 @@ impl Home {
         let view = service.home(caller, &caller.books()).await?;
         // Nobody lists the trash.
         let trashed = (0..8).flat_map(|file| [0, 1].map(|n| format!("c{file}.vcf-{n}"))).collect();
-        let mut home = Home { books: BTreeMap::new(), properties: view.home.properties, trashed };
+        let mut home = Home { properties: view.home.properties, trashed, ..Home::default() };
         for book in view.books {
             let at = book.name.unwrap();
             let detail = Detail { properties: true, body: false };
@@ -70,12 +89,17 @@ impl Home {
             let shown =
                 service.book(caller, &caller.books(), &at, Members::Named(names), detail).await?.cards;
             assert_eq!(shown.len(), listed.len());
-            let card = |card: ObjectView| {
-                let properties = Some(card.properties);
-                let known = Card { body: card.body.unwrap(), etag: Some(card.etag), properties };
-                (card.name.as_str().to_owned(), known)
-            };
-            let cards = shown.into_iter().map(card).collect();
+            if at.as_str() == SMART {
+                home.smart = shown.into_iter().map(|card| (card.name.as_str().into(), card.etag)).collect();
+                continue;
+            }
+            let mut cards = BTreeMap::new();
+            for card in shown {
+                let salutation = Some(contact(service, caller, card.contact).await?.record.salutation);
+                let (properties, etag) = (Some(card.properties), Some(card.etag));
+                let known = Card { body: card.body.unwrap(), etag, properties, salutation };
+                cards.insert(card.name.as_str().to_owned(), known);
+            }
             home.books.insert(at.as_str().to_owned(), Book { cards, properties: book.properties });
         }
         Ok(home)

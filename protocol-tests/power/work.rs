@@ -1,16 +1,20 @@
 //! A user at work: every step throws dice for what to do, and knows what the home is afterwards if
 //! that was acknowledged.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
+use cardkeep::domain::contact::edit;
 use cardkeep::domain::id::MemberName;
 use cardkeep::service::access::Caller;
+use cardkeep::service::office::{ContactView, Draft, Listed, RecordDraft};
 use cardkeep::service::place::{Place, Precondition, State};
 use cardkeep::service::refusal::{Refusal, Stop};
 use cardkeep::service::transfer::Manner;
-use cardkeep::service::view::{Property, PropertyChange, PropertyName, PropertyValue, Verb};
+use cardkeep::service::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Verb};
 use cardkeep::service::{Answer, Service};
 
-use super::home::{Book, Card, Home, uid};
+use super::home::{Book, Card, Home, contact, uid};
 use crate::chance::Dice;
 use crate::inside::name;
 
@@ -20,6 +24,14 @@ pub enum Done {
     Told,
     /// Nobody said what became of it: the home is as it was, or one of these.
     Untold(Vec<Home>),
+}
+
+/// How often contacts were changed by the office, came back from the trash and were shown by the smart
+/// book: what never happens proves nothing.
+pub static DONE: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+fn count<T>(what: usize, answer: &Answer<T>) {
+    DONE[what].fetch_add(u64::from(answer.is_ok()), Ordering::Relaxed);
 }
 
 /// A user at work.
@@ -63,7 +75,7 @@ impl Day<'_> {
 
     pub async fn work(&mut self) -> Done {
         self.step += 1;
-        match self.dice.roll(22) {
+        match self.dice.roll(31) {
             0..=8 => self.put().await,
             9 | 10 => self.delete().await,
             11 | 12 => self.transfer(Verb::Move).await,
@@ -73,6 +85,9 @@ impl Day<'_> {
             17 => self.transfer_book(Verb::Move).await,
             18 => self.transfer_book(Verb::Copy).await,
             20 | 21 => self.erase().await,
+            22..=25 => self.office().await,
+            26..=28 => self.restore().await,
+            29 | 30 => self.smart().await,
             _ => self.delete_book().await,
         }
     }
@@ -93,8 +108,10 @@ impl Day<'_> {
         if let Some(book) = after.books.get_mut(&book) {
             let etag = answer.as_ref().ok().map(|stored| stored.card.etag);
             let anew = Some(Vec::new()).filter(|_| !self.home.trashed.contains(&uid));
-            let properties = known.map_or(anew, |card| card.properties);
-            book.cards.insert(file, Card { body, etag, properties });
+            let fresh = anew.is_some().then(String::new);
+            let (properties, salutation) =
+                known.map_or((anew, fresh), |card| (card.properties, card.salutation));
+            book.cards.insert(file, Card { body, etag, properties, salutation });
         }
         self.learn(answer, vec![after])
     }
@@ -113,11 +130,104 @@ impl Day<'_> {
             // If it was copied by writing it into another book, it was moved there.
             let others = after.books.values_mut().flat_map(|book| book.cards.values_mut());
             for other in others.filter(|other| uid(&other.body) == gone) {
-                (other.etag, other.properties) = (None, None);
+                (other.etag, other.properties, other.salutation) = (None, None, None);
             }
             after.trashed.insert(gone);
         }
         self.learn(answer, vec![after])
+    }
+
+    /// The office changes a contact's record, its card too or not, and moves it or not: all in one.
+    async fn office(&mut self) -> Done {
+        let all =
+            self.home.books.iter().flat_map(|(book, known)| known.cards.keys().map(move |at| (book, at)));
+        let all: Vec<_> = all.map(|(book, at)| (book.clone(), at.clone())).collect();
+        if all.is_empty() {
+            return Done::Told;
+        }
+        let (book, file) = all[self.dice.roll(all.len() as u64) as usize].clone();
+        let to = Some(self.any_book()).filter(|to| *to != book && self.dice.roll(2) == 0);
+        let (titled, salutation) = (self.dice.roll(2) == 0, format!("step {}", self.step));
+        let shown = match self.shown(&book, &file).await {
+            Ok(shown) => shown,
+            Err(stop) => return self.learn::<()>(Err(stop), Vec::new()),
+        };
+        let names = (shown.assigned_to.clone(), shown.reports_to.clone(), shown.company.clone());
+        let record = RecordDraft { salutation: salutation.clone(), ..RecordDraft::of(&shown.record, names) };
+        let mut fields = shown.fields.clone();
+        let mut body = shown.card().clone();
+        if titled {
+            fields.title = format!("Step {}", self.step);
+            body = edit(&body, &shown.fields, &fields.clone().tidy()).into();
+        }
+        let address = to.as_ref().map(|to| format!("{}/{to}", self.caller.name));
+        let draft = Draft { book: address, fields, record };
+        let answer = self.service.change_contact(self.caller, &shown, draft).await;
+        count(0, &answer);
+        let mut after = self.home.clone();
+        let card = after.books.get_mut(&book).and_then(|book| book.cards.remove(&file));
+        let at = if to.is_some() { format!("{}.vcf", shown.id) } else { file };
+        if let (Some(card), Some(book)) = (card, after.books.get_mut(&to.unwrap_or(book))) {
+            book.cards.insert(at, Card { body, etag: None, salutation: Some(salutation), ..card });
+        }
+        self.learn(answer, vec![after])
+    }
+
+    /// A card's contact.
+    async fn shown(&self, book: &str, file: &str) -> Answer<ContactView> {
+        let (book, named) = (name(book), Members::Named(vec![name(file)]));
+        let detail = Detail::default();
+        let found = self.service.book(self.caller, &self.caller.name, &book, named, detail).await?;
+        contact(self.service, self.caller, found.one()?.contact).await
+    }
+
+    /// Something comes back from the trash, into its book or another.
+    async fn restore(&mut self) -> Done {
+        let book = Some(self.any_book()).filter(|_| self.dice.roll(2) == 0);
+        let asked =
+            Listed { filter: None, query: None, order: Vec::new(), step: None, limit: 100, trash: true };
+        let listed = match self.service.list_contacts(self.caller, asked).await {
+            Ok(listed) => listed.contacts,
+            Err(stop) => return self.learn::<()>(Err(stop), Vec::new()),
+        };
+        if listed.is_empty() {
+            return Done::Told;
+        }
+        let shown = &listed[self.dice.roll(listed.len() as u64) as usize];
+        let address = book.as_ref().map(|book| format!("{}/{book}", self.caller.name));
+        let answer = self.service.restore_contact(self.caller, shown, address.as_deref()).await;
+        count(1, &answer);
+        let to = book.unwrap_or_else(|| shown.book.split('/').next_back().unwrap().to_owned());
+        let (body, salutation) = (shown.card().clone(), Some(shown.record.salutation.clone()));
+        let card = Card { body, etag: None, properties: None, salutation };
+        // It gets the name that it had, which only the server knows, or its id's.
+        let names = (0..8).map(|n| format!("c{n}.vcf")).chain([format!("{}.vcf", shown.id)]);
+        let mut ways: Vec<(String, Home)> = Vec::new();
+        for at in names {
+            let mut after = self.home.clone();
+            let Some(known) = after.books.get_mut(&to).filter(|known| !known.cards.contains_key(&at)) else {
+                continue;
+            };
+            known.cards.insert(at.clone(), card.clone());
+            ways.push((at, after));
+        }
+        if let Ok(restored) = &answer {
+            let (owner, at, detail) = (&self.caller.name, name(&to), Detail::default());
+            let members = self.service.book(self.caller, owner, &at, Members::All, detail).await;
+            let Ok(members) = members else {
+                return Done::Untold(ways.into_iter().map(|way| way.1).collect());
+            };
+            let there = members.cards.into_iter().find(|card| card.contact == restored.id).unwrap();
+            ways.retain(|(at, _)| *at == there.name.as_str());
+        }
+        self.learn(answer, ways.into_iter().map(|way| way.1).collect())
+    }
+
+    /// The smart book follows what happened.
+    async fn smart(&mut self) -> Done {
+        let answer = self.service.smart_settled().await;
+        count(2, &answer);
+        self.learn(answer, vec![self.home.clone()])
     }
 
     async fn transfer(&mut self, verb: Verb) -> Done {

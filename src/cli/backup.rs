@@ -67,9 +67,10 @@ impl Backup {
         written.with_context(|| wrote(&self.file, keyring))?;
         let took = bar.took();
         drop(bar);
-        let Taken { accounts, books, contacts, passed_over, .. } = taken;
+        let Taken { accounts, books, contacts, calendars, objects, passed_over, .. } = taken;
         show::print(&format!(
-            "{accounts} accounts, {books} address books, {contacts} contacts backed up: {} in {:.1} s; {} opens {}\n",
+            "{accounts} accounts, {books} address books, {contacts} contacts, {calendars} calendars, {objects} entries \
+             backed up: {} in {:.1} s; {} opens {}\n",
             size(bytes),
             took.as_secs_f64(),
             keyring.display(),

@@ -34,8 +34,8 @@ impl Check {
             show::print(&format!("{fault}\n"))?;
         }
         show::print(&format!(
-            "{} accounts, {} address books, {} cards checked\n",
-            report.accounts, report.books, report.cards
+            "{} accounts, {} address books, {} cards, {} calendars, {} entries checked\n",
+            report.accounts, report.books, report.cards, report.calendars, report.objects
         ))?;
         show::print(&format!(
             "vCard 4.0: {} cards hold to RFC 6350, {} are kept as their clients wrote them\n",

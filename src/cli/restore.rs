@@ -57,8 +57,11 @@ impl Restore {
 }
 
 fn summary(told: &Restored, seconds: f64) -> String {
-    let Restored { accounts, books, contacts, .. } = told;
-    let mut text = format!("{accounts} accounts, {books} address books, {contacts} contacts restored");
+    let Restored { accounts, books, contacts, calendars, objects, .. } = told;
+    let mut text = format!(
+        "{accounts} accounts, {books} address books, {contacts} contacts, {calendars} calendars, {objects} \
+         entries restored"
+    );
     if let Some(made) = told.made {
         text += &format!(", as they were at {:.0}", rows::time(made));
     }
@@ -67,7 +70,7 @@ fn summary(told: &Restored, seconds: f64) -> String {
         (told.erased, "could not be opened: they were erased since"),
         (told.keyless, "could not be opened: they are newer than the keyring"),
         (told.damaged, "were damaged before they were backed up, and are left out"),
-        (told.homeless, "are left out, because their account or address book is"),
+        (told.homeless, "are left out, because their account, address book or calendar is"),
     ];
     for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
         text += &format!("{count} objects {what}\n");
@@ -101,13 +104,15 @@ mod tests {
             accounts: 1,
             books: 2,
             contacts: 3,
+            calendars: 2,
+            objects: 9,
             erased: 4,
             keyless: 5,
             gaps: 2,
             first_gaps: vec![gap],
             ..Restored::default()
         };
-        let expected = "1 accounts, 2 address books, 3 contacts restored, as they were at 1970-01-01T00:00:00Z, in 1.5 s\n\
+        let expected = "1 accounts, 2 address books, 3 contacts, 2 calendars, 9 entries restored, as they were at 1970-01-01T00:00:00Z, in 1.5 s\n\
              4 objects could not be opened: they were erased since\n\
              5 objects could not be opened: they are newer than the keyring\n\
              lost: bytes 10 to 20, blocks 3 to 4: its checksum is wrong\n\

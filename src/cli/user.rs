@@ -45,13 +45,13 @@ pub enum User {
     Remove {
         /// The user's name
         name: String,
-        /// Give its address books to this user
+        /// Give its address books and calendars to this user
         #[arg(long, value_name = "USER", conflicts_with = "erase")]
         hand_over: Option<String>,
-        /// Remove its address books and contacts too, without asking
+        /// Remove its address books, contacts and calendars too, without asking
         #[arg(long, alias = "yes")]
         erase: bool,
-        /// Remove private address books, which are not given to anybody
+        /// Remove private address books and calendars, which are not given to anybody
         #[arg(long, requires = "hand_over")]
         erase_private: bool,
     },
@@ -111,10 +111,17 @@ async fn remove(
         let name = name.clone();
         AdminRequest::UserRemove { name, hand_over, erase, erase_private }
     };
-    let AdminAnswer::Undecided { books, contacts } = ask(config, request(hand_over, erase)).await? else {
-        return Ok(());
-    };
-    let has = format!("user '{name}' has {} in {}", many(contacts, "contact"), many(books, "address book"));
+    let answer = ask(config, request(hand_over, erase)).await?;
+    let AdminAnswer::Undecided { books, contacts, calendars, entries } = answer else { return Ok(()) };
+    let mut has = Vec::new();
+    if contacts > 0 {
+        has.push(format!("{} in {}", many(contacts, "contact"), many(books, "address book")));
+    }
+    if entries > 0 {
+        let entries = if entries == 1 { "1 entry".into() } else { format!("{entries} entries") };
+        has.push(format!("{entries} in {}", many(calendars, "calendar")));
+    }
+    let has = format!("user '{name}' has {}", has.join(" and "));
     if !std::io::stdin().is_terminal() {
         bail!("{has}; give them to somebody with --hand-over USER, or remove them with --erase");
     }
@@ -129,7 +136,7 @@ fn many(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What becomes of a user's address books.
+/// What becomes of a user's address books and calendars.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     HandOver(String),

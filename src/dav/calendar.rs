@@ -1,11 +1,7 @@
 //! What clients write on calendars: read, checked, and completed where two properties say the same
-//! (RFC 4791 §5.2.2, §5.3.1; RFC 7809 §5.2, §7.1; RFC 6638 §9.1). Knows no request but its headers.
+//! (RFC 4791 §5.2.2, §5.3.1; RFC 7809 §5.2; RFC 6638 §9.1). Knows no request and no store.
 
-use bytes::Bytes;
-use http::HeaderMap;
-
-use crate::domain::ical::timezones::{calendar_timezone, with_timezones, without_timezones};
-use crate::domain::ical::tree::parse as parse_object;
+use crate::domain::ical::timezones::calendar_timezone;
 use crate::domain::ical::zone::{Zone, vtimezone};
 use crate::domain::ical::{Components, Kind as Component, Limits, PRODID};
 use crate::domain::id::CollectionKind;
@@ -123,11 +119,10 @@ pub fn settled(kind: Kind, changes: Vec<PropertyChange>, year: i16) -> Result<Ve
                 settled
                     .extend([Own::Timezone, Own::TimezoneId].map(|own| PropertyChange::Remove(own.name())));
             }
-            (Some(Own::Transparency), PropertyChange::Set(property))
-                if transparency(&property.value).is_none() =>
-            {
-                wrong.push((property.name, NO_VALUE));
-            }
+            (Some(Own::Transparency), PropertyChange::Set(property)) => match transparency(&property.value) {
+                None => wrong.push((property.name, NO_VALUE)),
+                Some(value) => settled.push(PropertyChange::Set(Property { value, ..property })),
+            },
             (_, change) => settled.push(change),
         }
     }
@@ -221,16 +216,20 @@ fn element(xml: &str) -> Option<Element> {
     parse(xml.as_bytes()).ok()
 }
 
-/// Whether a `schedule-calendar-transp` says that the calendar's events leave its owner free.
-pub fn transparency(value: &PropertyValue) -> Option<bool> {
+/// A `schedule-calendar-transp` as it is kept, always in the same words; `None` where it says neither.
+fn transparency(value: &PropertyValue) -> Option<PropertyValue> {
     let PropertyValue::Xml(xml) = value else { return None };
     let element = element(xml)?;
     let mut inner = element.elements();
-    match (inner.next(), inner.next()) {
-        (Some(one), None) if one.is(&Ns::Cal, "transparent") => Some(true),
-        (Some(one), None) if one.is(&Ns::Cal, "opaque") => Some(false),
-        _ => None,
-    }
+    let word = match (inner.next(), inner.next()) {
+        (Some(one), None) if one.is(&Ns::Cal, "transparent") => "transparent",
+        (Some(one), None) if one.is(&Ns::Cal, "opaque") => "opaque",
+        _ => return None,
+    };
+    let local = Own::Transparency.local();
+    Some(PropertyValue::Xml(format!(
+        "<CAL:{local} xmlns:CAL=\"{CAL}\"><CAL:{word}></CAL:{word}></CAL:{local}>"
+    )))
 }
 
 /// The components of a `supported-calendar-component-set`; `None` where it names one that no
@@ -248,44 +247,6 @@ fn component_set(value: &PropertyValue) -> Option<Components> {
         }
     }
     (!kinds.is_empty()).then(|| Components::of(&kinds))
-}
-
-/// Whether an answer's objects are to hold their VTIMEZONEs (RFC 7809 §7.1; TZ-3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timezones {
-    /// As they are stored.
-    Stored,
-    /// All that they name.
-    With,
-    /// None of those that everybody knows by their names.
-    Without,
-}
-
-impl Timezones {
-    /// What the request's `CalDAV-Timezones` says; what cannot be read says nothing.
-    pub fn asked(headers: &HeaderMap) -> Self {
-        match headers.get("caldav-timezones").map(|value| value.as_bytes().trim_ascii()) {
-            Some(b"T" | b"t") => Self::With,
-            Some(b"F" | b"f") => Self::Without,
-            _ => Self::Stored,
-        }
-    }
-
-    /// The object so. One that cannot be read stays as it is stored.
-    pub fn of(self, object: &Bytes, limits: &Limits, year: i16) -> Bytes {
-        if self == Self::Stored {
-            return object.clone();
-        }
-        // Stored by other limits, perhaps.
-        let limits = Limits { bytes: usize::MAX, ..*limits };
-        let Ok(calendar) = parse_object(object, &limits) else { return object.clone() };
-        let changed = match self {
-            Self::Stored => None,
-            Self::With => with_timezones(&calendar, year),
-            Self::Without => without_timezones(&calendar),
-        };
-        changed.map_or_else(|| object.clone(), Bytes::from)
-    }
 }
 
 #[cfg(test)]
@@ -391,8 +352,11 @@ mod tests {
     /// SCHED-6.
     #[test]
     fn sched_6_transparency() {
-        assert_eq!(transparency(&xml("<transparent/>")), Some(true));
-        assert_eq!(transparency(&xml(" <opaque/> ")), Some(false));
+        let PropertyValue::Xml(kept) = transparency(&xml(" <transparent/> ")).unwrap() else {
+            panic!("text")
+        };
+        assert!(kept.contains("<CAL:transparent>") && parse(kept.as_bytes()).is_ok());
+        assert!(transparency(&xml("<opaque/>")).is_some());
         assert_eq!(transparency(&xml("<other/>")), None);
     }
 }

@@ -29,6 +29,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::domain::ical::zone::Zone;
 use crate::service::Service;
 use crate::service::access::{Belongs, Caller, Rights, rights};
 use crate::service::place::{Place, Precondition};
@@ -36,9 +37,10 @@ use crate::service::refusal::{Fault, Refusal};
 use crate::service::view::{Detail, Standing, Verb as Transfer};
 
 use self::conditions::Conditions;
+use self::multistatus::Forms;
 use self::prefer::Prefer;
 use self::propfind::Subject;
-use self::props::Ask;
+use self::props::{Ask, Timezones};
 use self::refuse::Trouble;
 use self::target::{Kind, Kinds, Located, Target};
 
@@ -170,6 +172,20 @@ impl Exchange<'_> {
     /// what it wrote (D9).
     fn takes_stored_form(&self) -> bool {
         props::is_thunderbird(self.agent())
+    }
+
+    /// What decides in which form reports give cards and objects; with the request's time zone.
+    fn forms(&self, zone: Option<Zone>) -> Forms<'_> {
+        Forms { agent: self.agent(), zone, timezones: self.timezones() }
+    }
+
+    /// What the client wants of VTIMEZONEs (TZ-3).
+    fn timezones(&self) -> Timezones {
+        match self.headers.get("caldav-timezones").map(|value| value.as_bytes().trim_ascii()) {
+            Some(b"T" | b"t") => Timezones::Added,
+            Some(b"F" | b"f") => Timezones::LeftOut,
+            _ => Timezones::AsStored,
+        }
     }
 
     /// The `Depth` header as it came.

@@ -1,12 +1,16 @@
 //! Answers about resources: which properties are written for each, found ones first, and what is
 //! said of those that are gone or that failed. RFC 4918 §13, §14.24; RFC 8144 §2.
 
+use crate::domain::ical::zone::Zone;
 use crate::domain::vcard::xml_safe;
 use crate::service::view::{Detail, PropertyName};
 
-use super::props::{AddressDataForm, Ask, BadAddressData, Node, Row, Shown, Value, card_text, row, rows};
+use super::props::{
+    AddressDataForm, Ask, CalendarForm, Node, Row, Shown, Timezones, Value, card_text, row, rows,
+};
+use super::refuse::Trouble;
 use super::target::{Href, Kinds};
-use super::xml::name::{CARD, DAV};
+use super::xml::name::{CAL, CARD, DAV};
 use super::xml::request::{Asked, Which};
 use super::xml::write::{Tag, Writer};
 
@@ -25,7 +29,18 @@ pub struct Plan {
     which: Which,
     items: Vec<Item>,
     form: Option<AddressDataForm>,
+    object_form: Option<CalendarForm>,
     minimal: bool,
+}
+
+/// What, beside what it names, decides in which form a report gives cards and objects.
+pub struct Forms<'a> {
+    /// The `User-Agent`.
+    pub agent: &'a str,
+    /// The request's time zone.
+    pub zone: Option<Zone>,
+    /// What becomes of VTIMEZONEs.
+    pub timezones: Timezones,
 }
 
 #[derive(Debug)]
@@ -33,6 +48,7 @@ enum Item {
     Live(&'static Row),
     Written(PropertyName, Tag),
     AddressData,
+    CalendarData,
 }
 
 impl std::fmt::Debug for Row {
@@ -45,6 +61,9 @@ impl Item {
     fn of(name: &PropertyName, report: bool) -> Self {
         match row(name) {
             Some(_) if report && name.local == "address-data" && name.namespace == CARD => Self::AddressData,
+            Some(_) | None if report && name.local == "calendar-data" && name.namespace == CAL => {
+                Self::CalendarData
+            }
             Some(row) => Self::Live(row),
             None => Self::Written(name.clone(), Tag::of(name)),
         }
@@ -55,6 +74,7 @@ impl Item {
             Self::Live(row) => Shown::Constant(row.tag),
             Self::Written(_, tag) => Shown::Tag(tag),
             Self::AddressData => Shown::Constant("C:address-data"),
+            Self::CalendarData => Shown::Constant("CAL:calendar-data"),
         }
     }
 
@@ -63,7 +83,7 @@ impl Item {
         match self {
             Self::Live(row) => row.is_written_on(node.kind()),
             Self::Written(..) => true,
-            Self::AddressData => false,
+            Self::AddressData | Self::CalendarData => false,
         }
     }
 }
@@ -71,17 +91,23 @@ impl Item {
 impl Plan {
     /// What a PROPFIND asks; a card is no property there.
     pub fn of_propfind(asked: &Asked, minimal: bool) -> Self {
-        Self::new(asked, None, minimal)
+        Self::new(asked, (None, None), minimal)
     }
 
-    /// What a report asks, in the form that `user_agent` is given cards in.
-    pub fn of_report(asked: &Asked, user_agent: &str, minimal: bool) -> Result<Self, BadAddressData> {
-        let form =
-            asked.address_data.as_ref().map(|data| AddressDataForm::of(data, user_agent)).transpose()?;
-        Ok(Self::new(asked, form, minimal))
+    /// What a report asks, in the forms that this client is given cards and objects in.
+    pub fn of_report(asked: &Asked, forms: Forms<'_>, minimal: bool) -> Result<Self, Trouble> {
+        let Forms { agent, zone, timezones } = forms;
+        let cards = asked.address_data.as_ref().map(|data| AddressDataForm::of(data, agent)).transpose()?;
+        let objects = asked.calendar_data.as_ref().map(|data| CalendarForm::of(data, zone, timezones));
+        Ok(Self::new(asked, (cards, objects.transpose()?), minimal))
     }
 
-    fn new(asked: &Asked, form: Option<AddressDataForm>, minimal: bool) -> Self {
+    fn new(
+        asked: &Asked,
+        (form, object_form): (Option<AddressDataForm>, Option<CalendarForm>),
+        minimal: bool,
+    ) -> Self {
+        let report = form.is_some() || object_form.is_some();
         let etag = PropertyName { namespace: DAV.to_owned(), local: "getetag".to_owned() };
         let names = match asked.which {
             // A report that says nothing is told the ETags (SYNC-5).
@@ -93,8 +119,9 @@ impl Plan {
                 Which::Unsaid => Which::These,
                 which => which,
             },
-            items: names.iter().map(|name| Item::of(name, form.is_some())).collect(),
+            items: names.iter().map(|name| Item::of(name, report)).collect(),
             form,
+            object_form,
             minimal,
         }
     }
@@ -106,9 +133,9 @@ impl Plan {
                 || self.items.iter().any(|item| match item {
                     Item::Live(row) => row.writable != Kinds::NONE,
                     Item::Written(..) => true,
-                    Item::AddressData => false,
+                    Item::AddressData | Item::CalendarData => false,
                 }),
-            body: self.form.is_some(),
+            body: self.form.is_some() || self.object_form.is_some(),
         }
     }
 
@@ -185,11 +212,21 @@ impl Plan {
                 Item::Live(row) => row.value(node, ask),
                 Item::Written(name, _) => node.stored().iter().find(|p| p.name == *name).map(Value::Stored),
                 Item::AddressData => match (node, &self.form) {
-                    (Node::Object(_, card), Some(form)) => {
+                    (Node::Object(_, card), Some(form)) if card.format.version().is_some() => {
                         let text = card_text(card, form, ask.conversions)?;
                         out.raw("<C:address-data>");
                         out.text(&xml_safe(&text));
                         out.raw("</C:address-data>");
+                        continue;
+                    }
+                    _ => None,
+                },
+                Item::CalendarData => match (node, &self.object_form) {
+                    (Node::Object(calendar, object), Some(form)) if object.format.version().is_none() => {
+                        let text = form.text(calendar, object);
+                        out.raw("<CAL:calendar-data>");
+                        out.text(&xml_safe(&text));
+                        out.raw("</CAL:calendar-data>");
                         continue;
                     }
                     _ => None,
@@ -391,7 +428,12 @@ mod tests {
                 "<m xmlns='{CARD}' xmlns:D='DAV:'><D:prop><D:getetag/><address-data version='{version}'/></D:prop><D:href>/x</D:href></m>"
             );
             let got = super::super::xml::request::multiget(&parse(xml.as_bytes()).unwrap());
-            Plan::of_report(&got.unwrap().asked, "", false).unwrap()
+            Plan::of_report(
+                &got.unwrap().asked,
+                Forms { agent: "", zone: None, timezones: Timezones::AsStored },
+                false,
+            )
+            .unwrap()
         };
         let good = answer(&asked("3.0"), &Node::Object(&book, &card));
         let prop = good.child(&Ns::Dav, "propstat").unwrap().child(&Ns::Dav, "prop").unwrap();

@@ -15,13 +15,11 @@ use crate::domain::id::{CollectionKind, HomeName, MemberName};
 use crate::domain::vcard::Version;
 use crate::service::place::Place;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{Detail, Members, ObjectView};
+use crate::service::view::{CollectionView, Detail, Members, ObjectView};
 
 use super::accept::{Choice, choose};
-use super::calendar::Timezones;
 use super::conditions::Conditions;
-use super::proppatch::year;
-use super::props::content_type_of;
+use super::props::{CalendarForm, content_type_of};
 use super::refuse::{Condition, Trouble};
 use super::target::Target;
 use super::{Body, Exchange, full};
@@ -46,7 +44,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
     {
         return Err(Refusal::Unmet.into());
     }
-    let card = match card(exchange, (owner, book, name)).await {
+    let (parent, card) = match card(exchange, (owner, book, name)).await {
         Err(Trouble::Stop(Stop::Refused(Refusal::NotFound))) if conditions.matching.is_some() => {
             return Err(Refusal::Unmet.into());
         }
@@ -61,7 +59,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
         validators(answer.headers_mut(), &card);
         return Ok(answer);
     }
-    let body = represent(exchange, &card)?;
+    let body = represent(exchange, &parent, &card)?;
     let mut answer = Response::new(full(body));
     validators(answer.headers_mut(), &card);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type_of(card.format)));
@@ -87,7 +85,7 @@ pub(super) async fn put(exchange: &Exchange<'_>, target: &Target, body: Bytes) -
         Err(Stop::Refused(Refusal::Unmet)) if wants_body => {
             let status = StatusCode::PRECONDITION_FAILED;
             return match card(exchange, (owner, book, name)).await {
-                Ok(card) => representation(exchange, target, status, &card),
+                Ok((_, card)) => representation(exchange, target, status, &card),
                 Err(_) => Err(Refusal::Unmet.into()),
             };
         }
@@ -121,15 +119,16 @@ pub(super) async fn delete(exchange: &Exchange<'_>, target: &Target) -> Reply {
     Ok(answer)
 }
 
-/// The card with its octets.
+/// The card with its octets, and what it is in.
 async fn card(
     exchange: &Exchange<'_>,
     (owner, book, name): (&HomeName, &MemberName, &MemberName),
-) -> Result<ObjectView, Trouble> {
+) -> Result<(CollectionView, ObjectView), Trouble> {
     let members = Members::Named(vec![name.clone()]);
     let detail = Detail { properties: false, body: true };
     let view = exchange.service.book(exchange.caller, owner, book, members, detail).await?;
-    Ok(view.one()?.clone())
+    let card = view.one()?.clone();
+    Ok((view.book, card))
 }
 
 /// An answer that carries the stored card (RFC 8144 §3; PREF-3, PREF-4).
@@ -152,11 +151,9 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
 
 /// The octets in the form that the request asks for: a card in 3.0 unless it asks otherwise (D9,
 /// CARD-34), a calendar object with or without time zones where it says so (TZ-3).
-fn represent(exchange: &Exchange<'_>, card: &ObjectView) -> Result<Bytes, Trouble> {
+fn represent(exchange: &Exchange<'_>, parent: &CollectionView, card: &ObjectView) -> Result<Bytes, Trouble> {
     if card.format.version().is_none() {
-        let stored = card.body.clone().unwrap_or_default();
-        let limits = exchange.service.calendar_limits();
-        return Ok(Timezones::asked(exchange.headers).of(&stored, &limits, year(exchange)));
+        return Ok(CalendarForm::with(exchange.timezones()).text(parent, card));
     }
     let not_acceptable =
         || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);

@@ -12,7 +12,7 @@ use crate::service::place::Place;
 use crate::service::refusal::{Fault, Refusal, Stop};
 
 use super::conditions::BadCondition;
-use super::props::BadAddressData;
+use super::props::{BadAddressData, BadCalendarData};
 use super::target::{BadHref, Target};
 use super::xml::filter::BadFilter;
 use super::xml::read::BadXml;
@@ -68,6 +68,10 @@ pub enum Condition {
     MaxDateTime,
     /// `CALDAV:initialize-calendar-collection`
     InitializeCalendar,
+    /// `CALDAV:valid-filter`
+    ValidFilter,
+    /// `CALDAV:valid-timezone`
+    ValidTimezone,
 }
 
 impl Condition {
@@ -102,6 +106,8 @@ impl Condition {
             Self::MinDateTime => "<CAL:min-date-time/>",
             Self::MaxDateTime => "<CAL:max-date-time/>",
             Self::InitializeCalendar => "<CAL:initialize-calendar-collection/>",
+            Self::ValidFilter => "<CAL:valid-filter/>",
+            Self::ValidTimezone => "<CAL:valid-timezone/>",
         }
     }
 
@@ -166,6 +172,9 @@ impl From<BadFilter> for Trouble {
         match bad {
             BadFilter::Xml(bad) => bad.into(),
             BadFilter::TooMany => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedFilter),
+            BadFilter::Invalid => Self::Condition(StatusCode::FORBIDDEN, Condition::ValidFilter),
+            BadFilter::Timezone => Self::Condition(StatusCode::FORBIDDEN, Condition::ValidCalendarData),
+            BadFilter::UnknownTimezone => Self::Condition(StatusCode::FORBIDDEN, Condition::ValidTimezone),
             BadFilter::Collation => Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCollation),
         }
     }
@@ -174,6 +183,12 @@ impl From<BadFilter> for Trouble {
 impl From<BadAddressData> for Trouble {
     fn from(_: BadAddressData) -> Self {
         Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedAddressData)
+    }
+}
+
+impl From<BadCalendarData> for Trouble {
+    fn from(_: BadCalendarData) -> Self {
+        Self::Condition(StatusCode::FORBIDDEN, Condition::SupportedCalendarData)
     }
 }
 

@@ -147,6 +147,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), BootError> {
     let opened = Opened::open_patiently(&config).await?;
     warn_if_open_to_others(&config.server.data);
     let ends = demo_data(&opened, demo).await?;
+    opened.service.prepare_trash().await;
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         BootError::Failed(format!(

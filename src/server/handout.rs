@@ -55,6 +55,12 @@ pub struct Taken {
     pub books: u64,
     /// Contacts in it.
     pub contacts: u64,
+    /// Calendars in it.
+    #[serde(default)]
+    pub calendars: u64,
+    /// Objects in the calendars.
+    #[serde(default)]
+    pub objects: u64,
     /// Rows that are not in it, because they belong to nothing.
     pub passed_over: u64,
     /// Objects that the keyring has no key of, because it is lost.
@@ -67,10 +73,11 @@ pub type Sink<'a> = &'a mut (dyn FnMut(&[u8], Option<(u64, u64)>) -> io::Result<
 impl From<BackedUp> for Taken {
     fn from(done: BackedUp) -> Self {
         let counts = done.counts;
-        // Every account has a home, which is a collection too.
-        let books = counts.collections.saturating_sub(counts.accounts);
         let (accounts, contacts) = (counts.accounts, counts.contacts);
-        Self { accounts, books, contacts, passed_over: done.passed_over, unreadable: 0 }
+        let (calendars, objects) = (counts.calendars, counts.objects);
+        // Homes are collections too.
+        let books = counts.collections.saturating_sub(counts.homes).saturating_sub(calendars);
+        Self { accounts, books, contacts, calendars, objects, passed_over: done.passed_over, unreadable: 0 }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::Caller;
 use super::directory::{DirectoryStatus, Mode, SyncReport};
-use super::people::{Legacy, Undecided, may_be_enabled, private_books};
+use super::people::{Holdings, Legacy, Undecided, may_be_enabled, private_books};
 use super::refusal::{Refusal, Stop};
 use super::sharing::Access;
 use super::tokens::{NewToken, TokenKind};
@@ -167,12 +167,18 @@ pub enum AdminAnswer {
         /// The secret.
         secret: String,
     },
-    /// The account was not removed: what is in its books has to be decided on.
+    /// The account was not removed: what is in its books and calendars has to be decided on.
     Undecided {
         /// How many books.
         books: usize,
         /// How many contacts in them.
         contacts: usize,
+        /// How many calendars.
+        #[serde(default)]
+        calendars: usize,
+        /// How many objects in them.
+        #[serde(default)]
+        entries: usize,
     },
     /// What the check found.
     Checked(CheckReport),
@@ -284,8 +290,8 @@ impl Service {
                 self.leaves_an_admin(&account).await?;
                 return match self.part_with(None, &account, &legacy).await? {
                     None => Ok(AdminAnswer::Done),
-                    Some(Undecided::Contacts { books, contacts }) => {
-                        Ok(AdminAnswer::Undecided { books, contacts })
+                    Some(Undecided::Contents(Holdings { books, contacts, calendars, entries })) => {
+                        Ok(AdminAnswer::Undecided { books, contacts, calendars, entries })
                     }
                     Some(Undecided::Private(books)) => {
                         let text = format!("{}; --erase-private removes them", private_books(books));

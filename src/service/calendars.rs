@@ -23,7 +23,7 @@ use super::view::{Carry, Matches};
 use super::{Answer, Service};
 
 /// CalDAV's namespace, in which clients write a calendar's time zone.
-const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
+pub(super) const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
 
 impl Service {
     /// The objects of a calendar that a filter matches: those that `carry` has room for, and the others'
@@ -46,7 +46,7 @@ impl Service {
         let (chosen, truncated) = if filter.is_kind_only() {
             reader.unjudged(candidates, limit)
         } else {
-            let zones = Zones::new(zone.or_else(|| zone_of(&calendar)).unwrap_or(Zone::UTC));
+            let zones = Zones::new(zone.or_else(|| zone_in(&calendar)).unwrap_or(Zone::UTC));
             let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };
             let accept = move |octets: &[u8]| match parse(octets, &limits) {
                 Ok(object) => filter.matches(&object, &zones),
@@ -70,7 +70,7 @@ impl Service {
         busy: BusyTimes,
     ) -> Answer<BusyTimes> {
         let (reached, Opened { reader, calendar, agenda }) = self.open_calendar(caller, home, name).await?;
-        let zones = Zones::new(zone_of(&calendar).unwrap_or(Zone::UTC));
+        let zones = Zones::new(zone_in(&calendar).unwrap_or(Zone::UTC));
         let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };
         let busy = Arc::new(std::sync::Mutex::new(busy));
         let told = busy.clone();
@@ -109,14 +109,19 @@ impl Service {
     }
 }
 
-/// The zone that a calendar's owner gave it: by its name, else as a VTIMEZONE (CAL-6, TZ-5).
-pub(super) fn zone_of(calendar: &Collection) -> Option<Zone> {
-    let text = |local: &str| {
-        let own = calendar.properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
-        own.and_then(|own| own.text.as_deref())
-    };
+/// The zone of a calendar whose properties have these texts: the tz database's of that name, or a
+/// VTIMEZONE of the client's own (CAL-6, TZ-5).
+pub(super) fn zone_of<'t>(text: impl Fn(&str) -> Option<&'t str>) -> Option<Zone> {
     let written = || text("calendar-timezone").and_then(written_zone);
     text("calendar-timezone-id").and_then(Zone::named).or_else(written)
+}
+
+/// The zone that a stored calendar's owner gave it.
+fn zone_in(calendar: &Collection) -> Option<Zone> {
+    zone_of(|local| {
+        let own = calendar.properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
+        own.and_then(|own| own.text.as_deref())
+    })
 }
 
 /// The zone of a VTIMEZONE in a calendar of its own; `None` where it is none.

@@ -253,7 +253,14 @@ impl Service {
             return Err(if unmet { Refusal::Unmet } else { Refusal::NotFound }.into());
         };
         drop(reader);
-        self.discard(Some(caller), (id, name), expect).await
+        match owner.kind {
+            CollectionKind::AddressBook => self.discard(Some(caller), (id, name), expect).await,
+            // The trash is for contacts.
+            CollectionKind::Calendar => {
+                let remove = Op::Card(CardOp::Remove { book: id, name: name.clone() });
+                self.commit(Some(caller), expect, vec![remove]).await.map(drop)
+            }
+        }
     }
 
     /// Whether preconditions hold now, for requests that only read.

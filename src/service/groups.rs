@@ -161,7 +161,7 @@ impl Service {
         if !is_shown(group, &self.store.read().await?.accounts().await?) {
             return Ok(false);
         }
-        if *legacy != Legacy::Erase && self.holdings(&group.row).await?.1 > 0 {
+        if *legacy != Legacy::Erase && self.holdings(&group.row).await?.any() {
             return Err(conflict("the group's books hold contacts; say erase=true".into()));
         }
         self.withdraw_account(Some(caller), &group.row).await?;

@@ -1,22 +1,22 @@
-//! What becomes of an account's books when the account goes: they are given to another, and nothing
-//! names the account any more.
+//! What becomes of an account's books and calendars when the account goes: they are given to another,
+//! and nothing names the account any more.
 
 use std::collections::BTreeSet;
 
-use crate::domain::id::{AccountId, CollectionId, Principal, UserName};
+use crate::domain::id::{AccountId, CollectionId, CollectionKind, Principal, UserName};
 use crate::store::commit::{CollectionOp, Op};
 use crate::store::query::{Collection, Link, Reader};
 use crate::store::rows::AccountRow;
 
 use super::access::Caller;
 use super::admin::user_name;
-use super::people::{Legacy, Undecided};
+use super::people::{Holdings, Legacy, Undecided};
 use super::refusal::{Refusal, Stop};
 use super::sharing::{ROUNDS, busy, free_name, member, principal, unknown};
 use super::{Answer, Service};
 
 impl Service {
-    /// Gives every book of a user to another, under its name, or `NAME-OWNER` where the other has one
+    /// Gives every book and calendar of a user to another, under its name, or `NAME-OWNER` where the other has one
     /// of that name. Who else had a share of a book keeps it. Private ones stay where they are, if they
     /// may go with the account; otherwise nothing is done where there are some, and their number told.
     pub(super) async fn hand_over(
@@ -34,26 +34,22 @@ impl Service {
             let reader = self.store.read().await?;
             let giver = reader.principal(&from).await?.ok_or_else(|| unknown(&from))?;
             let taker = reader.principal(&to).await?.ok_or_else(|| unknown(&to))?;
-            let (home, taking) = (CollectionId::from_bytes(giver.home), CollectionId::from_bytes(taker.home));
-            let (links, private) = self.given(&reader, home).await?;
+            let taker = self.with_calendars(taker).await?;
+            let (mut links, mut ops, mut private) = (Vec::new(), Vec::new(), 0);
+            for kind in CollectionKind::ALL {
+                let homes = giver.home_of(kind).zip(taker.home_of(kind));
+                let Some((home, taking)) = homes else { continue };
+                let (given, kept) = self.given(&reader, home).await?;
+                private += kept;
+                let theirs = reader.links(taking).await?;
+                let owner = AccountId::from_bytes(taker.id);
+                ops.extend(gifts(&given, &theirs, (home, taking), (owner, from.as_str()))?);
+                links.extend(given);
+            }
             if private > 0 && !erase_private {
                 return Ok(Some(private));
             }
-            let theirs = reader.links(taking).await?;
             drop(reader);
-            let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
-            let mut ops = Vec::new();
-            for link in &links {
-                // Where it has a place as another's, it stays there.
-                let new = match theirs.iter().find(|place| place.mount && place.book == link.book) {
-                    Some(place) => member(&place.name)?,
-                    None => free_name(&link.name, from.as_str(), &names).ok_or(Refusal::Mapped)?,
-                };
-                names.insert(new.as_str().to_owned());
-                let owner = AccountId::from_bytes(taker.id);
-                let name = member(&link.name)?;
-                ops.push(Op::Collection(CollectionOp::Give { home, name, owner, to: taking, new }));
-            }
             if ops.is_empty() {
                 return Ok(None);
             }
@@ -98,10 +94,12 @@ impl Service {
                 }
             }
             Legacy::Erase => {}
-            Legacy::Empty => match self.holdings(account).await? {
-                (_, 0) => {}
-                (books, contacts) => return Ok(Some(Undecided::Contacts { books, contacts })),
-            },
+            Legacy::Empty => {
+                let holdings = self.holdings(account).await?;
+                if holdings.any() {
+                    return Ok(Some(Undecided::Contents(holdings)));
+                }
+            }
         }
         let heir = match legacy {
             Legacy::HandOver { to, .. } => self.store.read().await?.account(to).await?,
@@ -114,23 +112,32 @@ impl Service {
         Ok(None)
     }
 
-    /// How many books an account has of its own, and how many contacts in them.
-    pub(super) async fn holdings(&self, account: &AccountRow) -> Answer<(usize, usize)> {
+    /// What an account has of its own.
+    pub(super) async fn holdings(&self, account: &AccountRow) -> Answer<Holdings> {
         let reader = self.store.read().await?;
-        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
-        let (mut books, mut contacts) = (0, 0);
-        for link in links.iter().filter(|link| !link.mount && !link.smart) {
-            books += 1;
-            contacts += reader.all_cards(link.book, false).await?.len();
+        let mut holdings = Holdings::default();
+        for kind in CollectionKind::ALL {
+            let Some(home) = account.home_of(kind) else { continue };
+            let (collections, members) = match kind {
+                CollectionKind::AddressBook => (&mut holdings.books, &mut holdings.contacts),
+                CollectionKind::Calendar => (&mut holdings.calendars, &mut holdings.entries),
+            };
+            for link in reader.links(home).await?.iter().filter(|link| !link.mount && !link.smart) {
+                *collections += 1;
+                *members += reader.all_cards(link.book, false).await?.len();
+            }
         }
-        Ok((books, contacts))
+        Ok(holdings)
     }
 
     /// Ends what an account that goes has of others, and what others have of it: so that nothing
     /// names it any more.
     pub(super) async fn withdraw_account(&self, caller: Option<&Caller>, account: &AccountRow) -> Answer<()> {
         let reader = self.store.read().await?;
-        let links = reader.links(CollectionId::from_bytes(account.home)).await?;
+        let mut links = Vec::new();
+        for home in CollectionKind::ALL.into_iter().filter_map(|kind| account.home_of(kind)) {
+            links.extend(reader.links(home).await?);
+        }
         drop(reader);
         for link in links.iter().filter(|link| !link.mount) {
             self.withdraw_all(caller, link.book).await?;
@@ -145,4 +152,26 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// The ops that give these books of a home to the owner of another, where some have a place already.
+fn gifts(
+    given: &[Link],
+    theirs: &[Link],
+    (home, to): (CollectionId, CollectionId),
+    (owner, from): (AccountId, &str),
+) -> Answer<Vec<Op>> {
+    let mut names: BTreeSet<String> = theirs.iter().map(|link| link.name.clone()).collect();
+    let mut ops = Vec::with_capacity(given.len());
+    for link in given {
+        // Where it has a place as another's, it stays there.
+        let new = match theirs.iter().find(|place| place.mount && place.book == link.book) {
+            Some(place) => member(&place.name)?,
+            None => free_name(&link.name, from, &names).ok_or(Refusal::Mapped)?,
+        };
+        names.insert(new.as_str().to_owned());
+        let name = member(&link.name)?;
+        ops.push(Op::Collection(CollectionOp::Give { home, name, owner, to, new }));
+    }
+    Ok(ops)
 }

@@ -31,7 +31,7 @@ pub mod admin;
 pub mod audit;
 pub mod backup;
 mod books;
-mod calendars;
+pub mod calendars;
 mod contacts;
 pub mod conversions;
 pub mod definitions;
@@ -389,6 +389,7 @@ fn refusal(unmet: Unmet) -> Refusal {
         Unmet::UidTaken(holder) => Refusal::UidTaken { holder },
         Unmet::NoCollection | Unmet::NoMember => Refusal::NotFound,
         Unmet::Taken => Refusal::Mapped,
+        Unmet::NotTaken => Refusal::Object(ical::NotAdmitted::Component),
     }
 }
 

@@ -64,16 +64,31 @@ pub enum Legacy {
     Erase,
 }
 
+/// What an account has of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Holdings {
+    /// Books.
+    pub(super) books: usize,
+    /// Contacts in them.
+    pub(super) contacts: usize,
+    /// Calendars.
+    pub(super) calendars: usize,
+    /// Objects in them.
+    pub(super) entries: usize,
+}
+
+impl Holdings {
+    /// Whether anything would be lost.
+    pub(super) fn any(self) -> bool {
+        self.contacts > 0 || self.entries > 0
+    }
+}
+
 /// What has to be decided before an account goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Undecided {
-    /// What becomes of the contacts in its books.
-    Contacts {
-        /// How many books.
-        books: usize,
-        /// How many contacts in them.
-        contacts: usize,
-    },
+    /// What becomes of what is in its books and calendars.
+    Contents(Holdings),
     /// That so many private books go, for nobody takes them over.
     Private(usize),
 }
@@ -227,9 +242,12 @@ impl Service {
         self.leaves_an_admin(&user.row).await?;
         match self.part_with(Some(caller), &user.row, legacy).await? {
             None => Ok(true),
-            Some(Undecided::Contacts { .. }) => {
-                let text = "the user's books hold contacts; say hand_over=USER, or erase=true";
-                Err(conflict(text.into()))
+            Some(Undecided::Contents(holdings)) => {
+                let what = match holdings.contacts {
+                    0 => "the user's calendars hold entries",
+                    _ => "the user's books hold contacts",
+                };
+                Err(conflict(format!("{what}; say hand_over=USER, or erase=true")))
             }
             Some(Undecided::Private(books)) => {
                 let text = format!("{}; say private=erase, and they go with the user", private_books(books));

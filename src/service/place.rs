@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::id::{Etag, GroupName, HomeName, MemberName, UserName};
+use crate::domain::id::{CollectionKind, Etag, GroupName, HomeName, MemberName, UserName};
 use crate::domain::token::SyncToken;
 
 /// A place in the trees of homes, collections and what is in them.
@@ -19,6 +19,16 @@ pub enum Place {
     Collection(HomeName, MemberName),
     /// A card in a book, or an object in a calendar.
     Object(HomeName, MemberName, MemberName),
+}
+
+impl Place {
+    /// What it holds, is, or lies in; `None` for principals.
+    pub fn kind(&self) -> Option<CollectionKind> {
+        match self {
+            Self::Principal(_) | Self::Group(_) => None,
+            Self::Home(home) | Self::Collection(home, _) | Self::Object(home, ..) => Some(home.kind),
+        }
+    }
 }
 
 /// What must be true of a place for a write to happen.

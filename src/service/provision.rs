@@ -92,7 +92,7 @@ impl Service {
     }
 
     /// The account with a home of calendars, which it is given if it is from before there were any.
-    async fn with_calendars(&self, before: AccountRow) -> Answer<AccountRow> {
+    pub(super) async fn with_calendars(&self, before: AccountRow) -> Answer<AccountRow> {
         if before.calendars.is_some() {
             return Ok(before);
         }

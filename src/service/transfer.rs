@@ -44,6 +44,10 @@ impl Service {
         if from == to {
             return Err(Refusal::SamePlace.into());
         }
+        if from.kind() != to.kind() {
+            // Cards do not become appointments.
+            return Err(Refusal::WrongPlace.into());
+        }
         match (from, to) {
             (Place::Object(a, ..), Place::Object(b, ..)) if a.kind != b.kind => {
                 Err(Refusal::WrongPlace.into())

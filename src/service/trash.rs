@@ -71,6 +71,15 @@ impl Service {
         Ok(reader.copy_of(book, name, caller.account, self.clock.now()).await?)
     }
 
+    /// Makes the trash before anybody needs it: on a full disk it could not be made any more.
+    pub async fn prepare_trash(&self) {
+        if self.settings.contacts.trash_days > 0
+            && let Err(stop) = self.lay_trash().await
+        {
+            tracing::warn!(%stop, "the trash is made when something is deleted");
+        }
+    }
+
     /// Makes the trash, if it is not there.
     pub(super) async fn lay_trash(&self) -> Answer<()> {
         if self.store.read().await?.collections(&[TRASH]).await?.pop().flatten().is_some() {

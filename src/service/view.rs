@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::domain::format::Format;
 use crate::domain::ical::Components;
+use crate::domain::ical::zone::Zone;
 use crate::domain::id::{
     AccountId, CollectionId, CollectionKind, ContactId, Etag, HomeName, MemberName, Principal, Revision, Uid,
 };
@@ -14,6 +15,7 @@ use crate::store::query::Room;
 
 use super::Answer;
 use super::access::Rights;
+use super::calendars::{CALDAV, zone_of};
 use super::refusal::{Fault, Refusal};
 
 crate::hidden!(Property, PropertyValue, PrincipalView, ObjectView, CollectionView);
@@ -149,6 +151,18 @@ impl Sharer {
 }
 
 impl CollectionView {
+    /// The time zone that a calendar's owner gave it (CAL-6).
+    pub fn zone(&self) -> Option<Zone> {
+        let text = |local: &str| {
+            let own = self.properties.iter().find(|p| p.name.namespace == CALDAV && p.name.local == local);
+            match &own?.value {
+                PropertyValue::Text { text, .. } => Some(text.as_str()),
+                PropertyValue::Xml(_) => None,
+            }
+        };
+        zone_of(text)
+    }
+
     /// What it holds, or what the collections of this home hold.
     pub fn kind(&self) -> CollectionKind {
         self.home.kind

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
 
-use crate::domain::id::{CollectionId, ContactId};
+use crate::domain::id::{CollectionId, CollectionKind, ContactId};
 
 use super::archive::block::{Counts, FORMAT as ARCHIVE, Header, Writer};
 use super::archive::record::{self, Kind, Object, Row};
@@ -103,8 +103,8 @@ impl Store {
         for object in &structure {
             walk.put(object).await?;
         }
-        for book in books {
-            walk.contacts(book).await?;
+        for (book, calendar) in books {
+            walk.contacts(book, calendar).await?;
         }
         walk.events().await?;
         for object in &structure {
@@ -160,8 +160,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Accounts and collections as objects, and the books to walk through.
-    async fn structure(&mut self) -> Result<(Vec<Vec<u8>>, Vec<CollectionId>), BackupError> {
+    /// Accounts and collections as objects, and the books to walk through; of each, whether it is a
+    /// calendar.
+    async fn structure(&mut self) -> Result<(Vec<Vec<u8>>, Vec<(CollectionId, bool)>), BackupError> {
         let mut objects = Vec::new();
         let marks = scan(&self.reader, keys::whole(Table::Installation)).await?;
         let own = [keys::installation(FORMAT_ROW), keys::installation(SECRETS)];
@@ -202,8 +203,11 @@ impl Walk<'_> {
         Ok(rows)
     }
 
-    /// Adds homes and books; answers the books.
-    async fn collections(&mut self, objects: &mut Vec<Vec<u8>>) -> Result<Vec<CollectionId>, BackupError> {
+    /// Adds homes, books and calendars; answers the latter two.
+    async fn collections(
+        &mut self,
+        objects: &mut Vec<Vec<u8>>,
+    ) -> Result<Vec<(CollectionId, bool)>, BackupError> {
         let mut homes = HashSet::new();
         let mut books = Vec::new();
         for (key, value) in scan(&self.reader, keys::whole(Table::Collection)).await? {
@@ -222,12 +226,13 @@ impl Walk<'_> {
         let mut ids = Vec::new();
         for (id, row, (key, value)) in books {
             self.done.counts.collections += 1;
+            self.done.counts.calendars += u64::from(row.calendar);
             let owner = Owner::collection(*id.as_bytes());
             let mut rows = vec![Row { owner, key, value }];
             rows.extend(self.properties(owner, &[*id.as_bytes()]).await?);
             self.add(objects, Kind::Book, rows)?;
             // A smart book's cards follow from its filter.
-            ids.extend(row.smart.is_none().then_some(id));
+            ids.extend(row.smart.is_none().then_some((id, row.calendar)));
         }
         Ok(ids)
     }
@@ -240,9 +245,15 @@ impl Walk<'_> {
         (key, value): Pair,
     ) -> Result<(), BackupError> {
         self.done.counts.collections += 1;
+        self.done.counts.homes += 1;
         let owner_of_home = Owner::collection(*id.as_bytes());
         let mut rows = vec![Row { owner: owner_of_home, key, value }];
-        rows.extend(self.properties(owner_of_home, &[*id.as_bytes(), row.owner]).await?);
+        // Those of the account are sealed with the key of its home of address books.
+        let of = match row.kind() {
+            CollectionKind::AddressBook => &[*id.as_bytes(), row.owner][..],
+            CollectionKind::Calendar => &[*id.as_bytes()],
+        };
+        rows.extend(self.properties(owner_of_home, of).await?);
         let links = scan(&self.reader, keys::under(Table::Member, id.as_bytes())).await?;
         for ((key, value), owner) in with_owners(&self.reader, links, codec::link_slot).await? {
             match owner {
@@ -273,9 +284,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The contacts of a book, a step at a time: in the order of their bodies, whose sizes bound a
-    /// step.
-    async fn contacts(&mut self, book: CollectionId) -> Result<(), BackupError> {
+    /// The contacts of a book, or the objects of a calendar, a step at a time: in the order of their
+    /// bodies, whose sizes bound a step.
+    async fn contacts(&mut self, book: CollectionId, calendar: bool) -> Result<(), BackupError> {
         let mut range = keys::under(Table::Body, book.as_bytes());
         loop {
             let state = (Vec::<Pair>::new(), 0);
@@ -288,11 +299,15 @@ impl Walk<'_> {
             let (bodies, _) = self.reader.fold(range.clone(), Extent::Many, state, scan).await?;
             let Some((last, _)) = bodies.last() else { return Ok(()) };
             range.start = [&last[..], &[0]].concat();
-            self.some_contacts(book, bodies).await?;
+            self.some_contacts((book, calendar), bodies).await?;
         }
     }
 
-    async fn some_contacts(&mut self, book: CollectionId, bodies: Vec<Pair>) -> Result<(), BackupError> {
+    async fn some_contacts(
+        &mut self,
+        (book, calendar): (CollectionId, bool),
+        bodies: Vec<Pair>,
+    ) -> Result<(), BackupError> {
         let mut wanted = Vec::with_capacity(3 * bodies.len());
         for (key, value) in &bodies {
             let member = codec::body_front(value).map_or([0; keys::HASH], |(member, _)| member);
@@ -318,7 +333,10 @@ impl Walk<'_> {
             let mut rows = vec![row(member.clone(), card.clone()), row(body.0, body.1)];
             rows.extend(described.clone().map(|value| row(properties.clone(), value)));
             rows.extend(known.clone().map(|value| row(record.clone(), value)));
-            self.done.counts.contacts += 1;
+            match calendar {
+                true => self.done.counts.objects += 1,
+                false => self.done.counts.contacts += 1,
+            }
             if version > 1 || known.is_some() {
                 self.with_history(place.contact, owner, rows).await?;
             } else {

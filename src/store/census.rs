@@ -37,6 +37,8 @@ const MOST: usize = 50_000;
 pub(super) struct Account {
     pub(super) slot: Option<Slot>,
     pub(super) home: Id,
+    /// Its home of calendars.
+    pub(super) calendars: Option<Id>,
     pub(super) name: Option<Hash>,
     pub(super) created: i64,
 }
@@ -54,6 +56,8 @@ pub(super) struct Contact {
     pub(super) uid: Hash,
     /// It lies in the trash and may come back.
     pub(super) trashed: bool,
+    /// It is an object in a calendar: it has no record, and no number.
+    pub(super) in_calendar: bool,
     properties: bool,
     history: u64,
 }
@@ -152,6 +156,11 @@ impl Census {
     pub(super) fn is_smart(&self, id: &Id) -> bool {
         self.collections.get(id).is_some_and(|row| row.smart.is_some())
             || self.ending.get(id).is_some_and(|row| row.as_ref().is_some_and(|row| row.smart))
+    }
+
+    /// Whether a collection is a calendar.
+    pub(super) fn is_calendar(&self, id: &Id) -> bool {
+        self.collections.get(id).is_some_and(|row| row.calendar)
     }
 
     /// Whether what a key belongs to is there.
@@ -473,7 +482,19 @@ impl Contact {
     /// What a card's row says.
     pub(super) fn new(book: CollectionId, slot: Slot, number: u32, version: u64, described: bool) -> Self {
         let (member, uid) = ([0; HASH], [0; HASH]);
-        let (trashed, properties, history) = (false, false, 0);
-        Self { book, slot, number, version, described, member, uid, trashed, properties, history }
+        let (trashed, in_calendar, properties, history) = (false, false, false, 0);
+        Self {
+            book,
+            slot,
+            number,
+            version,
+            described,
+            member,
+            uid,
+            trashed,
+            in_calendar,
+            properties,
+            history,
+        }
     }
 }

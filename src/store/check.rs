@@ -44,6 +44,12 @@ pub struct CheckReport {
     pub books: u64,
     /// Cards seen.
     pub cards: u64,
+    /// Calendars seen.
+    #[serde(default)]
+    pub calendars: u64,
+    /// Objects in them seen.
+    #[serde(default)]
+    pub objects: u64,
     /// vCard 4.0 cards that hold to RFC 6350, counting what RFC 9554, 6474, 6715 and 8605 add.
     pub strict: u64,
     /// vCard 4.0 cards that do not, or are too large to ask, which is no fault: a client's card is
@@ -269,7 +275,9 @@ impl Census {
                 self.fault(&key, "an account is not kept under its name");
             }
             self.named.insert(row.home);
-            let account = Account { slot, home: row.home, name, created: row.created };
+            self.named.extend(row.calendars);
+            let (home, calendars, created) = (row.home, row.calendars, row.created);
+            let account = Account { slot, home, calendars, name, created };
             if self.accounts.insert(row.id, account).is_some() {
                 self.fault(&row.id, "two accounts are one");
             }

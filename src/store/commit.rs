@@ -129,6 +129,8 @@ pub enum Unmet {
     NoMember,
     /// The place is taken.
     Taken,
+    /// The calendar takes no such objects.
+    NotTaken,
 }
 
 /// The end of a commit that wrote nothing.

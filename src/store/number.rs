@@ -116,8 +116,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let reader = self.read().await?;
         let Some(collection) = reader.collections(&[book]).await?.pop().flatten() else { return Ok(true) };
-        if collection.row.smart.is_some() {
-            // Its cards are contacts of other books.
+        if collection.row.smart.is_some() || collection.row.calendar {
+            // Its cards are contacts of other books, or no contacts.
             return Ok(true);
         }
         let rows = reader.get(members.to_vec()).await?;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, Uid};
+use crate::domain::id::{CollectionId, CollectionKind, ContactId, MemberName, Revision, Uid};
 
 use super::archive::keyring::Keyring;
 use super::archive::record::{Kind, Object, Row};
@@ -33,6 +33,8 @@ pub(super) struct Rebuild<'a> {
     homes: HashSet<[u8; 16]>,
     /// The books that are restored, and how many changes their logs have.
     books: HashMap<CollectionId, u64>,
+    /// Those of them that are calendars.
+    calendars: HashSet<CollectionId>,
     /// To whom they belong.
     owners: HashMap<CollectionId, [u8; 16]>,
     /// The contacts that came.
@@ -78,8 +80,9 @@ impl<'a> Rebuild<'a> {
     pub(super) fn new(store: Store, keyring: &'a Keyring, told: Restored) -> Self {
         let (homes, books, owners) = (HashSet::new(), HashMap::new(), HashMap::new());
         let (seen, spoilt) = (HashSet::new(), Vec::new());
-        let newest = HashMap::new();
-        Self { store, keyring, told, homes, books, owners, seen, spoilt, told_of: 0, newest, last: None }
+        let (calendars, newest) = (HashSet::new(), HashMap::new());
+        let (told_of, last) = (0, None);
+        Self { store, keyring, told, homes, books, calendars, owners, seen, spoilt, told_of, newest, last }
     }
 
     /// What was made.
@@ -183,15 +186,25 @@ impl<'a> Rebuild<'a> {
                 Err(miss) => self.miss(Some(slot), miss)?,
             }
         }
-        for (account, _) in known.values().filter(|(account, _)| !self.homes.contains(&account.home)) {
-            writes.extend(self.empty_home(account, entropy)?);
+        for (account, _) in known.values() {
+            for kind in CollectionKind::ALL {
+                let home = account.home_of(kind).filter(|home| !self.homes.contains(home.as_bytes()));
+                if let Some(home) = home {
+                    writes.extend(self.empty_home(account, (home, kind), entropy)?);
+                }
+            }
         }
         for (id, candidate) in candidates {
             if candidate.placed {
                 writes.extend(candidate.writes);
                 self.books.insert(CollectionId::from_bytes(id), 0);
+                if candidate.row.calendar {
+                    self.calendars.insert(CollectionId::from_bytes(id));
+                    self.told.calendars += 1;
+                } else {
+                    self.told.books += 1;
+                }
                 self.owners.insert(CollectionId::from_bytes(id), candidate.row.owner);
-                self.told.books += 1;
             } else {
                 self.miss(Some(candidate.slot), Miss::Homeless)?;
             }
@@ -274,7 +287,8 @@ impl<'a> Rebuild<'a> {
         }
         let row = CollectionRow { slot: slot.0, identity: fresh(entropy)?, floor: 0, ..row };
         let mut writes = vec![self.collection_row(id, &row), self.slot_row(slot, first.owner)];
-        for written in [id, row.owner].map(|id| keys::properties(&id)) {
+        let of_account = (!row.calendar).then_some(row.owner);
+        for written in std::iter::once(id).chain(of_account).map(|id| keys::properties(&id)) {
             for row in rest.iter().filter(|row| row.key == written) {
                 match self.opened::<PropertiesRow>(row, slot) {
                     Ok((_, value)) => writes.push(put(row.key.clone(), value)),
@@ -348,7 +362,10 @@ impl<'a> Rebuild<'a> {
                 Ok((book, rows)) => {
                     writes.extend(rows);
                     touched.insert(book);
-                    self.told.contacts += 1;
+                    match self.calendars.contains(&book) {
+                        true => self.told.objects += 1,
+                        false => self.told.contacts += 1,
+                    }
                 }
                 Err(miss) => self.miss(Some(slot), miss)?,
             }
@@ -384,10 +401,14 @@ impl<'a> Rebuild<'a> {
         if !self.books.contains_key(&book) {
             return Err(Miss::Homeless);
         }
+        let in_calendar = kept.row.is_calendar_object();
+        if in_calendar != self.calendars.contains(&book) {
+            return Err(Miss::Damaged);
+        }
         let mut writes = vec![self.slot_row(slot, card.owner), put(body.key.clone(), octets)];
         let described = keys::properties(contact.as_bytes());
         for row in rest {
-            if row.key == keys::record(contact) {
+            if row.key == keys::record(contact) && !in_calendar {
                 match self.record(row, &kept, slot) {
                     Ok(record) => writes.extend(record),
                     Err(miss) => self.miss(None, miss).map_err(Miss::Failed)?,

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::domain::contact::Kind;
-use crate::domain::id::{CollectionId, ContactId, MemberName, Revision};
-use crate::domain::vcard::{Limits, Version, admit};
+use crate::domain::format::Format;
+use crate::domain::ical;
+use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, Uid};
+use crate::domain::vcard::{Limits, admit};
 
 use super::check::CheckReport;
 use super::check::finding::{Mend, RowWrite, Stage};
@@ -30,6 +32,9 @@ const ROUNDS: usize = 24;
 
 /// How many rows a batch of several repairs has, about.
 const TOGETHER: usize = 512;
+
+/// How deep the components of a calendar object may stand in each other: deeper ones were never stored.
+const DEPTH: usize = 64;
 
 /// A repair in the making.
 struct Repair<'a> {
@@ -309,10 +314,10 @@ impl Repair<'_> {
         if old.as_ref().is_some_and(|old| old.row.contact != *contact.as_bytes()) {
             return Ok(None);
         }
-        let limits = Limits { bytes: usize::MAX, lines: usize::MAX, line_bytes: usize::MAX };
-        let Ok(admitted) = admit(&body.octets, &name, uuid::Uuid::nil(), &limits) else { return Ok(None) };
+        let Some(calendar) = self.is_calendar(book).await? else { return Ok(None) };
+        let Some((format, uid)) = self.told(&body.octets, &name, calendar) else { return Ok(None) };
         let described = self.see(keys::properties(contact.as_bytes())).await?.is_some();
-        let uid = admitted.uid.as_str().to_owned();
+        let uid = uid.as_str().to_owned();
         let merged = match self.see(keys::record(contact)).await? {
             Some(value) => {
                 let record = self.sealer.decode_record(&keys::record(contact), &value);
@@ -342,10 +347,7 @@ impl Repair<'_> {
             version: body.version,
             etag: self.sealer.etag(body.version, &body.octets).0,
             size: body.octets.len() as u64,
-            format: match admitted.version {
-                Version::V3 => 3,
-                Version::V4 => 4,
-            },
+            format: format.number(),
             created: old.as_ref().map_or(self.at, |old| old.row.created),
             modified: self.at,
             invented_uid: old.as_ref().is_some_and(|old| old.row.invented_uid),
@@ -359,6 +361,34 @@ impl Repair<'_> {
         let Some(stamp) = self.logged(book, &member, false, former).await? else { return Ok(None) };
         self.put(key, value, Some(stamp));
         Ok(Some(()))
+    }
+
+    /// Whether a collection is a calendar; `None` where it is not there.
+    async fn is_calendar(&mut self, id: CollectionId) -> Result<Option<bool>, StoreError> {
+        let key = keys::collection(id);
+        let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
+        Ok(Some(self.sealer.decode::<CollectionRow>(&key, &value)?.calendar))
+    }
+
+    /// What octets tell of the object that they are, which no limit bounds any more.
+    fn told(&self, octets: &Bytes, name: &MemberName, calendar: bool) -> Option<(Format, Uid)> {
+        const MOST: usize = usize::MAX;
+        if calendar {
+            let limits = ical::Limits {
+                bytes: MOST,
+                lines: MOST,
+                line_bytes: MOST,
+                depth: DEPTH,
+                instances: u64::MAX,
+                attendees: MOST,
+                ..ical::Limits::default()
+            };
+            let admitted = ical::admit(octets, rows::time(self.at), &limits).ok()?;
+            return Some((Format::Calendar(admitted.kind), admitted.uid));
+        }
+        let limits = Limits { bytes: MOST, lines: MOST, line_bytes: MOST };
+        let admitted = admit(octets, name, uuid::Uuid::nil(), &limits).ok()?;
+        Some((Format::Card(admitted.version), admitted.uid))
     }
 
     /// Which of a contact's keys is in a slot.

@@ -70,6 +70,10 @@ pub struct Restored {
     pub books: u64,
     /// Contacts.
     pub contacts: u64,
+    /// Calendars.
+    pub calendars: u64,
+    /// Objects in them.
+    pub objects: u64,
     /// Objects that could not be opened because they were erased since.
     pub erased: u64,
     /// Objects that could not be opened because the keyring is older than they.

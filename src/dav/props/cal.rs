@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use crate::domain::collation::Collation;
 use crate::domain::ical::Components;
 use crate::domain::id::{CollectionKind, Principal};
-use crate::service::view::{CollectionView, PrincipalView};
+use crate::service::view::PrincipalView;
 
-use super::super::calendar::transparency;
 use super::super::target::{Href, Kind, Kinds};
 use super::super::xml::name::CAL;
 use super::{Ask, Node, Row, Value, written};
@@ -92,13 +91,6 @@ fn timezone_id<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 fn transparent<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let opaque = Value::Markup(Cow::Borrowed("<CAL:opaque/>"));
     Some(written(node, CAL, "schedule-calendar-transp").unwrap_or(opaque))
-}
-
-/// Whether a calendar's events leave its owner free, as `schedule-calendar-transp` says (SCHED-6).
-pub fn is_transparent(calendar: &CollectionView) -> bool {
-    let node = Node::Collection(calendar);
-    let said = node.written(CAL, "schedule-calendar-transp");
-    said.and_then(|said| transparency(&said.value)).unwrap_or(false)
 }
 
 fn components<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {

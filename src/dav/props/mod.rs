@@ -4,6 +4,7 @@
 
 mod acl;
 mod cal;
+mod calendar_data;
 mod card;
 mod core;
 mod cs;
@@ -21,7 +22,7 @@ use super::target::{Door, Href, Kind, Kinds};
 use super::xml::name::{CAL, CARD, CS, DAV};
 
 pub use self::acl::{mailto, privileges};
-pub use self::cal::is_transparent;
+pub use self::calendar_data::{BadCalendarData, CalendarForm, Timezones};
 pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
 pub use self::core::content_type_of;
 pub use self::value::{Shown, Value};

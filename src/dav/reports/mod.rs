@@ -2,6 +2,7 @@
 //! REP-2). RFC 3253 §3.6.
 
 mod expand;
+mod free_busy;
 mod multiget;
 mod principals;
 mod query;
@@ -28,6 +29,8 @@ struct Row {
 enum Report {
     Multiget,
     Query,
+    CalendarQuery,
+    FreeBusy,
     Sync,
     Expand,
     PrincipalSearch,
@@ -37,6 +40,8 @@ enum Report {
 
 /// What the CardDAV reports run on (CARD-22, CARD-23).
 const CONTACTS: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::Card]);
+/// What the CalDAV reports run on (CAL-18, CAL-19).
+const OBJECTS: Kinds = Kinds::of(&[Kind::CalendarHome, Kind::Calendar, Kind::Event]);
 /// What has a change log (SYNC-1).
 const SYNCED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::CalendarHome, Kind::Calendar]);
 /// What has members that are somebody's or principals.
@@ -46,6 +51,9 @@ const COLLECTIONS: Kinds = Kinds::except(&[Kind::Principal, Kind::Group, Kind::C
 static REPORTS: &[Row] = &[
     Row::new("C:addressbook-multiget", CONTACTS, Report::Multiget),
     Row::new("C:addressbook-query", CONTACTS, Report::Query),
+    Row::new("CAL:calendar-multiget", OBJECTS, Report::Multiget),
+    Row::new("CAL:calendar-query", OBJECTS, Report::CalendarQuery),
+    Row::new("CAL:free-busy-query", Kinds::of(&[Kind::CalendarHome, Kind::Calendar]), Report::FreeBusy),
     Row::new("D:sync-collection", SYNCED, Report::Sync),
     Row::new("D:expand-property", Kinds::ALL, Report::Expand),
     Row::new(
@@ -82,6 +90,7 @@ pub fn names_on(kind: Kind) -> impl Iterator<Item = &'static str> {
 enum Asked {
     Multiget(request::Multiget),
     Query(request::Query),
+    FreeBusy(request::FreeBusy),
     Sync(request::Sync),
     Expand(Vec<request::Expand>),
     PrincipalSearch(request::PrincipalSearch),
@@ -101,6 +110,8 @@ pub async fn report(exchange: &Exchange<'_>) -> Outcome {
     let asked = match row.report {
         Report::Multiget => Asked::Multiget(request::multiget(&root)?),
         Report::Query => Asked::Query(request::query(&root)?),
+        Report::CalendarQuery => Asked::Query(request::calendar_query(&root)?),
+        Report::FreeBusy => Asked::FreeBusy(request::free_busy(&root)?),
         Report::Sync => Asked::Sync(request::sync(&root)?),
         Report::Expand => Asked::Expand(request::expand(&root)?),
         Report::PrincipalSearch => Asked::PrincipalSearch(request::principal_search(&root)?),
@@ -112,6 +123,7 @@ pub async fn report(exchange: &Exchange<'_>) -> Outcome {
     match asked {
         Asked::Multiget(asked) => multiget::multiget(exchange, asked).await,
         Asked::Query(asked) => query::query(exchange, asked).await,
+        Asked::FreeBusy(asked) => free_busy::free_busy(exchange, asked).await,
         Asked::Sync(asked) => sync::sync(exchange, asked).await,
         Asked::Expand(asked) => expand::expand(exchange, asked).await,
         Asked::PrincipalSearch(asked) => principals::search(exchange, asked).await,

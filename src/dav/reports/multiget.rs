@@ -1,4 +1,4 @@
-//! `CARDDAV:addressbook-multiget`: every href asked is answered once, under the spelling that the
+//! `CARDDAV:addressbook-multiget` and `CALDAV:calendar-multiget` (CAL-39): every href asked is answered once, under the spelling that the
 //! client used (CARD-50 to CARD-53). RFC 6352 §8.7. `Depth` is ignored (D5).
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +16,7 @@ use super::super::{Exchange, Outcome};
 
 /// Handles the report.
 pub async fn multiget(exchange: &Exchange<'_>, asked: Multiget) -> Outcome {
-    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    let plan = Plan::of_report(&asked.asked, exchange.forms(None), exchange.prefer.minimal)?;
     exchange.check().await?;
     let (books, lost) = shelves(exchange).await?;
     let places: HashMap<MemberName, usize> =

@@ -60,7 +60,7 @@ pub async fn search(exchange: &Exchange<'_>, mut asked: PrincipalSearch) -> Outc
     zero(exchange)?;
     // Once, and not for each principal: the text may be long.
     asked.searches.iter_mut().for_each(|search| search.text = search.text.to_lowercase());
-    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    let plan = Plan::of_report(&asked.asked, exchange.forms(None), exchange.prefer.minimal)?;
     if asked.limit == Some(0) {
         return Err(Refusal::BadLimit.into());
     }
@@ -137,7 +137,7 @@ pub fn search_set(exchange: &Exchange<'_>) -> Outcome {
 /// Handles `principal-match`: which members are the asker (`self`), or point at the asker.
 pub async fn matching(exchange: &Exchange<'_>, asked: PrincipalMatch) -> Outcome {
     zero(exchange)?;
-    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    let plan = Plan::of_report(&asked.asked, exchange.forms(None), exchange.prefer.minimal)?;
     exchange.check().await?;
     let mut subjects = Vec::new();
     match exchange.target {

@@ -1,7 +1,7 @@
-//! `CARDDAV:addressbook-query`: the cards that a filter matches (CARD-35 to CARD-49).
-//! RFC 6352 §8.6.
+//! `CARDDAV:addressbook-query` and `CALDAV:calendar-query`: the cards, or calendar objects, that a filter
+//! matches (CARD-35 to CARD-49, CAL-22 to CAL-33, CAL-41). RFC 6352 §8.6, RFC 4791 §7.8.
 
-use crate::domain::id::MemberName;
+use crate::domain::id::{HomeName, MemberName};
 use crate::service::Service;
 use crate::service::access::Caller;
 use crate::service::refusal::{Refusal, Stop};
@@ -10,14 +10,18 @@ use crate::service::view::{Carry, CollectionView, Matches};
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::run::{Absent, Run, Scene, Shelf, Source, Wanted};
 use super::super::target::Target;
-use super::super::xml::request::Query;
+use super::super::xml::request::{Query, Question};
 use super::super::xml::write::Writer;
 use super::super::{Depth, Exchange, Outcome};
 use super::multiget::exists;
 
 /// Handles the report. Without a `Depth` it looks at a book's cards (D6).
 pub async fn query(exchange: &Exchange<'_>, asked: Query) -> Outcome {
-    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    let zone = match &asked.question {
+        Question::Objects(_, zone) => zone.clone(),
+        Question::Cards(_) => None,
+    };
+    let plan = Plan::of_report(&asked.asked, exchange.forms(zone), exchange.prefer.minimal)?;
     let depth = exchange.depth_or(Depth::One)?;
     if asked.limit == Some(0) {
         return Err(Refusal::BadLimit.into());
@@ -75,12 +79,13 @@ async fn find(
     let mut found = Found::default();
     match (exchange.target, depth) {
         (Target::Collection(owner, book), Depth::One | Depth::Infinity) => {
-            let matches = service.query(caller, owner, book, asked.filter, asked.limit, carry).await?;
+            let limit = asked.limit;
+            let matches = answers(service, caller, (owner, book), &asked.question, limit, carry).await?;
             found.truncated = matches.truncated;
             found.add(book, matches);
         }
         (Target::Object(owner, book, card), _) => {
-            let mut matches = service.query(caller, owner, book, asked.filter, None, carry).await?;
+            let mut matches = answers(service, caller, (owner, book), &asked.question, None, carry).await?;
             matches.cards.retain(|view| view.name == *card);
             matches.names.retain(|name| name == card);
             found.add(book, matches);
@@ -92,6 +97,24 @@ async fn find(
         _ => exists(exchange).await?,
     }
     Ok(found)
+}
+
+/// What in one collection answers the question.
+async fn answers(
+    service: &Service,
+    caller: &Caller,
+    (home, name): (&HomeName, &MemberName),
+    question: &Question,
+    limit: Option<usize>,
+    carry: &mut Carry,
+) -> Result<Matches, Stop> {
+    match question {
+        Question::Cards(filter) => service.query(caller, home, name, filter.clone(), limit, carry).await,
+        Question::Objects(filter, zone) => {
+            let (filter, zone) = (filter.clone(), zone.clone());
+            service.query_calendar(caller, (home, name), filter, zone, limit, carry).await
+        }
+    }
 }
 
 /// The cards of a home's books that match. A book that is there no more when its turn comes, because
@@ -109,7 +132,7 @@ async fn across(
         let left = asked.limit.map(|limit| limit.saturating_sub(found.wanted.len()));
         // With none left, one more match is looked for, only to know of it.
         let limit = left.map(|left| left.max(1));
-        let query = service.query(caller, &view.home, book, asked.filter.clone(), limit, carry);
+        let query = answers(service, caller, (&view.home, book), &asked.question, limit, carry);
         let matches = match query.await {
             Err(Stop::Refused(Refusal::NotFound)) => continue,
             matches => matches?,

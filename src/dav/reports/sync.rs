@@ -16,7 +16,7 @@ use super::super::{Exchange, Outcome};
 
 /// Handles the report.
 pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
-    let plan = Plan::of_report(&asked.asked, exchange.agent(), exchange.prefer.minimal)?;
+    let plan = Plan::of_report(&asked.asked, exchange.forms(None), exchange.prefer.minimal)?;
     if asked.limit == Some(0) {
         return Err(Refusal::BadLimit.into());
     }

@@ -21,6 +21,15 @@ pub enum BadFilter {
     /// More conditions than are evaluated (`supported-filter`; CARD-47).
     #[error("the filter has too many conditions")]
     TooMany,
+    /// Conditions that do not nest as they must, or times that are none (`valid-filter`; CAL-26).
+    #[error("the filter is not valid")]
+    Invalid,
+    /// A time zone that is none (`valid-calendar-data`; CAL-20).
+    #[error("the time zone is not a VTIMEZONE")]
+    Timezone,
+    /// A name of a time zone that nothing is known of (`valid-timezone`; TZ-6).
+    #[error("the time zone is not known")]
+    UnknownTimezone,
     /// A collation that is not supported (`supported-collation`; CARD-26).
     #[error("the collation is not supported")]
     Collation,

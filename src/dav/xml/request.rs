@@ -4,18 +4,24 @@
 
 use crate::service::view::PropertyName;
 
+use super::filter::BadFilter;
 use super::name::{Ns, property_name};
 use super::read::{BadXml, Element};
 
+mod calendar_data;
 mod principals;
 mod properties;
 mod reports;
 #[cfg(test)]
 mod tests;
 
+pub use calendar_data::CalendarData;
 pub use principals::{PrincipalMatch, PrincipalSearch, PropertySearch, principal_match, principal_search};
 pub use properties::{Mkcol, mkcalendar, mkcol, propfind, proppatch};
-pub use reports::{Expand, Multiget, Query, Sync, expand, multiget, query, sync};
+pub use reports::{
+    Expand, FreeBusy, Multiget, Query, Question, Sync, calendar_query, expand, free_busy, multiget, query,
+    sync,
+};
 
 /// How many properties one request may name.
 const MAX_NAMES: usize = 1_000;
@@ -45,12 +51,14 @@ pub struct Asked {
     pub names: Vec<PropertyName>,
     /// What `CARDDAV:address-data` says, where it is named.
     pub address_data: Option<AddressData>,
+    /// What `CALDAV:calendar-data` says, where it is named.
+    pub calendar_data: Option<CalendarData>,
 }
 
 impl Asked {
     /// All properties: what an empty PROPFIND asks (DAV-12).
     pub fn all() -> Self {
-        Self { which: Which::All, names: Vec::new(), address_data: None }
+        Self { which: Which::All, names: Vec::new(), address_data: None, calendar_data: None }
     }
 }
 
@@ -67,6 +75,14 @@ pub struct AddressData {
 
 /// The one of `allprop`, `propname` and `prop` that is in `parent`.
 fn asked(parent: &Element) -> Result<Asked, BadXml> {
+    asked_data(parent).map_err(|bad| match bad {
+        BadFilter::Xml(bad) => bad,
+        _ => BadXml::Unexpected,
+    })
+}
+
+/// The same; what is wrong with a time range in it is told apart.
+fn asked_data(parent: &Element) -> Result<Asked, BadFilter> {
     let mut found = None;
     for element in parent.elements().filter(|e| e.ns == Ns::Dav) {
         let which = match element.local() {
@@ -76,7 +92,7 @@ fn asked(parent: &Element) -> Result<Asked, BadXml> {
             _ => continue,
         };
         if found.replace((which, element)).is_some() {
-            return Err(BadXml::Unexpected);
+            return Err(BadXml::Unexpected.into());
         }
     }
     let (which, list) = match found {
@@ -89,6 +105,10 @@ fn asked(parent: &Element) -> Result<Asked, BadXml> {
         which,
         names: list.map(names).transpose()?.unwrap_or_default(),
         address_data: list.and_then(|list| list.child(&Ns::Card, "address-data")).map(address_data),
+        calendar_data: list
+            .and_then(|list| list.child(&Ns::Cal, "calendar-data"))
+            .map(calendar_data::calendar_data)
+            .transpose()?,
     })
 }
 

@@ -274,48 +274,34 @@ pub(super) trait Item: Sized + Clone + PartialEq {
     fn pref(&self) -> Option<Option<u8>>;
 }
 
-impl Item for Email {
-    const WHAT: What = What::Email;
+/// What somebody is reached by: a value with its types and a preference.
+macro_rules! reached_by {
+    ($of:ident, $what:expr, $plain:expr) => {
+        impl Item for $of {
+            const WHAT: What = $what;
 
-    fn read(parameters: &[Parameter], value: &str) -> Option<Self> {
-        let value = Some(shown(value)).filter(|value| !value.is_empty())?;
-        Some(Self { value, types: types(parameters, Self::WHAT), pref: pref(parameters) })
-    }
+            fn read(parameters: &[Parameter], value: &str) -> Option<Self> {
+                let value = Some($plain(&shown(value))).filter(|value| !value.is_empty())?;
+                Some(Self { value, types: types(parameters, Self::WHAT), pref: pref(parameters) })
+            }
 
-    fn key(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.value)
-    }
+            fn key(&self) -> Cow<'_, str> {
+                Cow::Borrowed(&self.value)
+            }
 
-    fn types(&self) -> &Vec<String> {
-        &self.types
-    }
+            fn types(&self) -> &Vec<String> {
+                &self.types
+            }
 
-    fn pref(&self) -> Option<Option<u8>> {
-        Some(self.pref)
-    }
+            fn pref(&self) -> Option<Option<u8>> {
+                Some(self.pref)
+            }
+        }
+    };
 }
 
-impl Item for Phone {
-    const WHAT: What = What::Phone;
-
-    fn read(parameters: &[Parameter], value: &str) -> Option<Self> {
-        let value = shown(value);
-        let value = Some(without_scheme(&value)).filter(|value| !value.is_empty())?.to_owned();
-        Some(Self { value, types: types(parameters, Self::WHAT), pref: pref(parameters) })
-    }
-
-    fn key(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.value)
-    }
-
-    fn types(&self) -> &Vec<String> {
-        &self.types
-    }
-
-    fn pref(&self) -> Option<Option<u8>> {
-        Some(self.pref)
-    }
-}
+reached_by!(Email, What::Email, str::to_owned);
+reached_by!(Phone, What::Phone, |value: &str| without_scheme(value).to_owned());
 
 impl Item for PostalAddress {
     const WHAT: What = What::Address;

@@ -118,6 +118,18 @@ fn packed_contacts_are_candidates() {
     assert_eq!((&*person.name, &*person.company), ("grosse jorg", "example gmbh"));
     assert_eq!((person.emails, person.phones), (vec!["j@x.org"], vec!["+49301234567"]));
     assert_eq!(Candidate::of(id(1), Kind::Org, Packed(&octets), &[]).name, "example gmbh");
+    // Of what is not compared nothing is copied.
+    let mut more = vec![leaf("note", "Ruft nicht an"), leaf("title", "Boss")];
+    more.extend(leaves.clone());
+    let (mut whole, mut copied) = (Vec::new(), Vec::new());
+    pack(&more, &mut whole);
+    assert_ne!(whole, octets);
+    Packed(&whole).pack_some(&COMPARED, &mut copied);
+    assert_eq!(copied, octets);
+    let (mut none, mut nothing) = (Vec::new(), Vec::new());
+    Packed(&[]).pack_some(&COMPARED, &mut none);
+    pack(&[], &mut nothing);
+    assert_eq!(none, nothing);
     let mut formatted = Vec::new();
     pack(&leaves[..2], &mut formatted);
     assert_eq!(Candidate::of(id(1), Kind::Group, Packed(&formatted), &[]).name, "dr. jorg grosse");

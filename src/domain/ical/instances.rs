@@ -30,14 +30,14 @@ pub struct Object<'o, 'a> {
     pub zones: ObjectZones<'o>,
     parent: &'o Component<'a>,
     groups: Vec<Group<'o, 'a>>,
+    /// The group of each component, by where it begins.
+    places: HashMap<usize, usize>,
     series: RefCell<HashMap<usize, Rc<Series<'o, 'a>>>>,
     budget: RefCell<Budget>,
 }
 
 /// The components that are instances of one thing: of one type, with one UID.
 struct Group<'o, 'a> {
-    name: Vec<u8>,
-    uid: Vec<u8>,
     master: Option<&'o Component<'a>>,
     overrides: Vec<&'o Component<'a>>,
 }
@@ -113,10 +113,12 @@ impl<'o, 'a> Object<'o, 'a> {
     /// The components of `parent`, which stands in the VCALENDAR `calendar`: for the AVAILABLEs of
     /// a VAVAILABILITY (RFC 7953).
     pub fn within(calendar: &'o Component<'a>, parent: &'o Component<'a>, zones: &'o Zones) -> Self {
+        let (groups, places) = Group::all(parent);
         Self {
             zones: zones.of(calendar),
             parent,
-            groups: Group::all(parent),
+            groups,
+            places,
             series: RefCell::default(),
             budget: RefCell::default(),
         }
@@ -231,30 +233,29 @@ impl<'o, 'a> Object<'o, 'a> {
     }
 
     fn group(&self, component: &Component<'_>) -> Option<&Group<'o, 'a>> {
-        let uid = uid_of(component);
-        self.groups
-            .iter()
-            .find(|group| component.name().eq_ignore_ascii_case(&group.name) && group.uid == uid)
+        self.groups.get(*self.places.get(&component.at())?)
     }
 }
 
 impl<'o, 'a> Group<'o, 'a> {
-    fn all(parent: &'o Component<'a>) -> Vec<Self> {
-        let mut places: HashMap<(Vec<u8>, Vec<u8>), usize> = HashMap::new();
-        let mut groups: Vec<Self> = Vec::new();
+    /// The groups among the components of `parent`, and which one each of them is in.
+    fn all(parent: &'o Component<'a>) -> (Vec<Self>, HashMap<usize, usize>) {
+        let mut known: HashMap<(Vec<u8>, &[u8]), usize> = HashMap::new();
+        let (mut groups, mut places) = (Vec::<Self>::new(), HashMap::new());
         for component in parent.children.iter().filter(|c| KINDS.iter().any(|kind| c.is(kind))) {
-            let (name, uid) = (component.name().to_ascii_uppercase(), uid_of(component).to_vec());
-            let place = *places.entry((name.clone(), uid.clone())).or_insert(groups.len());
+            let key = (component.name().to_ascii_uppercase(), uid_of(component));
+            let place = *known.entry(key).or_insert(groups.len());
             if place == groups.len() {
-                groups.push(Self { name, uid, master: None, overrides: Vec::new() });
+                groups.push(Self { master: None, overrides: Vec::new() });
             }
+            places.insert(component.at(), place);
             let Some(group) = groups.get_mut(place) else { continue };
             match component.property("RECURRENCE-ID") {
                 Some(_) => group.overrides.push(component),
                 None => group.master = group.master.or(Some(component)),
             }
         }
-        groups
+        (groups, places)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod expand;
 pub mod filter;
 pub mod instances;
 pub mod links;
+mod media;
 pub mod overlap;
 pub mod recur;
 pub mod select;
@@ -28,6 +29,7 @@ use super::id::Uid;
 
 pub use admit::{PRODID, admit};
 pub use components::Components;
+pub use media::without_media;
 pub use tree::{Component, Part, Prop};
 
 /// What a calendar object is about: the one type of component that it holds (RFC 4791 §4.1, CAL-2).

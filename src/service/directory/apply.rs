@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::domain::id::CollectionId;
+use crate::domain::id::{CollectionId, CollectionKind};
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::commit::{AccountOp, Op};
@@ -134,7 +134,10 @@ impl Service {
         for id in groups {
             let reader = self.store.read().await?;
             let Some(group) = self.account_of(&reader, &id.0).await? else { continue };
-            let links = reader.links(CollectionId::from_bytes(group.home)).await?;
+            let mut links = reader.links(CollectionId::from_bytes(group.home)).await?;
+            if let Some(home) = group.home_of(CollectionKind::Calendar) {
+                links.extend(reader.links(home).await?);
+            }
             drop(reader);
             if links.iter().any(|link| !link.mount) {
                 kept += 1;
@@ -154,7 +157,7 @@ impl Service {
             self.purge_soon();
         }
         if kept > 0 {
-            report.warnings.push(format!("{kept} groups are gone and still own address books"));
+            report.warnings.push(format!("{kept} groups are gone and still own address books or calendars"));
         }
         Ok(())
     }

@@ -471,6 +471,61 @@ async fn where_nothing_is_new_accounts_are_not_gone_through_and_yet_nothing_is_o
     assert!(told_again.warnings.is_empty() && told_again.renamed.is_empty());
 }
 
+/// Each of these is followed with those alone that it touches, and comes to what going through everybody
+/// comes to: accounts, groups, cards, and what is told.
+#[tokio::test]
+async fn what_changes_is_followed_with_those_it_touches() {
+    let fakes = [false, true].map(|tells| Arc::new(Fake { tells_changes: tells, ..Fake::default() }));
+    let both = |change: &dyn Fn(&Fake)| fakes.iter().for_each(|fake| change(fake));
+    both(&|fake| {
+        for (id, name) in [("1", "bob"), ("2", "carol"), ("3", "dan"), ("4", "eve")] {
+            fake.put(id, name);
+        }
+        fake.change(|now| now.people.get_mut("2").unwrap().manager = Some("UID=1, dc=x".into()));
+        fake.group("g1", "sales", &["1", "g2", "5"]);
+        fake.group("g2", "east", &["2", "6"]);
+    });
+    let admins = |settings: &mut DirectorySettings| settings.admin_group = GroupName::parse("sales").ok();
+    let (whole, changed) = (following_with(&fakes[0], admins).await, following_with(&fakes[1], admins).await);
+    for _ in 0..2 {
+        sync(&whole).await;
+        sync(&changed).await;
+    }
+    assert!(changed.followed.knows());
+    let changes: [&dyn Fn(&Fake); 10] = [
+        &|fake| fake.change(|now| now.people.get_mut("3").unwrap().title = "Boss".into()),
+        &|fake| fake.change(|now| now.people.get_mut("1").unwrap().display_name = "Bobby".into()),
+        &|fake| fake.put("5", "fay"),
+        &|fake| fake.put("6", "gus"),
+        &|fake| fake.put("2", "caroline"),
+        &|fake| fake.change(|now| now.people.get_mut("4").unwrap().emails = vec!["bob@example.org".into()]),
+        &|fake| fake.change(|now| now.people.get_mut("1").unwrap().enabled = false),
+        &|fake| fake.remove("3"),
+        &|fake| fake.put("3", "dan"),
+        &|fake| fake.change(|now| now.people.get_mut("5").unwrap().dn = "uid=7,dc=x".into()),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        both(change);
+        let (one, other) = (sync(&whole).await, sync(&changed).await);
+        assert!(one == other, "{number}: {:?}", (one.warnings, other.warnings));
+        assert_eq!(told(&whole).await, told(&changed).await, "{number}");
+        let status = [&whole, &changed].map(|service| service.directory_status().unwrap());
+        assert_eq!((status[0].people, status[0].groups), (status[1].people, status[1].groups), "{number}");
+        assert!(changed.followed.knows(), "everybody was gone through after change {number}");
+    }
+    // A group, and a name that is another's, are for everybody.
+    let all: [&dyn Fn(&Fake); 2] = [&|fake| fake.group("g3", "west", &["6"]), &|fake| fake.put("6", "dan")];
+    for change in all {
+        both(change);
+        sync(&whole).await;
+        sync(&changed).await;
+        assert!(!changed.followed.knows());
+        assert_eq!(told(&whole).await, told(&changed).await);
+        sync(&changed).await;
+    }
+    changed.assert_sound().await;
+}
+
 #[tokio::test]
 async fn whom_the_directory_forgot_to_tell_of_is_found_within_a_day() {
     let fake = Arc::new(Fake { tells_changes: true, ..Fake::default() });

@@ -92,6 +92,12 @@ impl Followed {
         agreed.filter(|agreed| agreed.there == *there).map(|agreed| agreed.index)
     }
 
+    /// Whether the next changes are followed with those that they touch.
+    #[cfg(test)]
+    pub(super) fn knows(&self) -> bool {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn agree(&self, there: There, index: Index) {
         *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Agreed { there, index });
     }

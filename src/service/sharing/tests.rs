@@ -744,7 +744,7 @@ async fn who_goes_hands_over_or_takes_all_along() {
     world.share("carol/hers", "alice", WRITE).await;
     // Nothing is lost for want of a word.
     let asked = remove(service, "alice", None, false).await;
-    assert!(matches!(asked, AdminAnswer::Undecided { books: 2, contacts: 2 }));
+    assert!(matches!(asked, AdminAnswer::Undecided { books: 2, contacts: 2, .. }));
     for to in ["alice", "nobody"] {
         assert!(matches!(remove(service, "alice", Some(to), false).await, AdminAnswer::Refused(_)));
     }

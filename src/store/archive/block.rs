@@ -75,12 +75,21 @@ pub struct Counts {
     /// Accounts.
     #[n(0)]
     pub accounts: u64,
-    /// Homes and books.
+    /// Homes, books and calendars.
     #[n(1)]
     pub collections: u64,
     /// Contacts.
     #[n(2)]
     pub contacts: u64,
+    /// Those of the collections that are homes; archives of before there were calendars do not say.
+    #[cbor(n(3), default)]
+    pub homes: u64,
+    /// Those of the collections that are calendars.
+    #[cbor(n(4), default)]
+    pub calendars: u64,
+    /// Objects in calendars.
+    #[cbor(n(5), default)]
+    pub objects: u64,
 }
 
 /// What an archive says of itself at its end.

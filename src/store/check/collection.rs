@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::id::{CollectionId, ContactId};
+use crate::domain::ical::{Components, Kind};
+use crate::domain::id::{CollectionId, CollectionKind, ContactId};
 use crate::store::StoreError;
 use crate::store::census::{Census, Contact, Id, UNREADABLE};
 use crate::store::codec::{self};
@@ -16,6 +17,16 @@ use super::finding::{Mend, Stage};
 use super::log::Entry;
 
 mod read;
+
+/// What a collection was whose row is lost, as far as others tell.
+#[derive(Clone, Copy)]
+struct Lost {
+    owner: Id,
+    /// The home it lies in; `None` for a home.
+    home: Option<Id>,
+    created: i64,
+    kind: CollectionKind,
+}
 
 /// A book's place in its home.
 struct Link {
@@ -49,6 +60,8 @@ struct Card {
     etag: [u8; 16],
     size: u64,
     four: bool,
+    /// It is a calendar object.
+    in_calendar: bool,
     described: bool,
 }
 
@@ -74,23 +87,27 @@ struct Octets {
 impl Census {
     /// Every account's home, the books in it, and books that have lost their place.
     pub(in crate::store) async fn examine_homes(&mut self, reader: &Reader) -> Result<(), StoreError> {
-        let homes: Vec<(Id, Id, i64)> =
-            self.accounts.iter().map(|(id, account)| (*id, account.home, account.created)).collect();
+        let homes = self.accounts.iter().flat_map(|(id, account)| {
+            let calendars = account.calendars.map(|home| (home, CollectionKind::Calendar));
+            let homes = [(account.home, CollectionKind::AddressBook)].into_iter().chain(calendars);
+            homes.map(|(home, kind)| (home, Lost { owner: *id, home: None, created: account.created, kind }))
+        });
+        let homes: Vec<(Id, Lost)> = homes.collect();
         let mut books: Vec<Id> = Vec::new();
-        for (account, home, created) in homes {
-            let id = CollectionId::from_bytes(home);
+        for (home, lost) in homes {
+            let (id, account) = (CollectionId::from_bytes(home), lost.owner);
             match self.collections.get(&home) {
-                Some(row) if row.owner != account || row.home.is_some() => {
+                Some(row) if row.owner != account || row.home.is_some() || row.kind() != lost.kind => {
                     self.fault(&home, "a home is not its account's");
                 }
                 Some(_) => {}
                 None => {
                     let slot = self.slots.iter().find(|(_, owner)| **owner == Owner::collection(home));
                     let slot = slot.map(|(slot, _)| *slot);
-                    self.lost_collection(id, slot, (account, None, created), "an account has no home");
+                    self.lost_collection(id, slot, lost, "an account has no home");
                 }
             }
-            books.extend(self.examine_home(reader, account, id).await?);
+            books.extend(self.examine_home(reader, id, lost).await?);
         }
         let lost = self.collections.iter().filter(|(id, _)| !self.named.contains(*id));
         let lost: Vec<(Id, Option<Id>)> = lost.map(|(id, row)| (*id, row.home)).collect();
@@ -129,13 +146,12 @@ impl Census {
     }
 
     /// The row of a collection that is named is not there, or cannot be read.
-    fn lost_collection(
-        &mut self,
-        id: CollectionId,
-        slot: Option<Slot>,
-        (owner, home, created): (Id, Option<Id>, i64),
-        what: &'static str,
-    ) {
+    fn lost_collection(&mut self, id: CollectionId, slot: Option<Slot>, lost: Lost, what: &'static str) {
+        let Lost { owner, home, created, kind } = lost;
+        let calendar = kind == CollectionKind::Calendar;
+        // What a calendar took is not known any more, so it refuses nothing.
+        let components =
+            if calendar && home.is_some() { Components::of(&Kind::ALL) } else { Components::NONE };
         self.unsure = true;
         let Some(slot) = slot else { return self.fault(id.as_bytes(), what) };
         self.claim(slot, Owner::collection(*id.as_bytes()), None);
@@ -148,6 +164,8 @@ impl Census {
             // Which tokens it gave out is not known any more.
             identity: self.another_identity(id, id.as_bytes()),
             floor: self.revisions.get(id.as_bytes()).copied().flatten().unwrap_or(0),
+            calendar,
+            components: components.bits(),
             // Who had access is not known any more.
             ..CollectionRow::default()
         };
@@ -160,9 +178,10 @@ impl Census {
     async fn examine_home(
         &mut self,
         reader: &Reader,
-        account: Id,
         home: CollectionId,
+        lost: Lost,
     ) -> Result<Vec<Id>, StoreError> {
+        let (account, kind) = (lost.owner, lost.kind);
         let links = reader.links_in(home).await?;
         let mut books = Vec::new();
         let mut entries = HashMap::new();
@@ -177,7 +196,7 @@ impl Census {
                 self.fault(&link.member, "a member's name is not the one that it is kept under");
             }
             if link.mount {
-                self.examine_mount(home, &link, book);
+                self.examine_mount(home, &link, book, kind);
                 continue;
             }
             if !self.named.insert(book) {
@@ -185,7 +204,9 @@ impl Census {
                 continue;
             }
             match self.collections.get(&book) {
-                Some(row) if row.owner != account || row.home != Some(*home.as_bytes()) => {
+                Some(row)
+                    if row.owner != account || row.home != Some(*home.as_bytes()) || row.kind() != kind =>
+                {
                     self.fault(&book, "a book is not its home's");
                 }
                 Some(row) if link.slot != Some(Slot(row.slot)) => {
@@ -195,8 +216,8 @@ impl Census {
                 None => {
                     let (id, what) =
                         (CollectionId::from_bytes(book), "a home names a book that is not there");
-                    let kept = (account, Some(*home.as_bytes()), self.at);
-                    self.lost_collection(id, link.slot, kept, what);
+                    let lost = Lost { home: Some(*home.as_bytes()), created: self.at, ..lost };
+                    self.lost_collection(id, link.slot, lost, what);
                 }
             }
             books.push(book);
@@ -208,7 +229,7 @@ impl Census {
 
     /// The place of another's book. That a book is not shared any more is no fault: the place goes
     /// when the service looks at it next.
-    fn examine_mount(&mut self, home: CollectionId, link: &Link, book: Id) {
+    fn examine_mount(&mut self, home: CollectionId, link: &Link, book: Id, kind: CollectionKind) {
         let slot = self.collections.get(home.as_bytes()).map(|row| Slot(row.slot));
         self.mounts.insert(link.member, slot);
         if slot.is_some() && link.slot != slot {
@@ -216,6 +237,9 @@ impl Census {
         }
         if self.collections.get(&book).is_some_and(|row| row.home == Some(*home.as_bytes())) {
             self.fault(&link.member, "a home takes its own book for another's");
+        }
+        if self.collections.get(&book).is_some_and(|row| row.kind() != kind) {
+            self.fault(&link.member, "a home has a place for what it does not hold");
         }
     }
 
@@ -234,7 +258,9 @@ impl Census {
     }
 
     async fn examine_book(&mut self, reader: &Reader, book: CollectionId) -> Result<(), StoreError> {
-        self.report.books += 1;
+        let calendar = self.is_calendar(book.as_bytes());
+        let count = if calendar { &mut self.report.calendars } else { &mut self.report.books };
+        *count += 1;
         let members = reader.members_in(book).await?;
         if self.is_smart(book.as_bytes()) {
             return self.examine_smart(reader, book, members).await;
@@ -264,11 +290,16 @@ impl Census {
                 }
                 continue;
             };
-            self.report.cards += 1;
+            let count = if calendar { &mut self.report.objects } else { &mut self.report.cards };
+            *count += 1;
+            if card.in_calendar != calendar {
+                self.fault(&contact, "a book or a calendar holds what it does not take");
+            }
             if !card.named {
                 self.fault(&member.member, "a member's name is not the one that it is kept under");
             }
             let known = Contact::new(book, slot, number, card.version, card.described);
+            let known = known.in_calendar(card.in_calendar);
             if !self.contact(contact, known.at(member.member, card.anywhere, card.trashed)) {
                 self.fault(&contact, "two cards are one contact");
             }
@@ -415,6 +446,7 @@ impl Census {
             for member in reader.members_in(book).await? {
                 if let (Some(card), Some((contact, number, slot))) = (member.card, member.place) {
                     let known = Contact::new(book, slot, number, card.version, card.described);
+                    let known = known.in_calendar(card.in_calendar);
                     self.contact(contact, known.at(member.member, card.anywhere, card.trashed));
                 }
             }

@@ -34,7 +34,8 @@ pub(in crate::store) struct RecordsSeen {
 
 impl Census {
     pub(in crate::store) fn look_at_record(&mut self, id: Id, key: &[u8], value: &[u8]) {
-        let Some(contact) = self.contacts.get(&id) else { return self.orphan(key) };
+        let contact = self.contacts.get(&id).filter(|contact| !contact.in_calendar);
+        let Some(contact) = contact else { return self.orphan(key) };
         let (book, member, slot, uid) = (contact.book, contact.member, contact.slot, contact.uid);
         let ends = self.ending.contains_key(book.as_bytes());
         let Ok(place) = RecordPlace::read(value) else {
@@ -81,7 +82,7 @@ impl Census {
                 self.records.counters.insert(series, newest);
             }
             Some((series, Some(number))) => match self.sealer.decode::<NumberRow>(key, value) {
-                Ok(row) if !self.contacts.contains_key(row.contact.as_bytes()) => self.orphan(key),
+                Ok(row) if !self.has_record(row.contact.as_bytes()) => self.orphan(key),
                 Ok(row) => drop(self.records.numbered.insert((series, number), *row.contact.as_bytes())),
                 Err(_) => self.finding(key, UNREADABLE, Mend::drop_row(Stage::Orphans, key.to_vec())),
             },
@@ -91,7 +92,7 @@ impl Census {
 
     pub(in crate::store) fn look_at_same_uid(&mut self, key: &[u8], value: &[u8]) {
         let (Some(uid), Some(id)) = (keys::owner(key), keys::item(key)) else { return };
-        let contact = self.contacts.get(&id).filter(|contact| contact.uid == uid);
+        let contact = self.contacts.get(&id).filter(|contact| contact.uid == uid && !contact.in_calendar);
         let Some(contact) = contact else { return self.orphan(key) };
         let (book, trashed) = (contact.book, contact.trashed);
         self.records.found.insert(id);
@@ -102,6 +103,11 @@ impl Census {
                 self.finding(key, "a contact is not found by its UID", mend);
             }
         }
+    }
+
+    /// Whether something has a record: a contact has, an object in a calendar has not.
+    fn has_record(&self, id: &Id) -> bool {
+        self.contacts.get(id).is_some_and(|contact| !contact.in_calendar)
     }
 
     fn found_anew(&self, id: Id) -> Mend {
@@ -139,7 +145,8 @@ impl Census {
     }
 
     pub(in crate::store) fn look_at_earlier_record(&mut self, id: Id, key: &[u8], value: &[u8]) {
-        let Some(contact) = self.contacts.get(&id) else { return self.orphan(key) };
+        let contact = self.contacts.get(&id).filter(|contact| !contact.in_calendar);
+        let Some(contact) = contact else { return self.orphan(key) };
         let slot = contact.slot;
         // Those of a record that is gone or cannot be read are kept.
         let changes = self.records.numbers.get(&id).map_or(u64::MAX, |(_, changes)| *changes);
@@ -195,7 +202,7 @@ impl Census {
             }
         }
         for (id, contact) in &self.contacts {
-            if self.ending.contains_key(contact.book.as_bytes()) {
+            if contact.in_calendar || self.ending.contains_key(contact.book.as_bytes()) {
                 continue;
             }
             match self.records.numbers.get(id) {
@@ -234,6 +241,12 @@ impl Contact {
     /// may come back from the trash.
     pub(in crate::store) fn at(mut self, member: Id, uid: Id, trashed: bool) -> Self {
         (self.member, self.uid, self.trashed) = (member, uid, trashed);
+        self
+    }
+
+    /// It is an object in a calendar.
+    pub(in crate::store) fn in_calendar(mut self, in_calendar: bool) -> Self {
+        self.in_calendar = in_calendar;
         self
     }
 }

@@ -4,6 +4,8 @@
 use bytes::Bytes;
 
 use crate::domain::contact::Kind as ContactKind;
+use crate::domain::format::Format;
+use crate::domain::ical::Components;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::store::StoreError;
 use crate::store::codec::Kept;
@@ -12,7 +14,7 @@ use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::mirror::mirror_name;
 use crate::store::owner::Owner;
-use crate::store::rows::{self, CardRow, Id, PropertiesRow, UidRow};
+use crate::store::rows::{self, CardRow, CollectionRow, Id, PropertiesRow, UidRow};
 use crate::store::seal::At;
 use crate::store::search::What;
 
@@ -87,6 +89,7 @@ impl Derivation<'_> {
         change: Option<&RecordChange>,
     ) -> Step<()> {
         let collection = self.need_book(book).await?;
+        takes(&collection, card.format)?;
         let member = self.sealer.member(book.as_bytes(), name);
         let body = card.body.clone();
         let (mut old, before) = match self.present(book, &member).await {
@@ -225,13 +228,11 @@ impl Derivation<'_> {
             None => self.need_book(from.0).await?,
         };
         let target = self.need_book(to.0).await?;
-        if self.need_collection(from.0).await?.calendar != target.calendar {
-            return Err(Halt::Unmet(Unmet::NoCollection));
-        }
         let owner = target.owner;
         let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+        takes(&target, Format::of(source.row.format))?;
         let body = self.body(from.0, &source.row).await?;
         let old = self.present(to.0, &member).await?;
         if copy.is_none() {
@@ -482,6 +483,21 @@ impl Derivation<'_> {
             created,
             created_at: rows::time(row.created),
         });
+    }
+}
+
+/// Refuses what a book or a calendar does not hold (CAL-7).
+fn takes(collection: &CollectionRow, format: Format) -> Step<()> {
+    let taken = match format {
+        Format::Card(_) => !collection.calendar,
+        Format::Calendar(kind) => {
+            collection.calendar && Components::from_bits(collection.components).take(kind)
+        }
+    };
+    match taken {
+        true => Ok(()),
+        false if format.collection() == collection.kind() => Err(Halt::Unmet(Unmet::NotTaken)),
+        false => Err(Halt::Unmet(Unmet::NoCollection)),
     }
 }
 

@@ -139,7 +139,9 @@ impl Derivation<'_> {
         (home, name, replace): (CollectionId, &MemberName, bool),
         properties: &[StoredProperty],
     ) -> Step<()> {
-        self.need_collection(home).await?;
+        if self.need_collection(home).await?.calendar != row.calendar {
+            return Err(Halt::Unmet(Unmet::NoCollection));
+        }
         let before = self.clear_place(home, name, replace).await?;
         if self.value(keys::collection(id)).await?.is_some() {
             return Err(Halt::Failed(StoreError::Malformed("a collection's id is taken")));

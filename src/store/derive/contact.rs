@@ -229,11 +229,7 @@ impl Derivation<'_> {
         }
         self.records.remove(&contact);
         self.delete(keys::record(contact));
-        for table in [keys::Table::RecordHistory, keys::Table::History] {
-            for (key, _) in self.range(keys::under(table, contact.as_bytes())).await? {
-                self.delete(key);
-            }
-        }
+        self.forget_history(contact).await?;
         self.told.push(contact);
         Ok(numbers)
     }
@@ -248,7 +244,7 @@ impl Derivation<'_> {
         if book == TRASH {
             return Err(Halt::Unmet(Unmet::NoMember));
         }
-        let owner = self.need_book(book).await?.owner;
+        let owner = self.need_address_book(book).await?.owner;
         self.need_collection(TRASH).await?;
         let member = self.sealer.member(book.as_bytes(), name);
         // What cannot be opened cannot be moved either.
@@ -313,7 +309,7 @@ impl Derivation<'_> {
         (book, name): &(CollectionId, MemberName),
     ) -> Step<()> {
         self.need_collection(TRASH).await?;
-        let owner = self.need_book(*book).await?.owner;
+        let owner = self.need_address_book(*book).await?.owner;
         let member = self.sealer.member(book.as_bytes(), name);
         if self.present(*book, &member).await?.is_some() {
             return Err(Halt::Unmet(Unmet::Taken));
@@ -360,8 +356,8 @@ impl Derivation<'_> {
         from: &(CollectionId, MemberName),
         to: &(CollectionId, MemberName),
     ) -> Step<()> {
-        self.need_book(from.0).await?;
-        let owner = self.need_book(to.0).await?.owner;
+        self.need_address_book(from.0).await?;
+        let owner = self.need_address_book(to.0).await?.owner;
         let member = self.sealer.member(from.0.as_bytes(), &from.1);
         let place = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;

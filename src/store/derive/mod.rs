@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 
 use super::codec::{self, Kept, KeptRecord};
-use super::commit::{At, Commit, Committed, Fact, FactState, Op, Unmet};
+use super::commit::{At, CardOp, Commit, Committed, Fact, FactState, Op, Unmet};
 use super::engine::{Batch, Guard, Snapshot, Stamp, Write};
 use super::erase::Taken;
 use super::events;
@@ -143,6 +143,7 @@ impl<'a> Derivation<'a> {
         for event in &commit.events {
             this.tell(event)?;
         }
+        this.batch.may_add = deleting(&commit.ops);
         this.batch.guards =
             this.read.into_iter().map(|(key, value)| (key, value.map_or(Guard::Absent, Guard::Is))).collect();
         Ok(Derived { batch: this.batch, committed: this.committed, news: this.news, told: this.told })
@@ -270,6 +271,15 @@ impl<'a> Derivation<'a> {
         match row.smart {
             None => Ok(row),
             Some(_) => Err(Halt::Unmet(Unmet::NoCollection)),
+        }
+    }
+
+    /// The same, unless it is a calendar, whose objects are no contacts.
+    async fn need_address_book(&mut self, id: CollectionId) -> Step<CollectionRow> {
+        let row = self.need_book(id).await?;
+        match row.calendar {
+            false => Ok(row),
+            true => Err(Halt::Unmet(Unmet::NoCollection)),
         }
     }
 
@@ -408,6 +418,25 @@ impl<'a> Derivation<'a> {
         let stamp = Some(Stamp { counter, in_key: true, in_value: None });
         self.batch.writes.push(Write::Put { key, value, stamp });
         Ok(counter)
+    }
+}
+
+/// How much a contact may leave behind where there is only room for what makes room: what goes into the
+/// trash, or moves, keeps what its record was, its earlier body, and where it came from.
+const LEFT_BEHIND: usize = 16 * 1024;
+
+/// How many octets a commit that only deletes may add.
+fn deleting(ops: &[Op]) -> usize {
+    let deletes =
+        |op: &Op| matches!(op, Op::Card(CardOp::Remove { .. } | CardOp::Trash { .. } | CardOp::Adopt { .. }));
+    // Who deletes says what was read: a record that stays the same is no change.
+    let same = |op: &Op| match op {
+        Op::Card(CardOp::Record { change, .. }) => change.before.as_ref() == Some(&change.after),
+        _ => false,
+    };
+    match ops.iter().all(|op| deletes(op) || same(op)) {
+        true => ops.iter().filter(|op| deletes(op)).count().saturating_mul(LEFT_BEHIND),
+        false => 0,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::domain::ical;
 use crate::domain::id::{CollectionId, ContactId};
 use crate::domain::vcard::without_media;
 use crate::store::StoreError;
 use crate::store::codec::Kept;
 use crate::store::keys;
-use crate::store::keyslots::Slot;
 use crate::store::rows::{self, CardRow, HistoryRow};
 
 use super::{Derivation, Halt, Step};
@@ -42,7 +42,7 @@ impl Derivation<'_> {
         let value = self.sealer.encode_sealed(old.slot, &key, &row)?;
         self.put(key, value);
         if let Some(aged) = old.row.version.checked_sub(WHOLE) {
-            self.thin(contact, aged, old.slot).await?;
+            self.thin(old, aged).await?;
         }
         if let Some(oldest) = old.row.version.checked_sub(HISTORY) {
             self.delete(keys::history(contact, oldest));
@@ -50,14 +50,18 @@ impl Derivation<'_> {
         Ok(())
     }
 
-    /// Takes the pictures out of an earlier body.
-    async fn thin(&mut self, contact: ContactId, version: u64, slot: Slot) -> Step<()> {
-        let key = keys::history(contact, version);
+    /// Takes pictures, or what is attached, out of an earlier body.
+    async fn thin(&mut self, of: &Kept, version: u64) -> Step<()> {
+        let key = keys::history(ContactId::from_bytes(of.row.contact), version);
         let Some(value) = self.unguarded(key.clone()).await? else { return Ok(()) };
         // One that cannot be read is `check`'s to tell.
         let Ok(row) = self.sealer.decode_sealed::<HistoryRow>(&key, &value) else { return Ok(()) };
-        if let Some(body) = without_media(&row.body) {
-            let value = self.sealer.encode_sealed(slot, &key, &HistoryRow { body, ..row })?;
+        let thinned = match of.row.is_calendar_object() {
+            true => ical::without_media(&row.body),
+            false => without_media(&row.body),
+        };
+        if let Some(body) = thinned {
+            let value = self.sealer.encode_sealed(of.slot, &key, &HistoryRow { body, ..row })?;
             self.put(key, value);
         }
         Ok(())
@@ -78,9 +82,25 @@ impl Derivation<'_> {
         if card.row.described {
             self.delete(keys::properties(contact.as_bytes()));
         }
-        let numbers = self.forget_record(contact, heir).await?;
+        let numbers = match card.row.is_calendar_object() {
+            true => {
+                self.forget_history(contact).await?;
+                Vec::new()
+            }
+            false => self.forget_record(contact, heir).await?,
+        };
         self.destroy_key(card.slot, card.owner());
         Ok(numbers)
+    }
+
+    /// Forgets earlier bodies and records.
+    pub(super) async fn forget_history(&mut self, contact: ContactId) -> Step<()> {
+        for table in [keys::Table::RecordHistory, keys::Table::History] {
+            for (key, _) in self.range(keys::under(table, contact.as_bytes())).await? {
+                self.delete(key);
+            }
+        }
+        Ok(())
     }
 
     /// A card's properties and earlier bodies and records.

@@ -156,6 +156,7 @@ async fn a_moved_batch_leaves_no_trace(subject: Subject) {
         guards: vec![(b"a".to_vec(), is(b"1")), (b"b".to_vec(), is(b"2"))],
         counters: vec![b"n".to_vec()],
         writes: vec![stamped(b"row", b"", stamp), put(b"a", b"x"), delete(b"b")],
+        ..Batch::default()
     };
     assert_eq!(commit(engine, batch.clone()).await, Outcome::Moved);
     assert_eq!(everything(engine).await, before);

@@ -96,6 +96,9 @@ pub struct Batch {
     pub counters: Vec<Vec<u8>>,
     /// The writes, in order.
     pub writes: Vec<Write>,
+    /// How many octets it may add where an engine takes only what makes room: what deletes may keep a
+    /// little of what it deletes.
+    pub may_add: usize,
 }
 
 /// What became of a batch.

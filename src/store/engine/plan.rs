@@ -40,6 +40,8 @@ pub(super) struct Changes {
     counters: Vec<u64>,
     /// Keys and their new values; `None` removes the key.
     pub(super) rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// How many octets it may add in any case.
+    pub(super) may_add: usize,
 }
 
 impl Changes {
@@ -131,6 +133,7 @@ fn counter_value(stored: Option<&[u8]>) -> Option<u64> {
 
 /// The batch's rows with counters and stamps in place.
 fn changes(batch: Batch, counters: Vec<u64>) -> Changes {
+    let may_add = batch.may_add;
     let mut rows = Vec::with_capacity(batch.counters.len() + batch.writes.len());
     for (key, value) in batch.counters.into_iter().zip(&counters) {
         rows.push((key, Some(value.to_be_bytes().to_vec())));
@@ -146,7 +149,7 @@ fn changes(batch: Batch, counters: Vec<u64>) -> Changes {
             Write::Delete { key } => rows.push((key, None)),
         }
     }
-    Changes { counters, rows }
+    Changes { counters, rows, may_add }
 }
 
 /// Completes a key and a value; `check_shape` has made sure that the stamp fits.

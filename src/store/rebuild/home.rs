@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::id::{CollectionId, MemberName};
+use crate::domain::id::{CollectionId, CollectionKind, MemberName};
 
 use super::super::StoreError;
 use super::super::codec;
@@ -23,6 +23,7 @@ impl Rebuild<'_> {
     pub(super) fn empty_home(
         &self,
         account: &AccountRow,
+        (home, kind): (CollectionId, CollectionKind),
         entropy: &dyn Entropy,
     ) -> Result<[Write; 2], StoreError> {
         let (slot, _) = self.store.sealer.slots().allocate()?;
@@ -34,10 +35,11 @@ impl Rebuild<'_> {
             slot: slot.0,
             identity: fresh(entropy)?,
             floor: 0,
+            calendar: kind == CollectionKind::Calendar,
             ..CollectionRow::default()
         };
-        let owner = Owner::collection(account.home);
-        Ok([self.collection_row(account.home, &row), self.slot_row(slot, owner)])
+        let owner = Owner::collection(*home.as_bytes());
+        Ok([self.collection_row(*home.as_bytes(), &row), self.slot_row(slot, owner)])
     }
 
     /// A home with its properties and the places of its books.
@@ -50,7 +52,8 @@ impl Rebuild<'_> {
         entropy: &dyn Entropy,
     ) -> Result<Vec<Write>, Miss> {
         let (id, row, mut writes) = self.collection(rows, slot, entropy)?;
-        if accounts.get(&row.owner).is_none_or(|(account, _)| account.home != id) {
+        let own = accounts.get(&row.owner).and_then(|(account, _)| account.home_of(row.kind()));
+        if own != Some(CollectionId::from_bytes(id)) {
             return Err(Miss::Homeless);
         }
         let mut revision = 0;

@@ -1,13 +1,20 @@
 //! The bodies of the reports about members and properties: addressbook-multiget, addressbook-query,
 //! sync-collection, expand-property. RFC 6352 §10, RFC 6578 §6, RFC 3253 §3.8.
 
+use std::sync::Arc;
+
 use crate::domain::filter::Filter;
+use crate::domain::ical::filter::{ComponentCondition, ComponentFilter, Filter as ObjectFilter};
+use crate::domain::ical::overlap::Range;
+use crate::domain::ical::zone::Zone;
+use crate::service::calendars::written_zone;
 use crate::service::view::PropertyName;
 
+use super::super::calendar_filter;
 use super::super::filter::{BadFilter, filter};
 use super::super::name::{Ns, is_ncname};
 use super::super::read::{BadXml, Element};
-use super::{Asked, Budget, asked, limit};
+use super::{Asked, Budget, asked, asked_data, limit};
 
 /// `CARDDAV:addressbook-multiget`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +25,31 @@ pub struct Multiget {
     pub hrefs: Vec<String>,
 }
 
-/// `CARDDAV:addressbook-query`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `CARDDAV:addressbook-query` or `CALDAV:calendar-query`.
+#[derive(Clone)]
 pub struct Query {
-    /// What is asked of each card.
+    /// What is asked of each card or object.
     pub asked: Asked,
-    /// Which cards.
-    pub filter: Filter,
+    /// Which.
+    pub question: Question,
     /// How many at most.
     pub limit: Option<usize>,
+}
+
+/// Which members are asked for.
+#[derive(Clone)]
+pub enum Question {
+    /// Cards of address books.
+    Cards(Filter),
+    /// Objects of calendars, with the zone that floating times are read in.
+    Objects(Arc<ObjectFilter>, Option<Zone>),
+}
+
+/// `CALDAV:free-busy-query`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeBusy {
+    /// When.
+    pub range: Range,
 }
 
 /// `DAV:sync-collection`.
@@ -68,12 +91,52 @@ pub fn multiget(root: &Element) -> Result<Multiget, BadXml> {
 pub fn query(root: &Element) -> Result<Query, BadFilter> {
     Ok(Query {
         asked: asked(root)?,
-        filter: match root.child(&Ns::Card, "filter") {
+        question: Question::Cards(match root.child(&Ns::Card, "filter") {
             Some(element) => filter(element)?,
             None => Filter::default(),
-        },
+        }),
         limit: limit(root, &Ns::Card)?,
     })
+}
+
+/// `CALDAV:calendar-query` (RFC 4791 §9.5); without a filter it asks for every object.
+pub fn calendar_query(root: &Element) -> Result<Query, BadFilter> {
+    let filter = match root.child(&Ns::Cal, "filter") {
+        Some(element) => calendar_filter::filter(element)?,
+        None => every_object(),
+    };
+    Ok(Query {
+        asked: asked_data(root)?,
+        question: Question::Objects(Arc::new(filter), zone(root)?),
+        limit: limit(root, &Ns::Cal)?,
+    })
+}
+
+fn every_object() -> ObjectFilter {
+    let condition =
+        ComponentCondition::Defined { range: None, properties: Vec::new(), components: Vec::new() };
+    ObjectFilter(ComponentFilter { name: "VCALENDAR".to_owned(), condition })
+}
+
+/// The request's `timezone` or `timezone-id` (CAL-20, TZ-6).
+fn zone(root: &Element) -> Result<Option<Zone>, BadFilter> {
+    if let Some(written) = root.child(&Ns::Cal, "timezone") {
+        return written_zone(&written.text()).map(Some).ok_or(BadFilter::Timezone);
+    }
+    match root.child(&Ns::Cal, "timezone-id") {
+        None => Ok(None),
+        Some(named) => Zone::named(&named.text()).map(Some).ok_or(BadFilter::UnknownTimezone),
+    }
+}
+
+/// `CALDAV:free-busy-query` (RFC 4791 §9.11).
+pub fn free_busy(root: &Element) -> Result<FreeBusy, BadFilter> {
+    let range = root.child(&Ns::Cal, "time-range").ok_or(BadXml::Unexpected)?;
+    let range = calendar_filter::time_range(range)?;
+    match (range.start, range.end) {
+        (Some(_), Some(_)) => Ok(FreeBusy { range }),
+        _ => Err(BadXml::Unexpected.into()),
+    }
 }
 
 /// `DAV:sync-collection` (RFC 6578 §6.1), in any order (SYNC-5).

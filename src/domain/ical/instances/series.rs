@@ -124,6 +124,7 @@ pub struct Series<'o, 'a> {
     rules: Vec<(Recurrence, i64)>,
     /// RDATEs, with the end where it is a period's.
     dates: Vec<(Moment, Option<i64>)>,
+    longest: i64,
     excluded: Marks,
     overridden: Marks,
     /// Where an override speaks for all that follow.
@@ -156,9 +157,11 @@ impl<'o, 'a> Series<'o, 'a> {
         let start = start.or_else(|| planned.clone())?;
         let end = if is_task { due } else { moment("DTEND") };
         let duration = component.property("DURATION").and_then(|p| Length::parse(&p.raw_value()));
+        let lasts = lasts(component, &start, end.as_ref(), duration);
         let mut series = Self {
             component,
-            lasts: lasts(component, &start, end.as_ref(), duration),
+            lasts,
+            longest: lasts.at_most(),
             has_start: dtstart.is_some() || !is_task,
             has_end: end.is_some(),
             has_duration: duration.is_some(),
@@ -239,6 +242,9 @@ impl<'o, 'a> Series<'o, 'a> {
                     PeriodEnd::At(stamp) => place(stamp).seconds().max(start.seconds()),
                     PeriodEnd::After(length) => end_of(&start.zone, start.civil, Lasts::About(length)),
                 });
+                if let Some(end) = end {
+                    self.longest = self.longest.max(end - start.seconds());
+                }
                 self.dates.push((start, end));
             }
         }
@@ -326,7 +332,7 @@ impl<'o, 'a> Series<'o, 'a> {
         let zone = &self.start.zone;
         let (first, last) = (zone.civil_around(from).0, zone.civil_around(to).1);
         for (recurrence, until) in &self.rules {
-            let mut walk = recurrence.from(first);
+            let mut walk = recurrence.between(first, last);
             while let Step::At(civil) = walk.next(budget) {
                 if civil > last || !budget.spend(PLACING) {
                     break;
@@ -352,14 +358,12 @@ impl<'o, 'a> Series<'o, 'a> {
 
     /// From when to when occurrences may begin that last into `bounds`, seconds both.
     pub fn starts_for(&self, (from, to): (i64, i64)) -> (i64, i64) {
-        let periods = self.dates.iter().filter_map(|(start, end)| Some((*end)? - start.seconds()));
-        let longest = periods.max().unwrap_or(0).max(self.lasts.at_most());
-        (from.saturating_sub(longest), to)
+        (from.saturating_sub(self.longest), to)
     }
 
     /// The longest that an occurrence may last, in seconds.
     pub fn longest(&self) -> i64 {
-        self.starts_for((0, 0)).0.saturating_neg()
+        self.longest
     }
 
     /// Where the occurrences begin: the first and the last; no last where there is no end.

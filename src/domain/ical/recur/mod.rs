@@ -138,6 +138,11 @@ impl Recurrence {
     /// The instances from `from` on, in order. The start is one of them, whatever the rule says:
     /// "DTSTART always counts as the first occurrence" (§3.3.10).
     pub fn from(&self, from: Civil) -> Walk<'_> {
+        self.between(from, Civil::MAX)
+    }
+
+    /// The same until `to` at least: looking for what comes later is not worth a step.
+    pub fn between(&self, from: Civil, to: Civil) -> Walk<'_> {
         // What only counting can tell is counted from the start.
         let counted = self.count.is_some();
         let first = if counted { self.base } else { self.unit_of(from.clamped()) };
@@ -150,7 +155,7 @@ impl Recurrence {
             left: self.count.map_or(i64::MAX, |count| count - 1),
             start_is_due: self.start >= from,
             day: None,
-            last_unit: self.unit_of(self.last),
+            last_unit: self.unit_of(self.last.min(to.clamped())),
         }
     }
 

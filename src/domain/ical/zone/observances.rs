@@ -142,7 +142,7 @@ impl Observance {
         let dates = self.dates.get(from..).unwrap_or_default();
         dates.iter().take_while(|date| **date < end).for_each(|date| each(self.change(*date)));
         let Some(recurrence) = &self.recurrence else { return };
-        let mut walk = recurrence.from(first);
+        let mut walk = recurrence.between(first, end);
         while let Step::At(civil) = walk.next(budget) {
             if civil >= end {
                 break;

@@ -54,6 +54,31 @@ async fn lists_filter_search_sort_and_page() {
 }
 
 #[tokio::test]
+async fn numbers_are_shown_in_one_form_whether_the_index_knows_them_or_not() {
+    let desk = Desk::with(ContactSettings::default()).await;
+    let phones = |first: usize| {
+        // More than the index looks up.
+        let numbers = (first..first + 40).map(|n| telephone(&format!("030 20000{n:02}")));
+        [telephone("nobody's")].into_iter().chain(numbers).collect::<Vec<_>>()
+    };
+    let made = desk.make_as(CardFields { phones: phones(10), ..person("Ann One") }, |_| {}).await;
+    desk.service.store.roster().let_go();
+    let unknown = desk.now(made.id).await.e164;
+    assert_eq!((unknown.len(), &unknown[0], unknown[1].as_deref()), (41, &None, Some("+49302000010")));
+    assert_eq!(unknown[40].as_deref(), Some("+49302000049"));
+    let listed = desk.service.list_contacts(&desk.alice, asked("")).await.unwrap();
+    let reader = desk.service.store.read().await.unwrap();
+    let stored = reader.contacts(&[made.id]).await.unwrap().pop().flatten().unwrap();
+    assert!(desk.service.store.roster().dialled(std::slice::from_ref(&stored))[0].is_some());
+    assert_eq!(listed.contacts[0].e164, unknown);
+    // What is stale is not believed.
+    let shown = desk.now(made.id).await;
+    let changed = desk.edit(&shown, |draft| draft.fields.phones = phones(50)).await.unwrap();
+    assert_eq!(changed.e164[1].as_deref(), Some("+49302000050"));
+    assert_eq!(desk.service.store.roster().dialled(&[stored])[0], None);
+}
+
+#[tokio::test]
 async fn callers_are_found_by_number_and_address() {
     let desk = Desk::with(ContactSettings::default()).await;
     let fields = CardFields {

@@ -48,6 +48,7 @@ impl Reader {
                     etag: kept.row.etag,
                     size: kept.row.size,
                     four: kept.row.format == 4,
+                    in_calendar: kept.row.is_calendar_object(),
                     described: kept.row.described,
                 }
             });

@@ -82,7 +82,12 @@ fn some_batch() -> impl Strategy<Value = Batch> {
     let guards = proptest::collection::vec((some_key(), guard), 0..2);
     (guards, counters).prop_flat_map(|(guards, counters)| {
         let writes = proptest::collection::vec(some_write(counters.len()), 0..5);
-        writes.prop_map(move |writes| Batch { guards: guards.clone(), counters: counters.clone(), writes })
+        writes.prop_map(move |writes| Batch {
+            guards: guards.clone(),
+            counters: counters.clone(),
+            writes,
+            may_add: 0,
+        })
     })
 }
 

@@ -49,7 +49,7 @@ fn batch(task: u64, step: u64) -> Batch {
         guards.push((step_key(task, before), Guard::Is(filling(task, before).into())));
         writes.push(Write::Delete { key: step_key(task, before) });
     }
-    Batch { guards, counters: vec![b"count".to_vec()], writes }
+    Batch { guards, counters: vec![b"count".to_vec()], writes, may_add: 0 }
 }
 
 /// Runs all tasks until the power fails; the numbers of the acknowledged steps, by task.

@@ -12,7 +12,7 @@ use ::redb::{Durability, ReadableTable, Table};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::warn;
 
-use super::super::plan::{Plan, View, plan};
+use super::super::plan::{Changes, Plan, View, plan};
 use super::super::{Batch, EngineError, Outcome};
 use super::medium::{Medium, Trouble};
 use super::room::{Leave, Room};
@@ -175,7 +175,7 @@ impl Writer {
                 outcomes.push(match plan(batch, &table)? {
                     Plan::Moved => Ok(Outcome::Moved),
                     Plan::Refused(error) => Err(error),
-                    Plan::Apply(changes) if leave == Leave::Shrinking && table.grows(&changes.rows)? => {
+                    Plan::Apply(changes) if leave == Leave::Shrinking && table.grows(&changes)? => {
                         Err(EngineError::Full)
                     }
                     Plan::Apply(mut changes) => {
@@ -309,18 +309,19 @@ type Outcomes = Vec<Result<Outcome, EngineError>>;
 struct Rows<'a>(Table<'a, &'static [u8], &'static [u8]>);
 
 impl Rows<'_> {
-    /// Whether the changes leave more in the table than was there.
-    fn grows(&self, rows: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<bool, Trouble> {
+    /// Whether the changes leave more in the table than was there, and than they may.
+    fn grows(&self, changes: &Changes) -> Result<bool, Trouble> {
         let wide = |key: &[u8], value: usize| i64::try_from(key.len() + value).unwrap_or(i64::MAX);
         let (mut growth, mut removes) = (0_i64, false);
-        for (key, value) in rows {
+        for (key, value) in &changes.rows {
             let before = self.look(key, |value| value.map(<[u8]>::len))?;
             removes |= value.is_none() && before.is_some();
             growth = growth
                 .saturating_add(value.as_ref().map_or(0, |value| wide(key, value.len())))
                 .saturating_sub(before.map_or(0, |before| wide(key, before)));
         }
-        Ok(growth > if removes { SLACK } else { 0 })
+        let slack = SLACK.max(i64::try_from(changes.may_add).unwrap_or(i64::MAX));
+        Ok(growth > if removes { slack } else { 0 })
     }
 
     fn write(&mut self, rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), Trouble> {
