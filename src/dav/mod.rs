@@ -1,8 +1,9 @@
-//! WebDAV, its access control and CardDAV: requests become use cases, what they answer becomes XML.
-//! Knows no store and no connection. RFC 4918, 3744, 5397, 5689, 6352, 6578; `METHODS`,
+//! WebDAV, its access control, CardDAV and CalDAV: requests become use cases, what they answer becomes
+//! XML. Knows no store and no connection. RFC 4918, 3744, 4791, 5397, 5689, 6352, 6578; `METHODS`,
 //! `props::PROPS` and `reports::REPORTS` say what there is.
 
 mod accept;
+mod calendar;
 mod collection;
 mod conditions;
 mod multistatus;
@@ -128,7 +129,7 @@ static METHODS: &[MethodRow] = &[
     MethodRow::reading("LOCK", Verb::None, Kinds::NONE),
     MethodRow::reading("UNLOCK", Verb::None, Kinds::NONE),
     MethodRow::reading("ACL", Verb::None, Kinds::NONE),
-    MethodRow::writing("MKCALENDAR", Verb::Mkcalendar, Kinds::of(&[Kind::Calendar, Kind::Event])),
+    MethodRow::writing("MKCALENDAR", Verb::Mkcalendar, MEMBERS),
 ];
 
 impl MethodRow {
@@ -208,6 +209,7 @@ impl Exchange<'_> {
         Ask {
             caller: self.caller,
             limits: self.service.card_limits(),
+            calendar: self.service.calendar_limits(),
             front: self.front,
             conversions: self.service.conversions(),
         }
@@ -340,7 +342,12 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         // Nobody may, but who asks is told which right is missing (ACL-13).
         Some(Kind::Home | Kind::CalendarHome | Kind::Principal | Kind::Group) if row.verb == Verb::Delete => {
         }
+        // Something is there already (CAL-10).
+        Some(_) if matches!(row.verb, Verb::Mkcol | Verb::Mkcalendar) => return Err(Refusal::Mapped.into()),
         Some(_) => return Err(Trouble::Status(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+    if row.writes && is_tied_to_a_schedule(exchange) {
+        return Err(Refusal::Unmet.into());
     }
     if is_coded(exchange) {
         return Ok(coded());
@@ -365,6 +372,16 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
         Verb::Move => transfer::transfer(exchange, exchange.target, Transfer::Move).await,
         Verb::None => Err(Trouble::Status(StatusCode::METHOD_NOT_ALLOWED)),
     }
+}
+
+/// Whether a write of a calendar object is to be done only if a Schedule-Tag still holds. None is ever
+/// given, so it cannot; it is passed over where another condition guards what is there (RFC 6638
+/// §8.3; SCHED-7).
+fn is_tied_to_a_schedule(exchange: &Exchange<'_>) -> bool {
+    let has = |name: &str| exchange.headers.contains_key(name);
+    exchange.target.kind() == Some(Kind::Event)
+        && has("if-schedule-tag-match")
+        && !(has("if-match") || has("if-none-match") || has("if"))
 }
 
 /// Whether the body came in a content coding: none is undone here, since a few bytes can become any
@@ -395,16 +412,17 @@ fn unnamable(exchange: &Exchange<'_>) -> Result<(), Trouble> {
     }
 }
 
-/// The answer to a body that is larger than `body_limit` allows (CARD-9).
-pub fn too_large() -> Response<Body> {
-    refuse::too_large()
+/// The answer to a body that is larger than `body_limit` allows (CARD-9, CAL-9).
+pub fn too_large(path: &str) -> Response<Body> {
+    refuse::too_large(path)
 }
 
 /// The largest body that is read for such a request; more is 413 (DAV-48).
 pub fn body_limit(method: &Method, _path: &str, service: &Service) -> usize {
+    let largest = service.card_limits().bytes.max(service.calendar_limits().bytes);
     match method.as_str() {
-        // A card that is somewhat too large gets its precondition instead (CARD-9).
-        "PUT" | "POST" => service.card_limits().bytes.saturating_mul(2).max(8 << 20),
+        // What is somewhat too large gets its precondition instead (CARD-9, CAL-9).
+        "PUT" | "POST" => largest.saturating_mul(2).max(8 << 20),
         // A multiget of 50,000 cards (CARD-53).
         "REPORT" => 16 << 20,
         "PROPFIND" | "PROPPATCH" | "MKCOL" | "MKCALENDAR" => 2 << 20,

@@ -323,21 +323,19 @@ pub fn verdict(own: Option<Href<'_>>, echo: Option<&str>, verdict: Verdict, ask:
 
 #[cfg(test)]
 mod tests {
-    use super::super::props::tests::{caller, card, collection, front};
+    use super::super::props::tests::{ask, caller, card, collection, front};
     use super::super::xml::name::Ns;
     use super::super::xml::read::{Element, parse};
     use super::super::xml::request::propfind;
     use crate::service::conversions::Conversions;
 
     use super::*;
-    use crate::domain::vcard::Limits;
     use crate::service::view::{Property, PropertyValue};
 
     fn answer(plan: &Plan, node: &Node<'_>) -> Element {
         let (caller, front) = (caller(), front());
         let conversions = Conversions::new(0);
-        let ask =
-            Ask { caller: &caller, limits: Limits::default(), front: &front, conversions: &conversions };
+        let ask = ask(&caller, &front, &conversions);
         let mut out = Writer::document("D:multistatus", 0);
         plan.respond(node, None, &ask, &mut out);
         out.raw("</D:multistatus>");

@@ -1,5 +1,6 @@
-//! GET, HEAD, PUT and DELETE of cards and books. Knows no store: conditions go down as
-//! preconditions, and what was stored comes back. RFC 9110 §9.3, RFC 4918 §9.4 to §9.7, RFC 6352 §6.3.2.
+//! GET, HEAD, PUT and DELETE of cards, calendar objects and what they are in. Knows no store: conditions go down as
+//! preconditions, and what was stored comes back. RFC 9110 §9.3, RFC 4918 §9.4 to §9.7, RFC 6352 §6.3.2,
+//! RFC 4791 §5.3.2, RFC 7809 §7.1.
 
 use bytes::Bytes;
 use http::header::{
@@ -9,15 +10,16 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 
+use crate::domain::format::Format;
 use crate::domain::id::{CollectionKind, HomeName, MemberName};
 use crate::domain::vcard::Version;
 use crate::service::place::Place;
 use crate::service::refusal::{Refusal, Stop};
-use crate::service::view::{Detail, Members, ObjectView};
+use crate::service::view::{CollectionView, Detail, Members, ObjectView};
 
 use super::accept::{Choice, choose};
 use super::conditions::Conditions;
-use super::props::content_type_of;
+use super::props::{CalendarForm, content_type_of};
 use super::refuse::{Condition, Trouble};
 use super::target::Target;
 use super::{Body, Exchange, full};
@@ -42,7 +44,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
     {
         return Err(Refusal::Unmet.into());
     }
-    let card = match card(exchange, (owner, book, name)).await {
+    let (parent, card) = match card(exchange, (owner, book, name)).await {
         Err(Trouble::Stop(Stop::Refused(Refusal::NotFound))) if conditions.matching.is_some() => {
             return Err(Refusal::Unmet.into());
         }
@@ -57,7 +59,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, target: &Target) -> Reply {
         validators(answer.headers_mut(), &card);
         return Ok(answer);
     }
-    let body = represent(exchange, &card)?;
+    let body = represent(exchange, &parent, &card)?;
     let mut answer = Response::new(full(body));
     validators(answer.headers_mut(), &card);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type_of(card.format)));
@@ -83,7 +85,7 @@ pub(super) async fn put(exchange: &Exchange<'_>, target: &Target, body: Bytes) -
         Err(Stop::Refused(Refusal::Unmet)) if wants_body => {
             let status = StatusCode::PRECONDITION_FAILED;
             return match card(exchange, (owner, book, name)).await {
-                Ok(card) => representation(exchange, target, status, &card),
+                Ok((_, card)) => representation(exchange, target, status, &card),
                 Err(_) => Err(Refusal::Unmet.into()),
             };
         }
@@ -117,15 +119,16 @@ pub(super) async fn delete(exchange: &Exchange<'_>, target: &Target) -> Reply {
     Ok(answer)
 }
 
-/// The card with its octets.
+/// The card with its octets, and what it is in.
 async fn card(
     exchange: &Exchange<'_>,
     (owner, book, name): (&HomeName, &MemberName, &MemberName),
-) -> Result<ObjectView, Trouble> {
+) -> Result<(CollectionView, ObjectView), Trouble> {
     let members = Members::Named(vec![name.clone()]);
     let detail = Detail { properties: false, body: true };
     let view = exchange.service.book(exchange.caller, owner, book, members, detail).await?;
-    Ok(view.one()?.clone())
+    let card = view.one()?.clone();
+    Ok((view.book, card))
 }
 
 /// An answer that carries the stored card (RFC 8144 §3; PREF-3, PREF-4).
@@ -146,10 +149,11 @@ fn representation(exchange: &Exchange<'_>, target: &Target, status: StatusCode, 
     Ok(answer)
 }
 
-/// The octets in the form that the request asks for, 3.0 unless it asks otherwise (D9, CARD-34).
-fn represent(exchange: &Exchange<'_>, card: &ObjectView) -> Result<Bytes, Trouble> {
+/// The octets in the form that the request asks for: a card in 3.0 unless it asks otherwise (D9,
+/// CARD-34), a calendar object with or without time zones where it says so (TZ-3).
+fn represent(exchange: &Exchange<'_>, parent: &CollectionView, card: &ObjectView) -> Result<Bytes, Trouble> {
     if card.format.version().is_none() {
-        return Ok(card.body.clone().unwrap_or_default());
+        return Ok(CalendarForm::with(exchange.timezones()).text(parent, card));
     }
     let not_acceptable =
         || Trouble::Condition(StatusCode::NOT_ACCEPTABLE, Condition::SupportedAddressDataConversion);
@@ -185,7 +189,13 @@ fn validators(headers: &mut HeaderMap, card: &ObjectView) {
     if let Ok(date) = HeaderValue::try_from(http_date(card.modified)) {
         headers.insert(LAST_MODIFIED, date);
     }
-    headers.insert(VARY, HeaderValue::from_static("Accept, User-Agent"));
+    headers.insert(
+        VARY,
+        HeaderValue::from_static(match card.format {
+            Format::Card(_) => "Accept, User-Agent",
+            Format::Calendar(_) => "CalDAV-Timezones",
+        }),
+    );
 }
 
 /// A time as HTTP writes it (RFC 9110 §5.6.7).
@@ -213,7 +223,9 @@ fn page(exchange: &Exchange<'_>, target: &Target) -> Response<Body> {
             "This is a calendar. Open it with a CalDAV client.\n"
         }
         Target::Collection(..) => "This is an address book. Open it with a CardDAV client.\n",
-        _ => "This is Cardkeep. Give a CardDAV client this server's name, your user name and password.\n",
+        _ => {
+            "This is Cardkeep. Give a CardDAV or CalDAV client this server's name, your user name and password.\n"
+        }
     };
     let mut answer = Response::new(full(Bytes::from_static(text.as_bytes())));
     let headers = answer.headers_mut();

@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::view::{Detail, PropertyChange, PropertyName};
 
+use super::calendar::{self, Wrong};
 use super::propfind::Subject;
 use super::props;
 use super::refuse::Trouble;
@@ -14,10 +15,10 @@ use super::xml::write::{Tag, Writer};
 use super::{Exchange, Outcome, full, multistatus};
 
 /// The end of a propstat of properties that clients must not write.
-pub const PROTECTED: &str = "<D:status>HTTP/1.1 403 Forbidden</D:status>\
+const PROTECTED: &str = "<D:status>HTTP/1.1 403 Forbidden</D:status>\
     <D:error><D:cannot-modify-protected-property/></D:error>";
 /// The end of a propstat of those that were not written because others could not be.
-pub const DEPENDENT: &str = "<D:status>HTTP/1.1 424 Failed Dependency</D:status>";
+const DEPENDENT: &str = "<D:status>HTTP/1.1 424 Failed Dependency</D:status>";
 const DONE: &str = "<D:status>HTTP/1.1 200 OK</D:status>";
 const FULL: &str = "<D:status>HTTP/1.1 507 Insufficient Storage</D:status>";
 
@@ -35,11 +36,15 @@ pub async fn proppatch(exchange: &Exchange<'_>) -> Outcome {
     let (Some(kind), Some(place)) = (exchange.target.kind(), exchange.target.place()) else {
         return Err(Trouble::Status(StatusCode::FORBIDDEN));
     };
-    if names.iter().any(|name| is_protected(name, kind)) {
+    let mut wrong = protected(&names, kind);
+    let changes = calendar::settled(kind, changes, year(exchange)).unwrap_or_else(|more| {
+        wrong.extend(more);
+        Vec::new()
+    });
+    if !wrong.is_empty() {
         // What is not there has no properties, protected or not.
         Subject::read(exchange, exchange.target, Detail::default(), false).await?;
-        let (protected, others) = names.into_iter().partition(|name| is_protected(name, kind));
-        return Ok(answer(exchange, &[(protected, PROTECTED), (others, DEPENDENT)]));
+        return Ok(answer(exchange, &failed(names, &wrong)));
     }
     match exchange.service.patch(exchange.caller, &place, changes, exchange.when(&place)?).await {
         Ok(()) if exchange.prefer.minimal => {
@@ -53,9 +58,30 @@ pub async fn proppatch(exchange: &Exchange<'_>) -> Outcome {
     }
 }
 
-/// Whether clients must not write that property there (DAV-21).
-pub fn is_protected(name: &PropertyName, kind: Kind) -> bool {
-    props::row(name).is_some_and(|row| row.is_protected(kind))
+/// Those of the properties that clients must not write there (DAV-21).
+pub fn protected<'n>(names: impl IntoIterator<Item = &'n PropertyName>, kind: Kind) -> Wrong {
+    let is_protected = |name: &&PropertyName| props::row(name).is_some_and(|row| row.is_protected(kind));
+    names.into_iter().filter(is_protected).map(|name| (name.clone(), PROTECTED)).collect()
+}
+
+/// A group for each way in which properties are wrong, and one of those that failed with them.
+pub fn failed(names: Vec<PropertyName>, wrong: &Wrong) -> Vec<(Vec<PropertyName>, &'static str)> {
+    let mut groups: Vec<(Vec<PropertyName>, &'static str)> = Vec::new();
+    for name in names {
+        let status = wrong.iter().find(|(known, _)| *known == name).map_or(DEPENDENT, |(_, status)| *status);
+        match groups.iter_mut().find(|(_, known)| *known == status) {
+            Some((group, _)) => group.push(name),
+            None => groups.push((vec![name], status)),
+        }
+    }
+    // What is wrong comes before what is only not done.
+    groups.sort_by_key(|(_, status)| *status == DEPENDENT);
+    groups
+}
+
+/// The year in which the request came.
+pub fn year(exchange: &Exchange<'_>) -> i16 {
+    exchange.service.now().to_zoned(jiff::tz::TimeZone::UTC).year()
 }
 
 fn name_of(change: &PropertyChange) -> &PropertyName {

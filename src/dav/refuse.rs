@@ -66,6 +66,8 @@ pub enum Condition {
     MinDateTime,
     /// `CALDAV:max-date-time`
     MaxDateTime,
+    /// `CALDAV:initialize-calendar-collection`
+    InitializeCalendar,
     /// `CALDAV:valid-filter`
     ValidFilter,
     /// `CALDAV:valid-timezone`
@@ -103,6 +105,7 @@ impl Condition {
             Self::MaxAttendees => "<CAL:max-attendees-per-instance/>",
             Self::MinDateTime => "<CAL:min-date-time/>",
             Self::MaxDateTime => "<CAL:max-date-time/>",
+            Self::InitializeCalendar => "<CAL:initialize-calendar-collection/>",
             Self::ValidFilter => "<CAL:valid-filter/>",
             Self::ValidTimezone => "<CAL:valid-timezone/>",
         }
@@ -128,8 +131,10 @@ pub enum Trouble {
     Stop(Stop),
     /// This status says it all.
     Status(StatusCode),
-    /// A status and the precondition that failed.
+    /// A status and the precondition that failed, of what is kept where the request went.
     Condition(StatusCode, Condition),
+    /// The same, of what is kept elsewhere or was to be made.
+    About(CollectionKind, StatusCode, Condition),
 }
 
 impl From<Stop> for Trouble {
@@ -194,6 +199,7 @@ pub async fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Respons
         Trouble::Stop(Stop::Failed(fault)) => return Err(fault),
         Trouble::Status(status) => return Ok(bare(status, exchange).await),
         Trouble::Condition(status, failed) => return Ok(condition(status, failed.markup(kind))),
+        Trouble::About(kind, status, failed) => return Ok(condition(status, failed.markup(kind))),
         Trouble::Stop(Stop::Refused(refusal)) => refusal,
     };
     let (status, failed) = status_of(&refusal);
@@ -221,9 +227,9 @@ pub async fn answer(trouble: Trouble, exchange: &Exchange<'_>) -> Result<Respons
 }
 
 /// The answer to a body so large that it was not read.
-pub fn too_large() -> Response<Body> {
-    let failed = Condition::MaxResourceSize;
-    condition(StatusCode::PAYLOAD_TOO_LARGE, failed.markup(CollectionKind::AddressBook))
+pub fn too_large(path: &str) -> Response<Body> {
+    let kind = Target::of_path(path).map_or(CollectionKind::AddressBook, |at| at.target.collection_kind());
+    condition(StatusCode::PAYLOAD_TOO_LARGE, Condition::MaxResourceSize.markup(kind))
 }
 
 /// Each refusal's status and precondition.

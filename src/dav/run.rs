@@ -68,6 +68,7 @@ impl Scene {
         Ask {
             caller: &self.caller,
             limits: self.service.card_limits(),
+            calendar: self.service.calendar_limits(),
             front: &self.front,
             conversions: self.service.conversions(),
         }

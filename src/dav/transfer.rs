@@ -10,7 +10,7 @@ use crate::service::transfer::Manner;
 use crate::service::view::{Transferred, Verb};
 
 use super::conditions::Conditions;
-use super::refuse::Trouble;
+use super::refuse::{Condition, Trouble};
 use super::target::{BadHref, Target};
 use super::{Body, Exchange, full};
 
@@ -25,6 +25,13 @@ pub(super) async fn transfer(
         Some(_) | None => return Err(Trouble::Status(StatusCode::FORBIDDEN)),
     };
     let to = destination(exchange, target)?;
+    if let (Place::Object(source, ..), Place::Object(home, ..)) = (&from, &to)
+        && source.kind != home.kind
+    {
+        // A card is no calendar object, nor the other way round (CAL-4, CARD-5).
+        let failed = Condition::SupportedAddressData;
+        return Err(Trouble::About(home.kind, StatusCode::FORBIDDEN, failed));
+    }
     let shallow = shallow(exchange, &from, verb)?;
     let manner = Manner { verb, overwrite: overwrite(exchange)?, shallow };
     let when = Conditions::of(exchange.headers, exchange.front, target)?.for_write(&from);

@@ -114,14 +114,14 @@ pub async fn as_problem(answer: Answer) -> Answer {
 pub fn unread_at_api(why: &Unread) -> Answer {
     match why {
         Unread::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than is read here"),
-        why => unread(why),
+        why => unread(why, ""),
     }
 }
 
-/// The body was not read.
-pub fn unread(why: &Unread) -> Answer {
+/// The body of a request for what is at `path` was not read.
+pub fn unread(why: &Unread, path: &str) -> Answer {
     match why {
-        Unread::TooLarge => dav::too_large(),
+        Unread::TooLarge => dav::too_large(path),
         Unread::Slow => plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
         Unread::NoRoom => busy(Duration::from_secs(5)),
         Unread::Broken => plain(StatusCode::BAD_REQUEST, "the body is not complete"),

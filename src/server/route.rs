@@ -208,7 +208,7 @@ async fn dav(
     let limit = dav::body_limit(&head.method, &came.path, &shared.service);
     let whole = match received(shared, body, limit).await {
         Ok(whole) => whole,
-        Err(why) => return respond::unread(&why),
+        Err(why) => return respond::unread(&why, &came.path),
     };
     let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
     let request = brought(head, target, bytes, line);

@@ -12,6 +12,7 @@ use crate::store::rows::{CollectionRow, StoredProperty};
 
 use super::access::{Belongs, Caller, EVERYBODY, Privilege, Reach, rights};
 use super::place::{Place, Precondition};
+use super::provision::is_kept;
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{collection_view, denied, overlay, stored};
 use super::view::{CollectionView, HomeView, Property, PropertyChange, Sharer};
@@ -147,6 +148,9 @@ impl Service {
     ) -> Answer<()> {
         let place = || Place::Home(owner.clone());
         let home = self.writable_home(caller, owner, place, Privilege::Bind)?;
+        if is_kept(owner, book) {
+            return Err(Refusal::WrongPlace.into());
+        }
         let properties: Vec<_> = properties.into_iter().map(stored).collect();
         within_limits(&properties)?;
         let expect = self.facts(&self.store.read().await?, caller, &when).await?;

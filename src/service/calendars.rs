@@ -109,11 +109,11 @@ impl Service {
     }
 }
 
-/// The zone of a calendar whose properties have these texts: a VTIMEZONE, or a zone's name (CAL-6,
-/// TZ-5).
+/// The zone of a calendar whose properties have these texts: the tz database's of that name, or a
+/// VTIMEZONE of the client's own (CAL-6, TZ-5).
 pub(super) fn zone_of<'t>(text: impl Fn(&str) -> Option<&'t str>) -> Option<Zone> {
-    let named = || text("calendar-timezone-id").and_then(Zone::named);
-    text("calendar-timezone").and_then(written_zone).or_else(named)
+    let written = || text("calendar-timezone").and_then(written_zone);
+    text("calendar-timezone-id").and_then(Zone::named).or_else(written)
 }
 
 /// The zone that a stored calendar's owner gave it.

@@ -1,12 +1,15 @@
 //! COPY and MOVE: of cards between books, of books within their home.
 
-use crate::domain::id::{CollectionId, ContactId, HomeName, MemberName};
+use crate::domain::format::Format;
+use crate::domain::ical::{Components, NotAdmitted};
+use crate::domain::id::{CollectionId, CollectionKind, ContactId, HomeName, MemberName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::damage::Found;
-use crate::store::query::{Card, Reader};
+use crate::store::query::{Card, Reader, With};
 
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
+use super::provision::is_kept;
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::denied;
 use super::sharing::Ending;
@@ -46,6 +49,9 @@ impl Service {
             return Err(Refusal::WrongPlace.into());
         }
         match (from, to) {
+            (Place::Object(a, ..), Place::Object(b, ..)) if a.kind != b.kind => {
+                Err(Refusal::WrongPlace.into())
+            }
             (Place::Object(a, book, card), Place::Object(b, to_book, to_card)) => {
                 let reader = self.store.read().await?;
                 let source = self.end(&reader, caller, manner, (a, book), true).await?;
@@ -56,6 +62,9 @@ impl Service {
                 } else {
                     Refusal::NotFound
                 })?;
+                if a.kind == CollectionKind::Calendar && source != target {
+                    self.taken(&reader, (source, card), target).await?;
+                }
                 self.transfer_card(caller, manner, (source, card), (target, to_card), (reader, when)).await
             }
             (Place::Collection(a, book), Place::Collection(b, to_book)) => {
@@ -65,7 +74,7 @@ impl Service {
                     }
                     home => home?,
                 };
-                if self.book_home(caller, manner, b, false)? != home {
+                if self.book_home(caller, manner, b, false)? != home || is_kept(b, to_book) {
                     return Err(Refusal::WrongPlace.into());
                 }
                 self.transfer_book(caller, manner, (home, a), (book, to_book), when).await
@@ -113,6 +122,25 @@ impl Service {
             (Some(_), Verb::Move) => denied(Place::Home(owner.clone()), Privilege::Unbind),
             (Some(_), Verb::Copy) => Refusal::WrongPlace.into(),
         })
+    }
+
+    /// Refuses where a calendar does not take the object that is to come (CAL-7).
+    async fn taken(
+        &self,
+        reader: &Reader,
+        (source, name): (CollectionId, &MemberName),
+        target: CollectionId,
+    ) -> Answer<()> {
+        let mut objects = reader.cards(source, std::slice::from_ref(name), With::default()).await?;
+        let object = objects.pop().map_or(Ok(None), Found::whole)?;
+        let calendar = reader.collections(&[target]).await?.pop().flatten();
+        let (Some(object), Some(calendar)) = (object, calendar) else { return Ok(()) };
+        match Format::of(object.row.format) {
+            Format::Calendar(kind) if !Components::from_bits(calendar.row.components).take(kind) => {
+                Err(Refusal::Object(NotAdmitted::Component).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn transfer_card(

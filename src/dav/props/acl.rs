@@ -40,15 +40,17 @@ pub(super) static ROWS: &[Row] = &[
     Row::reserved("D:group"),
 ];
 
-/// Everything that can be allowed (ACL-6).
-const SUPPORTED: &str = "<D:supported-privilege><D:privilege><D:all/></D:privilege>\
+/// What can be allowed, as far as what reading holds.
+const SUPPORTED_READ: &str = "<D:supported-privilege><D:privilege><D:all/></D:privilege>\
 <D:description xml:lang=\"en\">Any operation</D:description>\
 <D:supported-privilege><D:privilege><D:read/></D:privilege>\
 <D:description xml:lang=\"en\">Read</D:description>\
 <D:supported-privilege><D:privilege><D:read-acl/></D:privilege>\
 <D:description xml:lang=\"en\">Read the access control list</D:description></D:supported-privilege>\
 <D:supported-privilege><D:privilege><D:read-current-user-privilege-set/></D:privilege>\
-<D:description xml:lang=\"en\">Read one's own privileges</D:description></D:supported-privilege>\
+<D:description xml:lang=\"en\">Read one's own privileges</D:description></D:supported-privilege>";
+/// The rest of what can be allowed.
+const SUPPORTED_REST: &str = "\
 </D:supported-privilege>\
 <D:supported-privilege><D:privilege><D:write/></D:privilege>\
 <D:description xml:lang=\"en\">Write</D:description>\
@@ -66,6 +68,13 @@ const SUPPORTED: &str = "<D:supported-privilege><D:privilege><D:all/></D:privile
 <D:supported-privilege><D:privilege><D:write-acl/></D:privilege>\
 <D:description xml:lang=\"en\">Change the access control list</D:description></D:supported-privilege>\
 </D:supported-privilege>";
+
+/// Of calendars, reading holds being told when somebody is busy (RFC 4791 §6.1.1; CAL-17).
+const SUPPORTED_BUSY: &str = "<D:supported-privilege><D:privilege><CAL:read-free-busy/></D:privilege>\
+<D:description xml:lang=\"en\">Read busy times</D:description></D:supported-privilege>";
+
+/// What has busy times.
+const BUSY: Kinds = Kinds::of(&[Kind::CalendarHome, Kind::Calendar, Kind::Event]);
 
 /// The aggregates and their parts that make up everything.
 const EVERYTHING: &str = "<D:privilege><D:all/></D:privilege>\
@@ -188,12 +197,17 @@ fn owner<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     Some(Value::Href(href))
 }
 
-fn supported<'a>(_: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    Some(Value::Markup(Cow::Borrowed(SUPPORTED)))
+fn supported<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+    let busy = if BUSY.hold(node.kind()) { SUPPORTED_BUSY } else { "" };
+    Some(Value::Markup(Cow::Owned([SUPPORTED_READ, busy, SUPPORTED_REST].concat())))
 }
 
 fn current<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    Some(Value::Markup(privileges(node.rights())))
+    let mut markup = privileges(node.rights());
+    if BUSY.hold(node.kind()) && !markup.is_empty() {
+        markup.to_mut().push_str("<D:privilege><CAL:read-free-busy/></D:privilege>");
+    }
+    Some(Value::Markup(markup))
 }
 
 /// The owner's entry, which nobody can take away (ACL-9).

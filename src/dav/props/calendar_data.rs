@@ -70,6 +70,11 @@ impl CalendarForm {
         Ok(Self { data: data.clone(), zone, known, timezones })
     }
 
+    /// Whole objects, with or without their time zones.
+    pub fn with(timezones: Timezones) -> Self {
+        Self { data: CalendarData::default(), zone: None, known: None, timezones }
+    }
+
     /// The object in that form; one that cannot be read is given as it is stored.
     pub fn text(&self, calendar: &CollectionView, object: &ObjectView) -> Bytes {
         let stored = object.body.clone().unwrap_or_default();

@@ -10,6 +10,7 @@ mod core;
 mod cs;
 mod value;
 
+use crate::domain::ical;
 use crate::domain::id::{CollectionKind, Principal};
 use crate::domain::vcard::Limits;
 use crate::service::access::{Caller, Rights};
@@ -136,6 +137,8 @@ pub struct Ask<'a> {
     pub caller: &'a Caller,
     /// How large cards may be.
     pub limits: Limits,
+    /// How large and involved calendar objects may be.
+    pub calendar: ical::Limits,
     /// What hrefs begin with.
     pub front: &'a Front,
     /// Cards in the version that they are not stored in.
@@ -270,6 +273,15 @@ pub(super) mod tests {
         Front { prefix: String::new(), host: None, scheme: "http" }
     }
 
+    pub(in crate::dav) fn ask<'a>(
+        caller: &'a Caller,
+        front: &'a Front,
+        conversions: &'a Conversions,
+    ) -> Ask<'a> {
+        let (limits, calendar) = (Limits::default(), ical::Limits::default());
+        Ask { caller, limits, calendar, front, conversions }
+    }
+
     const OWN: Rights = Rights { read: true, write: true, describe: true, owner: true };
 
     pub(in crate::dav) fn principal() -> PrincipalView {
@@ -337,8 +349,7 @@ pub(super) mod tests {
     fn what_clients_need_is_there_and_well_formed() {
         let (caller, front) = (caller(), front());
         let conversions = Conversions::new(0);
-        let ask =
-            Ask { caller: &caller, limits: Limits::default(), front: &front, conversions: &conversions };
+        let ask = ask(&caller, &front, &conversions);
         let (principal, home, book, card) =
             (principal(), collection(None), collection(Some("contacts")), card());
         let name = Principal::Group(crate::domain::id::GroupName::parse("a & b").unwrap());

@@ -17,7 +17,7 @@ mod tests;
 
 pub use calendar_data::CalendarData;
 pub use principals::{PrincipalMatch, PrincipalSearch, PropertySearch, principal_match, principal_search};
-pub use properties::{Mkcol, mkcol, propfind, proppatch};
+pub use properties::{Mkcol, mkcalendar, mkcol, propfind, proppatch};
 pub use reports::{
     Expand, FreeBusy, Multiget, Query, Question, Sync, calendar_query, expand, free_busy, multiget, query,
     sync,

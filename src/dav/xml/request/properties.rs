@@ -1,5 +1,5 @@
-//! The bodies of the methods that read and set properties: PROPFIND, PROPPATCH, MKCOL. RFC 4918 §9.1
-//! and §9.2, RFC 5689 §5. Knows no report.
+//! The bodies of the methods that read and set properties: PROPFIND, PROPPATCH, MKCOL, MKCALENDAR.
+//! RFC 4918 §9.1 and §9.2, RFC 5689 §5, RFC 4791 §9.2. Knows no report.
 
 use crate::service::view::{Property, PropertyChange, PropertyName, PropertyValue};
 
@@ -62,11 +62,20 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyChange>, BadXml> {
 
 /// An extended MKCOL's body (RFC 5689 §5.1).
 pub fn mkcol(body: &[u8]) -> Result<Mkcol, BadXml> {
-    let root = rooted(parse(body)?, &Ns::Dav, "mkcol")?;
+    described(&rooted(parse(body)?, &Ns::Dav, "mkcol")?)
+}
+
+/// A MKCALENDAR's body (RFC 4791 §9.2), which names no resource type.
+pub fn mkcalendar(body: &[u8]) -> Result<Mkcol, BadXml> {
+    described(&rooted(parse(body)?, &Ns::Cal, "mkcalendar")?)
+}
+
+/// What a new collection is to be.
+fn described(root: &Element) -> Result<Mkcol, BadXml> {
     let (mut mkcol, mut bytes) = (Mkcol::default(), 0);
     for set in root.elements().filter(|e| e.is(&Ns::Dav, "set")) {
         let prop = set.child(&Ns::Dav, "prop").ok_or(BadXml::Unexpected)?;
-        let lang = [&root, set, prop].into_iter().rev().find_map(language);
+        let lang = [root, set, prop].into_iter().rev().find_map(language);
         for element in prop.elements() {
             if element.is(&Ns::Dav, "resourcetype") {
                 let types = element.elements().map(|e| property_name(&e.ns, e.local()));
