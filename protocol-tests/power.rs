@@ -100,10 +100,10 @@ async fn assert_smart(service: &Service, caller: &Caller, home: &Home, told: &st
     let shown: BTreeSet<_> = home.smart.keys().cloned().collect();
     assert_eq!(shown, found, "what the smart book shows; {told}");
     let detail = Detail { properties: false, body: true };
-    let smart = service.book(caller, &caller.name, &name(SMART), Members::All, detail).await.unwrap().cards;
+    let smart = service.book(caller, &caller.books(), &name(SMART), Members::All, detail).await.unwrap().cards;
     let names = smart.iter().map(|card| card.name.clone()).collect();
     let smart =
-        service.book(caller, &caller.name, &name(SMART), Members::Named(names), detail).await.unwrap();
+        service.book(caller, &caller.books(), &name(SMART), Members::Named(names), detail).await.unwrap();
     let all: Vec<_> =
         home.books.values().flat_map(|book| book.cards.values().map(|card| &card.body)).collect();
     for card in &smart.cards {

@@ -67,7 +67,8 @@ def make_rule(rng):
     makers = {
         "BYMONTH": lambda: some(rng, range(1, 13)),
         # Week -52 or -53 may be week 1, which may begin in December: dateutil finds it there by 1 only.
-        "BYWEEKNO": lambda: [week for week in signed(rng, 53) if week > -52] or [20],
+        # And it gives some years 53 weeks that have 52, such as 1993, whose last one ends in January.
+        "BYWEEKNO": lambda: [week for week in signed(rng, 53) if -52 < week < 52] or [20],
         "BYYEARDAY": lambda: signed(rng, 366),
         "BYMONTHDAY": lambda: signed(rng, 31, 5),
         "BYDAY": lambda: weekdays(rng, frequency),

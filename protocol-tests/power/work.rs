@@ -1,6 +1,7 @@
 //! A user at work: every step throws dice for what to do, and knows what the home is afterwards if
 //! that was acknowledged.
 
+use cardkeep::domain::id::HomeName;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -177,7 +178,7 @@ impl Day<'_> {
     async fn shown(&self, book: &str, file: &str) -> Answer<ContactView> {
         let (book, named) = (name(book), Members::Named(vec![name(file)]));
         let detail = Detail::default();
-        let found = self.service.book(self.caller, &self.caller.name, &book, named, detail).await?;
+        let found = self.service.book(self.caller, &self.caller.books(), &book, named, detail).await?;
         contact(self.service, self.caller, found.one()?.contact).await
     }
 
@@ -213,7 +214,7 @@ impl Day<'_> {
         }
         if let Ok(restored) = &answer {
             let (owner, at, detail) = (&self.caller.name, name(&to), Detail::default());
-            let members = self.service.book(self.caller, owner, &at, Members::All, detail).await;
+            let members = self.service.book(self.caller, &HomeName::books(owner.clone()), &at, Members::All, detail).await;
             let Ok(members) = members else {
                 return Done::Untold(ways.into_iter().map(|way| way.1).collect());
             };

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use crate::domain::ical::Kind;
 use crate::domain::id::{CollectionId, ContactId, MemberName, UserName};
 use crate::domain::vcard::Version;
 
@@ -19,6 +20,7 @@ use super::rows::{AccountRow, AppPasswordRow};
 use super::{FORMAT, FORMAT_ROW, FormatRow, KeyFile, SECRETS, Store, StoreError, codec, rows, seal};
 
 mod backups;
+mod calendars;
 pub(crate) mod contacts;
 mod erasing;
 mod events;
@@ -130,7 +132,7 @@ async fn furnished(engine: &Arc<MemoryEngine>) -> (Store, CollectionId) {
 pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedium) -> (Store, CollectionId) {
     let store = open(engine, medium).await.unwrap();
     let gone = OTHER;
-    let row = account("alice");
+    let row = with_calendars("alice");
     let password = AppPasswordRow {
         id: [5; 16],
         account: row.id,
@@ -150,6 +152,10 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         let body = format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{file}\r\nFN:{text}\r\nEND:VCARD\r\n");
         let fresh = contact(file, text);
         put((book, file), file, Version::V4, body, fresh)
+    };
+    let object = |file: &str, kind, text: &str| {
+        let more = format!("SUMMARY:{text}\r\n");
+        put_object((CALENDAR, file), kind, &more, contact(file, "in a calendar"))
     };
     let describe =
         |of| Op::Properties(PropertiesOp { of, properties: vec![property.clone()], before: Vec::new() });
@@ -185,6 +191,13 @@ pub(super) async fn furnished_on(engine: &Arc<MemoryEngine>, medium: &MemoryMedi
         lay_down(rows::Definition::FIELD),
         lay_down(rows::Definition::FILTER),
         work(),
+        create_calendar(CALENDAR, "calendar", &[Kind::Event, Kind::Todo], vec![property.clone()]),
+        object("e", Kind::Event, "one"),
+        object("e", Kind::Event, "two"),
+        object("n", Kind::Todo, "three"),
+        object("g", Kind::Event, "four"),
+        describe(Described::Card { book: CALENDAR, name: name("e") }),
+        remove(CALENDAR, "g"),
         Op::Collection(CollectionOp::Remove { home: HOME, name: name("gone"), book: gone }),
     ];
     for op in ops {
@@ -224,7 +237,8 @@ async fn the_check_notices_damage_to_any_row_of_any_table() {
         // there are properties of it, nothing else knows what was erased, and the oldest events go.
         let ending = keys::owner(key) == Some(*gone.as_bytes()) && key[0] != Table::Purge as u8;
         let ending = ending || theirs.contains(key);
-        let described = [[1; 16], [3; 16], *TRASH.as_bytes()].map(|id| keys::properties(&id)).contains(key);
+        let described = [[1; 16], [3; 16], *TRASH.as_bytes(), *CALENDAR.as_bytes()];
+        let described = described.map(|id| keys::properties(&id)).contains(key);
         let erased = [Table::Erased as u8, Table::Doomed as u8].contains(&key[0]);
         let oldest = *key == keys::event(1);
         // What was laid down, work, and what records said are told of nowhere else.

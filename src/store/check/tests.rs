@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::ical::{Components, Kind};
 use crate::domain::id::{CollectionId, MemberName, Revision};
 use crate::store::Store;
 use crate::store::damage::Found;
@@ -14,6 +15,7 @@ use crate::store::keys::{self, Table};
 use crate::store::keyslots::memory::MemoryMedium;
 use crate::store::log::LogRange;
 use crate::store::query::With;
+use crate::store::tests::furniture::{CALENDAR, CALENDARS};
 use crate::store::tests::{furnished_on, open, rows_of, set};
 
 fn home() -> CollectionId {
@@ -108,13 +110,13 @@ impl Client {
 async fn shown(store: &Store, collection: CollectionId) -> BTreeMap<String, Vec<u8>> {
     let reader = store.read().await.unwrap();
     let mut shown = BTreeMap::new();
-    if collection == home() {
-        for link in reader.links(home()).await.unwrap() {
+    if [home(), CALENDARS].contains(&collection) {
+        for link in reader.links(collection).await.unwrap() {
             shown.insert(link.name, link.book.as_bytes().to_vec());
         }
         return shown;
     }
-    for name in ["a", "b", "c"] {
+    for name in ["a", "b", "c", "e", "g", "n"] {
         let names = [MemberName::parse(name).unwrap()];
         let with = With { body: true, properties: false };
         if let Ok(Found::Whole(card)) =
@@ -146,6 +148,20 @@ async fn harm(engine: &MemoryEngine, key: &[u8], value: &[u8], harm: Harm) {
     }
 }
 
+/// That the home of calendars and the calendar are what they were, whatever was made anew of them.
+async fn assert_whole_calendars(store: &Store, what: &str) {
+    let found = store.read().await.unwrap().collections(&[CALENDARS, CALENDAR]).await.unwrap();
+    let rows: Vec<_> = found.into_iter().map(|collection| collection.unwrap().row).collect();
+    assert!(rows.iter().all(|row| row.calendar), "{what}");
+    assert_eq!(rows[0].components, 0, "{what}");
+    let takes = Components::from_bits(rows[1].components);
+    assert!(takes.take(Kind::Event) && takes.take(Kind::Todo), "{what}");
+    let names = [MemberName::parse("e").unwrap(), MemberName::parse("n").unwrap()];
+    let cards = store.read().await.unwrap().cards(CALENDAR, &names, With::default()).await.unwrap();
+    let formats: Vec<_> = cards.into_iter().map(|card| card.whole().unwrap().unwrap().row.format).collect();
+    assert_eq!(formats, [11, 12], "{what}");
+}
+
 async fn purge(store: &Store, gone: CollectionId) {
     while store.purge_step(gone, Timestamp::UNIX_EPOCH).await.unwrap_or(false) {}
     store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap();
@@ -157,21 +173,30 @@ async fn what_other_rows_answer_for_is_repaired_and_the_rest_is_told_and_left() 
     let (_, store) = original.copy().await;
     let whole = shown(&store, book()).await;
     assert_eq!(whole.keys().collect::<Vec<_>>(), ["a", "c"]);
-    let mut fresh = vec![Client::new(&store, book()).await, Client::new(&store, home()).await];
-    // One that synced before `b`, and the book `gone`, went.
+    let events = shown(&store, CALENDAR).await;
+    assert_eq!(events.keys().collect::<Vec<_>>(), ["e", "n"]);
+    let mut fresh = Vec::new();
+    for collection in [book(), home(), CALENDAR, CALENDARS] {
+        fresh.push(Client::new(&store, collection).await);
+    }
+    // One that synced before `b`, the book `gone`, and the appointment `g`, went.
     let mut late = fresh.clone();
+    late[2].held.insert("g".into(), b"old".to_vec());
+    late[2].token = Some((*CALENDAR.as_bytes(), 4));
     late[0].held.insert("b".into(), b"old".to_vec());
     late[0].token = Some((*book().as_bytes(), 4));
     late[1].held.insert("gone".into(), b"old".to_vec());
     late[1].token = Some((*home().as_bytes(), 2));
     fresh.append(&mut late);
 
+    let of_events = ["e", "n", "g"].map(|file| store.hashes().secret(&format!("{file}in a calendar")));
     let mut left = BTreeSet::new();
     let mut seen = BTreeMap::new();
     for (key, value) in &original.rows {
         let table = Table::of(key[0]).unwrap();
         // Rows of one kind fare alike; two of each will do.
-        let kind = seen.entry((key[0], keys::owner(key).map(|id| id[0]))).or_insert(0);
+        let of = keys::owner(key).map(|id| if of_events.contains(&id) { 0xc0 } else { id[0] });
+        let kind = seen.entry((key[0], of)).or_insert(0);
         *kind += 1;
         if *kind > 2 {
             continue;
@@ -186,12 +211,16 @@ async fn what_other_rows_answer_for_is_repaired_and_the_rest_is_told_and_left() 
             if report.count() > 0 {
                 left.insert((format!("{table:?}"), done));
                 // A card that cannot be read answers nothing, and no other one is touched.
-                let now = shown(&store, book()).await;
-                let same = whole.iter().filter(|(name, body)| now.get(*name) == Some(body)).count();
-                assert!(same >= 1, "{what}: {:?}", report.faults);
+                for (collection, whole) in [(book(), &whole), (CALENDAR, &events)] {
+                    let now = shown(&store, collection).await;
+                    let same = whole.iter().filter(|(name, body)| now.get(*name) == Some(body)).count();
+                    assert!(same >= 1, "{what}: {:?}", report.faults);
+                }
                 continue;
             }
             assert_eq!(shown(&store, book()).await, whole, "{what}");
+            assert_eq!(shown(&store, CALENDAR).await, events, "{what}");
+            assert_whole_calendars(&store, &what).await;
             for client in &fresh {
                 let mut client = client.clone();
                 client.sync(&store).await;
@@ -250,6 +279,7 @@ async fn a_key_slot_whose_row_is_lost_is_found_again_by_what_it_seals() {
         let report = store.repair(Timestamp::UNIX_EPOCH).await.unwrap();
         assert_eq!(report.faults, Vec::<String>::new(), "{key:?}");
         assert_eq!(shown(&store, book()).await.len(), 2);
+        assert_eq!(shown(&store, CALENDAR).await.len(), 2);
         let again = open(&engine, &medium).await.unwrap();
         assert_eq!(shown(&again, book()).await.len(), 2);
         found += 1;
@@ -275,6 +305,9 @@ async fn a_log_that_is_lost_altogether_is_made_anew() {
         let whole = shown(&store, book()).await;
         let (mut of_book, mut of_home) =
             (Client::new(&store, book()).await, Client::new(&store, home()).await);
+        let events = shown(&store, CALENDAR).await;
+        let mut of_calendar = Client::new(&store, CALENDAR).await;
+        let mut of_calendars = Client::new(&store, CALENDARS).await;
         let mut late = of_book.clone();
         late.held.insert("b".into(), b"old".to_vec());
         late.token = Some((*book().as_bytes(), 4));
@@ -288,7 +321,9 @@ async fn a_log_that_is_lost_altogether_is_made_anew() {
         assert_eq!(report.faults, Vec::<String>::new(), "{tables:?}");
         assert!(report.repaired > 0);
         assert_eq!(shown(&store, book()).await, whole);
-        for client in [&mut of_book, &mut of_home, &mut late] {
+        assert_eq!(shown(&store, CALENDAR).await, events);
+        assert_whole_calendars(&store, &format!("{tables:?}")).await;
+        for client in [&mut of_book, &mut of_home, &mut of_calendar, &mut of_calendars, &mut late] {
             client.sync(&store).await;
             assert_eq!(client.held, shown(&store, client.collection).await, "{tables:?}");
         }

@@ -280,8 +280,10 @@ impl Derivation<'_> {
         card: &NewCard,
         change: Option<&RecordChange>,
     ) -> Step<()> {
-        self.need_book(from.0).await?;
-        let owner = self.need_book(to.0).await?.owner;
+        self.need_address_book(from.0).await?;
+        let target = self.need_address_book(to.0).await?;
+        takes(&target, card.format)?;
+        let owner = target.owner;
         let source_member = self.sealer.member(from.0.as_bytes(), &from.1);
         let member = self.sealer.member(to.0.as_bytes(), &to.1);
         let source = self.present(from.0, &source_member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;

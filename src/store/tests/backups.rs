@@ -26,7 +26,7 @@ fn now() -> Timestamp {
 }
 
 /// The archive of a store, and what the store says of it.
-async fn archive(store: &Store) -> (Vec<u8>, BackedUp) {
+pub(super) async fn archive(store: &Store) -> (Vec<u8>, BackedUp) {
     let (out, mut parts) = mpsc::channel::<Part>(4);
     let taken = async {
         let mut bytes = Vec::new();
@@ -40,7 +40,7 @@ async fn archive(store: &Store) -> (Vec<u8>, BackedUp) {
     (bytes, told)
 }
 
-async fn keyring(store: &Store) -> Keyring {
+pub(super) async fn keyring(store: &Store) -> Keyring {
     let keys = store.keyring(now()).await.unwrap();
     assert_eq!(keys.unreadable, 0);
     keys.keyring
@@ -65,7 +65,11 @@ async fn restored_on(
 }
 
 /// Restores into memory under another master key, and opens it again as a start would.
-async fn restored(archive: &[u8], keyring: &Keyring, mode: Mode) -> Result<(Store, Restored), RestoreError> {
+pub(super) async fn restored(
+    archive: &[u8],
+    keyring: &Keyring,
+    mode: Mode,
+) -> Result<(Store, Restored), RestoreError> {
     let (engine, medium) = (Arc::new(MemoryEngine::new()), MemoryMedium::new());
     let file = || KeyFile::new(medium.clone(), vec![MasterKey::new([8; 32])]);
     let (_, told) = restored_on(engine.clone(), file(), archive, keyring, mode).await?;
@@ -78,7 +82,7 @@ async fn restored(archive: &[u8], keyring: &Keyring, mode: Mode) -> Result<(Stor
 }
 
 /// Everything that a backup is of, opened.
-async fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(super) async fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let sealer = store.sealer.clone();
     let all = KeyRange { start: Vec::new(), end: vec![0xff] };
     let open = move |key: &[u8], value: &[u8]| -> Option<Vec<u8>> {
@@ -164,10 +168,12 @@ fn blocks(archive: &[u8]) -> Vec<usize> {
 async fn everything_comes_back_elsewhere_under_another_master_key() {
     let store = memory().await;
     let (bytes, told) = archive(&store).await;
-    assert_eq!((told.counts.accounts, told.counts.collections, told.counts.contacts), (1, 3, 6));
+    assert_eq!((told.counts.accounts, told.counts.collections, told.counts.contacts), (1, 5, 6));
+    assert_eq!((told.counts.homes, told.counts.calendars, told.counts.objects), (2, 1, 2));
     assert_eq!(told.passed_over, 0);
     let (there, told) = restored(&bytes, &keyring(&store).await, Mode::Strict).await.unwrap();
     assert_eq!((told.accounts, told.books, told.contacts), (1, 2, 6));
+    assert_eq!((told.calendars, told.objects), (1, 2));
     assert_eq!((told.erased, told.keyless, told.damaged, told.homeless, told.gaps), (0, 0, 0, 0, 0));
     assert_eq!(told.made, Some(now().as_microsecond()));
     // What the store was about to purge is not in it.
@@ -212,7 +218,7 @@ async fn collections_get_a_new_identity_so_that_old_tokens_are_refused() {
     let store = memory().await;
     let (bytes, _) = archive(&store).await;
     let (there, _) = restored(&bytes, &keyring(&store).await, Mode::Strict).await.unwrap();
-    let ids = [CollectionId::from_bytes([2; 16]), BOOK];
+    let ids = [CollectionId::from_bytes([2; 16]), BOOK, CALENDARS, CALENDAR];
     let before = store.read().await.unwrap().collections(&ids).await.unwrap();
     let after = there.read().await.unwrap().collections(&ids).await.unwrap();
     for (before, after) in before.iter().zip(&after) {
@@ -268,9 +274,9 @@ async fn a_deleted_book_is_in_no_keyring_though_its_purge_is_still_to_come() {
     commit(&store, Op::Collection(CollectionOp::Remove { home, name, book })).await;
     let new = keyring(&store).await;
     assert_eq!(new.may_replace(&old), Ok(()));
-    // But for what lies in the trash.
+    // But for what lies in the trash, and in the calendar.
     let contacts = new.keys().iter().filter(|(owner, _)| owner.kind == crate::store::owner::Kind::Contact);
-    assert_eq!(contacts.count(), 2);
+    assert_eq!(contacts.count(), 4);
     assert!(new.erased_at(&Owner::collection(*BOOK.as_bytes())).is_some());
     let (_, told) = restored(&bytes, &new, Mode::Strict).await.unwrap();
     assert_eq!((told.accounts, told.books, told.contacts), (1, 1, 2));
@@ -335,21 +341,17 @@ async fn what_was_damaged_before_it_was_backed_up_never_enters_a_new_store() {
     let (store, _) = furnished(&engine).await;
     let keys = keyring(&store).await;
     let rows = rows_of(&engine).await;
-    // The book, the account, and the contact that has everything.
-    let ids = [*BOOK.as_bytes(), [1; 16], store.hashes().secret("aone")];
-    let backed_up = |key: &[u8], table: Table| {
+    // The book, the account, and the contact that has everything; the calendar, and such an object.
+    let of_book = [*BOOK.as_bytes(), [1; 16], store.hashes().secret("aone")];
+    let of_calendar = [*CALENDAR.as_bytes(), store.hashes().secret("ein a calendar"), [0; 16]];
+    let backed_up = |key: &[u8], table: Table, ids: &[[u8; 16]]| {
         key[0] == table as u8 && keys::owner(key).is_some_and(|id| ids.contains(&id))
     };
-    for table in [
-        Table::Member,
-        Table::Body,
-        Table::Properties,
-        Table::History,
-        Table::Record,
-        Table::RecordHistory,
-        Table::AppPasswordOf,
-    ] {
-        let (key, value) = rows.iter().rfind(|(key, _)| backed_up(key, table)).unwrap();
+    let objects = [Table::Member, Table::Body, Table::Properties, Table::History];
+    let contacts = [Table::Record, Table::RecordHistory, Table::AppPasswordOf];
+    let of_book = objects.iter().chain(&contacts).map(|table| (*table, of_book));
+    for (table, ids) in of_book.chain(objects.iter().map(|table| (*table, of_calendar))) {
+        let (key, value) = rows.iter().rfind(|(key, _)| backed_up(key, table, &ids)).unwrap();
         let mut broken = value.clone();
         *broken.last_mut().unwrap() ^= 1;
         set(&engine, key, Some(&broken)).await;
@@ -359,7 +361,9 @@ async fn what_was_damaged_before_it_was_backed_up_never_enters_a_new_store() {
         // `restored` checks the new store, too.
         let (_, told) = restored(&bytes, &keys, Mode::Partial).await.unwrap();
         let lost = u64::from(matches!(table, Table::Member | Table::Body));
-        assert_eq!((told.contacts, told.damaged), (6 - lost, 1), "{table:?}");
+        let (lost, lost_objects) = if ids == of_calendar { (0, lost) } else { (lost, 0) };
+        assert_eq!((told.contacts, told.objects), (6 - lost, 2 - lost_objects), "{table:?}");
+        assert_eq!(told.damaged, 1, "{table:?}");
         set(&engine, key, Some(value)).await;
     }
     // An account that does not open takes its books along; nothing else is lost over it.
@@ -370,7 +374,7 @@ async fn what_was_damaged_before_it_was_backed_up_never_enters_a_new_store() {
     let (bytes, _) = archive(&store).await;
     let (there, told) = restored(&bytes, &keys, Mode::Partial).await.unwrap();
     assert_eq!((told.accounts, told.books, told.contacts), (0, 0, 0));
-    assert_eq!((told.damaged, told.homeless), (1, 9));
+    assert_eq!((told.damaged, told.homeless), (1, 13));
     assert_eq!(there.count(Table::Slot).await.unwrap(), 1);
 }
 

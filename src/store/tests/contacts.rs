@@ -18,7 +18,7 @@ use crate::store::keys::TRASH;
 use crate::store::number::COMPLETE;
 use crate::store::query::{Earlier, With};
 
-mod erased;
+pub(super) mod erased;
 mod moves;
 mod trash;
 

@@ -45,19 +45,32 @@ fn put(note: &str) -> Op {
     furniture::put((BOOK, NAME), "zebulon", Version::V4, body(note), fresh)
 }
 
-/// An account, a book and a card with an earlier body and a property.
+/// An appointment under the card's name.
+fn appointment(note: &str) -> Op {
+    let more = format!("SUMMARY:Zebulon Quux\r\nATTENDEE:mailto:quux@example.org\r\nCOMMENT:{note}\r\n");
+    put_object((CALENDAR, NAME), Kind::Event, &more, ContactId::from_bytes([0xe; 16]))
+}
+
+/// An account, a book, a calendar, and in each something with an earlier body and a property.
 async fn with_a_card(room: &Path) -> Store {
     let store = on_disk(room).await;
     let account = AccountRow {
         display_name: Some("Zebulon Quux".into()),
         email: Some("quux@example.org".into()),
-        ..account("zebulon")
+        ..with_calendars("zebulon")
     };
     commit(&store, add(account)).await;
     let property = property("Wunderkammer");
     commit(&store, create(BOOK, "Zebulon", vec![property.clone()])).await;
     commit(&store, put("one")).await;
     commit(&store, put("two")).await;
+    commit(&store, create_calendar(CALENDAR, "Zebulon", &[Kind::Event], vec![property.clone()])).await;
+    for note in ["one", "two"] {
+        commit(&store, appointment(note)).await;
+    }
+    let of = Described::Card { book: CALENDAR, name: name() };
+    let properties = PropertiesOp { of, properties: vec![property.clone()], before: Vec::new() };
+    commit(&store, Op::Properties(properties)).await;
     let of = Described::Card { book: BOOK, name: name() };
     let properties = vec![property];
     commit(&store, Op::Properties(PropertiesOp { of, properties, before: Vec::new() })).await;
@@ -72,7 +85,11 @@ async fn with_a_card(room: &Path) -> Store {
 
 /// The card's key slot, and the key in it.
 async fn key_of_the_card(store: &Store) -> (Slot, DataKey) {
-    let key = keys::member(BOOK, &store.sealer.member(BOOK.as_bytes(), &name()));
+    key_in(store, BOOK).await
+}
+
+async fn key_in(store: &Store, book: CollectionId) -> (Slot, DataKey) {
+    let key = keys::member(book, &store.sealer.member(book.as_bytes(), &name()));
     let value = store.read().await.unwrap().get(vec![key]).await.unwrap().pop().flatten().unwrap();
     let slot = ObjectPlace::read(&value).unwrap().slot;
     (slot, store.sealer.slots().key(slot).unwrap())
@@ -140,6 +157,26 @@ async fn an_erased_contacts_key_is_in_no_file() {
 }
 
 #[tokio::test]
+async fn a_deleted_appointments_key_and_text_are_in_no_file() {
+    let room = tempfile::tempdir().unwrap();
+    let store = with_a_card(room.path()).await;
+    let (slot, key) = key_in(&store, CALENDAR).await;
+    commit(&store, remove(CALENDAR, NAME)).await;
+    // It goes for good, with its earlier bodies and its properties; what lies in the book stays.
+    for (table, rows) in [(Table::Body, 1), (Table::History, 1), (Table::Erased, 1), (Table::Doomed, 1)] {
+        assert_eq!(store.count(table).await.unwrap(), rows, "{table:?}");
+    }
+    assert_eq!(store.erase_condemned(Timestamp::UNIX_EPOCH).await.unwrap(), 1);
+    assert!(store.sealer.slots().is_free(slot));
+    assert!(octets(&store).await.is_some());
+    assert_eq!(store.check().await.unwrap().faults, Vec::<String>::new());
+    store.close(Timestamp::UNIX_EPOCH).await.unwrap();
+    drop(store);
+    assert!(!some_slot_holds(room.path(), &key));
+    PERSONAL.iter().for_each(|text| assert_nowhere(room.path(), text.as_bytes()));
+}
+
+#[tokio::test]
 async fn what_a_killed_server_condemned_is_overwritten_at_the_next_start() {
     let room = tempfile::tempdir().unwrap();
     let store = with_a_card(room.path()).await;
@@ -192,7 +229,7 @@ async fn an_account_that_goes_takes_every_key_along() {
             Table::Definition => 2,
             Table::Job | Table::Number => 1,
             Table::Slot => 1,
-            Table::Erased => 4,
+            Table::Erased => 7,
             _ => 0,
         };
         assert_eq!(store.count(table).await.unwrap(), rows, "{table:?}");

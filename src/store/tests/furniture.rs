@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::domain::contact::{Custom, CustomValue, Record};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::format::Format;
+use crate::domain::ical::{Components, Kind};
 use crate::domain::id::{AccountId, CollectionId, ContactId, MemberName, Uid};
 use crate::domain::vcard::Version;
 use crate::store::Store;
@@ -24,6 +25,10 @@ pub(crate) const HOME: CollectionId = CollectionId::from_bytes([2; 16]);
 pub(crate) const BOOK: CollectionId = CollectionId::from_bytes([3; 16]);
 /// Another one.
 pub(crate) const OTHER: CollectionId = CollectionId::from_bytes([4; 16]);
+/// The account's home of calendars, where it has one.
+pub(crate) const CALENDARS: CollectionId = CollectionId::from_bytes([0xc1; 16]);
+/// A calendar in it.
+pub(crate) const CALENDAR: CollectionId = CollectionId::from_bytes([0xc2; 16]);
 
 /// The name of a member.
 pub(crate) fn name(text: &str) -> MemberName {
@@ -48,6 +53,11 @@ pub(crate) fn account(name: &str) -> AccountRow {
     }
 }
 
+/// The same with a home of calendars.
+pub(crate) fn with_calendars(name: &str) -> AccountRow {
+    AccountRow { calendars: Some(*CALENDARS.as_bytes()), calendars_provisioned: true, ..account(name) }
+}
+
 /// Makes the account.
 pub(crate) fn add(account: AccountRow) -> Op {
     Op::Account(AccountOp::Create(account))
@@ -66,6 +76,46 @@ pub(crate) fn create(id: CollectionId, text: &str, properties: Vec<StoredPropert
         properties,
         replace,
     })
+}
+
+/// Makes a calendar in the home of calendars, which takes such objects.
+pub(crate) fn create_calendar(
+    id: CollectionId,
+    text: &str,
+    takes: &[Kind],
+    properties: Vec<StoredProperty>,
+) -> Op {
+    Op::Collection(CollectionOp::Create {
+        home: CALENDARS,
+        name: name(text),
+        id,
+        owner: ACCOUNT,
+        default: false,
+        components: Components::of(takes).bits(),
+        properties,
+        replace: false,
+    })
+}
+
+/// The octets of a calendar object.
+pub(crate) fn ics(kind: Kind, uid: &str, more: &str) -> String {
+    let kind = kind.word();
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y//EN\r\nBEGIN:{kind}\r\nDTSTAMP:20260101T000000Z\r\n\
+         UID:{uid}\r\n{more}END:{kind}\r\nEND:VCALENDAR\r\n"
+    )
+}
+
+/// Puts a calendar object, whose UID is its name, into a calendar.
+pub(crate) fn put_object(
+    (calendar, file): (CollectionId, &str),
+    kind: Kind,
+    more: &str,
+    fresh: ContactId,
+) -> Op {
+    let (uid, format) = (Uid::new(file).unwrap(), Format::Calendar(kind));
+    let card = NewCard { format, uid, invented_uid: false, body: ics(kind, file, more).into() };
+    Op::Card(CardOp::Put { book: calendar, name: name(file), card, fresh, record: None })
 }
 
 /// A property that is text.

@@ -1,5 +1,6 @@
 //! Contacts that are made and changed: numbers, the record, the card's own lines, what phones see of it.
 
+use crate::domain::id::HomeName;
 use super::*;
 use crate::service::view::{Detail, Members};
 
@@ -288,7 +289,10 @@ async fn a_contact_that_moves_and_changes_does_both_at_once() {
     let made = desk.make("Ann One").await;
     let revision = async |book: &str| {
         let (owner, book) = (&desk.alice.name, name(book));
-        let view = desk.service.book(&desk.alice, owner, &book, Members::None, Detail::default()).await;
+        let view = desk
+            .service
+            .book(&desk.alice, &HomeName::books(owner.clone()), &book, Members::None, Detail::default())
+            .await;
         view.unwrap().book.revision.0
     };
     let before = (revision("contacts").await, revision("other").await);

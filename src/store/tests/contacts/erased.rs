@@ -78,7 +78,7 @@ async fn a_record_that_cannot_be_read_stands_in_no_card_s_way() {
 }
 
 /// As the version before contacts had records left it.
-async fn without_records(engine: &MemoryEngine) {
+pub(in crate::store::tests) async fn without_records(engine: &MemoryEngine) {
     for (key, _) in rows_of(engine).await {
         if [Table::Record as u8, Table::Number as u8, Table::SameUid as u8].contains(&key[0])
             || key == keys::installation(COMPLETE)

@@ -1,6 +1,7 @@
 //! Copies and moves: by one op, and by a copy that takes the original's place.
 
 use super::*;
+use crate::domain::format::Format;
 
 #[tokio::test]
 async fn a_copy_that_takes_the_original_s_place_is_the_contact() {
@@ -108,7 +109,7 @@ fn move_to(
     change: Option<RecordChange>,
 ) -> Op {
     let uid = Uid::new("a").unwrap();
-    let card = NewCard { version: Version::V4, uid, invented_uid: false, body: body.into() };
+    let card = NewCard { format: Format::Card(Version::V4), uid, invented_uid: false, body: body.into() };
     let (from, to) = ((from.0, name(from.1)), (to.0, name(to.1)));
     Op::Card(CardOp::Move { from, to, card, record: change.map(Box::new) })
 }

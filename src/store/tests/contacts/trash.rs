@@ -1,6 +1,7 @@
 //! The trash: what lies there keeps all that it had, and how it comes back.
 
 use super::*;
+use crate::domain::format::Format;
 
 #[tokio::test]
 async fn what_comes_back_from_the_trash_has_all_that_it_had() {
@@ -101,7 +102,7 @@ async fn who_is_made_again_keeps_the_record() {
     furnish(&store).await;
     alice(&store, 5, trash(BOOK, "a")).await;
     let card = NewCard {
-        version: Version::V4,
+        format: Format::Card(Version::V4),
         uid: Uid::new("a").unwrap(),
         invented_uid: false,
         body: vcard("a", "").into(),
