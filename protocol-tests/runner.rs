@@ -236,7 +236,9 @@ impl Play {
             if body.starts_with(b"<") {
                 add(&mut request, "Content-Type", "application/xml; charset=utf-8");
             } else if body.len() > 6 && body[..6].eq_ignore_ascii_case(b"BEGIN:") {
-                add(&mut request, "Content-Type", "text/vcard; charset=utf-8");
+                let calendar = body.get(6..15).is_some_and(|b| b.eq_ignore_ascii_case(b"VCALENDAR"));
+                let kind = if calendar { "text/calendar" } else { "text/vcard" };
+                add(&mut request, "Content-Type", &format!("{kind}; charset=utf-8"));
             }
         }
         if !self.clients.iter().any(|(n, _)| *n == who) {

@@ -25,6 +25,14 @@ pub fn card(version: &str, name: &str, uid: &str) -> String {
     )
 }
 
+/// A small calendar object with a component of that kind.
+pub fn object(kind: &str, name: &str, uid: &str) -> String {
+    let when = if kind == "VEVENT" { "DTSTART:20260105T100000Z\r\nDTEND:20260105T110000Z\r\n" } else { "" };
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:{kind}\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\n{when}SUMMARY:{name}\r\nEND:{kind}\r\nEND:VCALENDAR\r\n"
+    )
+}
+
 /// A `sync-collection` report.
 pub fn sync(token: &str, limit: Option<u32>, names: &[&str]) -> String {
     let limit = limit.map_or(String::new(), |n| format!("<D:limit><D:nresults>{n}</D:nresults></D:limit>"));
@@ -80,6 +88,23 @@ fn mkcol(first: &str, rest: &[&str]) -> String {
     document("D:mkcol", &format!("<D:set><D:prop>{inner}</D:prop></D:set>"))
 }
 
+/// A `mkcalendar`, one line a property; `comp=VEVENT` names a component.
+fn mkcalendar(first: &str, rest: &[&str]) -> String {
+    let (mut inner, mut components) = (String::new(), String::new());
+    for line in std::iter::once(&first).chain(rest) {
+        match line.trim().split_once('=') {
+            Some(("comp", name)) => components.push_str(&format!("<CAL:comp name=\"{name}\"/>")),
+            Some((name, value)) => inner.push_str(&format!("<{name}>{}</{name}>", escape(value))),
+            None => {}
+        }
+    }
+    if !components.is_empty() {
+        let name = "CAL:supported-calendar-component-set";
+        inner.push_str(&format!("<{name}>{components}</{name}>"));
+    }
+    document("CAL:mkcalendar", &format!("<D:set><D:prop>{inner}</D:prop></D:set>"))
+}
+
 /// The bytes of a body: a short form made long, line ends as the format says.
 pub fn body(lines: &[&str]) -> Result<Option<Vec<u8>>, String> {
     let Some((first, rest)) = lines.split_first() else {
@@ -93,9 +118,15 @@ pub fn body(lines: &[&str]) -> Result<Option<Vec<u8>>, String> {
             let name = arguments.first().ok_or("@card wants a name")?;
             card(version, name, arguments.get(1).unwrap_or(name))
         }
+        form @ ("@event" | "@todo" | "@journal") => {
+            let kind = format!("V{}", form.trim_start_matches('@').to_ascii_uppercase());
+            let name = arguments.first().ok_or("@event wants a name")?;
+            object(&kind, name, arguments.get(1).unwrap_or(name))
+        }
         "@propfind" => propfind(arguments),
         "@proppatch" => proppatch(first.trim_start_matches("@proppatch"), rest)?,
         "@mkcol" => mkcol(first.trim_start_matches("@mkcol"), rest),
+        "@mkcalendar" => mkcalendar(first.trim_start_matches("@mkcalendar"), rest),
         "@sync" => {
             let (token, names) = arguments.split_first().ok_or("@sync wants a token or -")?;
             let limit = names.first().and_then(|first| first.strip_prefix("limit="));
@@ -160,6 +191,7 @@ fn short_forms_become_documents() {
         vec!["@propfind allprop C:addressbook-home-set"],
         vec!["@proppatch D:displayname=A & B", "-X:gone"],
         vec!["@mkcol D:displayname=Work"],
+        vec!["@mkcalendar comp=VEVENT", "D:displayname=Work"],
         vec!["@sync - limit=3 D:getetag"],
         vec!["@multiget D:getetag", "/a?b&c"],
         vec!["@query D:getetag"],

@@ -148,7 +148,8 @@ fn every_file_says_what_it_is_for_and_stays_short() {
             faults.push(format!("src/{} has {lines} lines without its tests", source.path));
         }
         for word in ["TODO", "FIXME", "XXX", "todo!("] {
-            if source.text.contains(word) {
+            // A component of iCalendar is called so.
+            if source.text.replace("VTODO", "").contains(word) {
                 faults.push(format!("src/{}: {word}", source.path));
             }
         }
@@ -239,7 +240,7 @@ fn ids_in_names(text: &str) -> Vec<String> {
 }
 
 /// The groups of requirements that exist so far, and their source.
-const GROUPS: [(&str, &str); 13] = [
+const GROUPS: [(&str, &str); 18] = [
     ("DAV", "RFC 4918, WebDAV"),
     ("HTTP", "RFC 9110, HTTP semantics"),
     ("REP", "RFC 3253, reports"),
@@ -247,6 +248,11 @@ const GROUPS: [(&str, &str); 13] = [
     ("CUP", "RFC 5397, current-user-principal"),
     ("MKC", "RFC 5689, extended MKCOL"),
     ("CARD", "RFC 6352, CardDAV"),
+    ("CAL", "RFC 4791, CalDAV"),
+    ("SCHED", "RFC 6638, scheduling, as far as without it"),
+    ("TZ", "RFC 7809, time zones by reference"),
+    ("AVAIL", "RFC 7953, availability"),
+    ("ICAL", "RFC 5545 and its extensions, iCalendar"),
     ("SYNC", "RFC 6578, sync-collection"),
     ("DISC", "RFC 6764, discovery"),
     ("PREF", "RFC 7240 and RFC 8144, Prefer"),

@@ -52,8 +52,9 @@ type Outcome = Result<Response<Body>, Trouble>;
 
 /// What this server is (RFC 4918 §18); on every answer, since some clients look nowhere else
 /// (DAV-49).
-const COMPLIANCE: HeaderValue =
-    HeaderValue::from_static("1, 3, access-control, addressbook, calendar-access, extended-mkcol");
+const COMPLIANCE: HeaderValue = HeaderValue::from_static(
+    "1, 3, access-control, addressbook, calendar-access, calendar-no-timezone, extended-mkcol",
+);
 /// The header that says so.
 const DAV_HEADER: HeaderName = HeaderName::from_static("dav");
 
