@@ -10,10 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cardkeep::domain::contact::{CardFields, Email, Name, Organization, Phone, PostalAddress};
+use cardkeep::domain::id::{MemberName, Principal};
 use cardkeep::domain::scim::{Filter, Query};
 use cardkeep::service::access::Caller;
 use cardkeep::service::admin::{AdminAnswer, AdminRequest};
 use cardkeep::service::audit::Origin;
+use cardkeep::service::definitions::filters::Serves;
+use cardkeep::service::library::NewBook;
 use cardkeep::service::office::{
     By, ContactRef, ContactView, Draft, Found, Listed, MergeAsked, Order, RecordDraft, Take,
 };
@@ -94,6 +97,7 @@ async fn measure() -> Result<(), Box<dyn Error>> {
     );
     changes(&service, &caller, count).await?;
     merges(&service, &caller).await?;
+    smart(&service, &caller).await?;
     service.close().await?;
     Ok(())
 }
@@ -221,6 +225,40 @@ async fn merges(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>
         times.add(begun);
     }
     times.print("merge of two");
+    Ok(())
+}
+
+/// What a smart book of many costs: made, after one change, and looked through after a change to who may
+/// see what.
+async fn smart(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>> {
+    let owner = Principal::User(caller.name.clone());
+    let name = MemberName::parse("smart").map_err(|_| "a book's name is none")?;
+    let new = NewBook { owner, name, private: false, shares: Vec::new() };
+    let filter = Serves::Text("addresses.locality sw \"köl\"".into());
+    service.create_smart_book(caller, new, filter).await.map_err(|stop| stop.to_string())?;
+    for what in ["made", "looked through", "after one change"] {
+        match what {
+            "looked through" => {
+                let (name, email, display_name, password) = ("other".into(), None, None, None);
+                service
+                    .admin(AdminRequest::UserAdd { name, email, display_name, admin: false, password })
+                    .await;
+            }
+            "after one change" => {
+                let view = shown(service, caller, 101).await?;
+                service.clone_contact(caller, &view).await?;
+            }
+            _ => {}
+        }
+        let begun = Timer::start();
+        service.smart_settled().await?;
+        let (took, busy) = begun.ends();
+        println!(
+            "a smart book, {what}: {:.2} s, {:.2} of a processor",
+            took.as_secs_f64(),
+            busy.as_secs_f64()
+        );
+    }
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::domain::contact::{CardFields, Kind, Path, Whole, leaves};
-use crate::domain::duplicates::{COMPARED, Candidate, Pair, duplicates};
+use crate::domain::contact::{CardFields, Path, Whole, leaves};
+use crate::domain::duplicates::{Pair, duplicates};
 use crate::domain::id::{AccountId, CollectionId, ContactId};
 use crate::domain::phone::Region;
 use crate::domain::scim::{Filter, Packed, Query, pack};
@@ -17,8 +17,10 @@ use super::query::{Contact, Reader};
 use super::rows::Id;
 use super::{Store, StoreError};
 
+use copies::Copies;
 use entries::{Entries, Entry, Trashed};
 
+mod copies;
 mod entries;
 mod ordered;
 mod page;
@@ -400,34 +402,6 @@ impl Store {
     }
 }
 
-/// What is compared of contacts.
-#[derive(Default)]
-struct Copies {
-    octets: Vec<u8>,
-    /// Which contact, its kind, where its octets end, and which contacts are others.
-    of: Vec<(ContactId, Kind, usize, Box<[ContactId]>)>,
-}
-
-impl Copies {
-    fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
-        let mut copies = Self::default();
-        for entry in entries {
-            Packed(&entry.packed).pack_some(&COMPARED, &mut copies.octets);
-            copies.of.push((entry.id, entry.kind, copies.octets.len(), entry.distinct.clone()));
-        }
-        copies
-    }
-
-    fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
-        let mut from = 0;
-        self.of.iter().map(move |(id, kind, end, distinct)| {
-            let octets = self.octets.get(from..*end).unwrap_or_default();
-            from = *end;
-            Candidate::of(*id, *kind, Packed(octets), distinct)
-        })
-    }
-}
-
 /// Reads contacts for the index, on a thread of its own.
 async fn read_apart(
     reader: Reader,
@@ -485,6 +459,16 @@ pub struct Wanted {
 impl Wanted {
     fn is_anything(&self) -> bool {
         self.filter.is_none() && self.query.is_none()
+    }
+
+    /// Fetches from memory what is read first of a contact.
+    fn fetched(&self, packed: Packed<'_>) -> u8 {
+        packed.fetched(self.filter.is_none())
+    }
+
+    /// Fetches from memory what is compared first, where that is known.
+    fn looked_at(&self, packed: Packed<'_>) -> u8 {
+        self.filter.as_ref().map_or(0, |filter| packed.fetched_at(filter.first()))
     }
 
     fn has(&self, entry: &Entry) -> bool {

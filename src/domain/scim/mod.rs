@@ -185,6 +185,18 @@ impl Filter {
         keys
     }
 
+    /// Where the values are that are compared first.
+    pub fn first(&self) -> Option<&Span> {
+        let mut node = &self.0;
+        loop {
+            node = match node {
+                Node::Term(term) => return Some(&term.at),
+                Node::All(nodes) | Node::Any(nodes) => nodes.first()?,
+                Node::Not(node) | Node::Within(_, node) => node,
+            };
+        }
+    }
+
     /// Whether a contact is as the filter says.
     pub fn matches(&self, leaves: &(impl Leaves + ?Sized)) -> bool {
         judge::holds(&self.0, leaves)

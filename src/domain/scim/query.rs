@@ -81,21 +81,29 @@ impl Query {
     /// Whether a contact has it.
     pub fn matches(&self, contact: Packed<'_>) -> bool {
         let Some(parts) = contact.parts() else { return false };
-        let body = parts.body.get(parts.start(self.first)..).unwrap_or_default();
+        let first = parts.start(self.first);
+        let body = parts.body.get(first..).unwrap_or_default();
         let dials =
             |number: &Option<Finder<'_>>| number.as_ref().is_some_and(|number| self.dials(&parts, number));
         // Most contacts end here, where one search goes over all their texts at once.
-        let maybe = |word: &Word| word.finder.find(body).is_some() || dials(&word.digits);
-        (self.words.iter().all(maybe)
-            && self.words.iter().all(|word| self.says(&parts, word) || dials(&word.digits)))
+        let mut hits = [None; WORDS];
+        let maybe = |(word, hit): (&Word, &mut Option<usize>)| {
+            *hit = word.finder.find(body).map(|at| first + at);
+            hit.is_some() || dials(&word.digits)
+        };
+        let says = |(word, hit): (&Word, &Option<usize>)| {
+            hit.is_some_and(|at| self.says(&parts, word, at)) || dials(&word.digits)
+        };
+        (self.words.iter().zip(&mut hits).all(maybe) && self.words.iter().zip(&hits).all(says))
             || dials(&self.number)
     }
 
-    /// Whether one of the texts has the word: only places where it is found are looked at.
-    fn says(&self, parts: &Parts<'_>, word: &Word) -> bool {
-        let mut from = parts.start(self.first);
-        while let Some(at) = parts.body.get(from..).and_then(|rest| word.finder.find(rest))
-            && let Some((place, start, end)) = parts.around(from + at)
+    /// Whether one of the texts has the word: only places where it is found are looked at, of which one
+    /// is given.
+    fn says(&self, parts: &Parts<'_>, word: &Word, hit: usize) -> bool {
+        let mut next = Some(hit);
+        while let Some(at) = next
+            && let Some((place, start, end)) = parts.around(at)
         {
             let texts = if self.searches(place) { parts.body.get(start..end) } else { None };
             let mut found = false;
@@ -110,7 +118,7 @@ impl Query {
             if found {
                 return true;
             }
-            from = end;
+            next = parts.body.get(end..).and_then(|rest| word.finder.find(rest)).map(|at| end + at);
         }
         false
     }

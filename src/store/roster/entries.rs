@@ -188,6 +188,12 @@ impl Entries {
     fn insert(&mut self, entry: Entry) {
         let book = self.place_of(entry.book);
         let slot = self.free.pop().unwrap_or_else(|| {
+            if self.slots.len() == self.slots.capacity() {
+                // Doubling would leave half of it unused.
+                let more = (self.slots.len() / 8).max(64);
+                self.slots.reserve_exact(more);
+                self.book_of.reserve_exact(more);
+            }
             self.slots.push(None);
             self.book_of.push(NOWHERE);
             // Memory ends long before the numbers do.

@@ -86,34 +86,54 @@ enum Key<'a> {
     None,
 }
 
+/// So many contacts are fetched from memory side by side before they are judged: one after the other,
+/// waiting for memory takes longer than judging.
+const TOGETHER: usize = 32;
+
 pub(super) fn page(entries: &Entries, asked: &Asked) -> Page {
-    let (sight, wanted) = (entries.sight(&asked.books), &asked.wanted);
-    let matches = |slot: Slot| {
-        entries.is_seen(slot, &sight)
-            && (wanted.is_anything() || entries.at(slot).is_some_and(|entry| wanted.has(entry)))
-    };
-    // The order of names is kept.
+    let judged = judged(entries, &asked.books, &asked.wanted);
+    let matches = |slot: &Slot| judged.get(*slot as usize).is_some_and(|matches| *matches);
     let mark = |entry: &Entry| match asked.order.is_empty() {
         true => entries.mark(entry.name()),
         false => entries.mark(keys(entry, &asked.order).collect::<Vec<_>>()),
     };
     let anchor = asked.step.and_then(|step| {
-        let slot = entries.slot(&step.after).filter(|slot| matches(*slot))?;
+        let slot = entries.slot(&step.after).filter(matches)?;
         let entry = entries.at(slot)?;
         Some(Anchor { slot, stays: mark(entry) == step.mark })
     });
     let (found, total) = match asked.order.is_empty() {
+        // This order is kept.
         true => {
-            // Judged as they lie in memory, then put in order.
-            let judged: Vec<bool> = entries.slots().map(matches).collect();
-            let has = |slot: &Slot| judged.get(*slot as usize).is_some_and(|has| *has);
-            let found: Vec<Slot> = entries.named().filter(has).collect();
+            let found: Vec<Slot> = entries.named().filter(matches).collect();
             let total = found.len();
             (found, total)
         }
-        false => sorted(entries, asked, anchor.as_ref(), matches),
+        false => sorted(entries, asked, anchor.as_ref(), entries.slots().filter(matches)),
     };
     cut(entries, &found, total, asked, anchor.as_ref(), mark)
+}
+
+/// Of each contact, as they lie in memory, whether it is in one of the books and is what is wanted.
+fn judged(entries: &Entries, books: &Books, wanted: &Wanted) -> Vec<bool> {
+    let sight = entries.sight(books);
+    let mut judged: Vec<bool> = entries.slots().map(|slot| entries.is_seen(slot, &sight)).collect();
+    if wanted.is_anything() {
+        return judged;
+    }
+    for (some, from) in judged.chunks_mut(TOGETHER).zip(entries.slots().step_by(TOGETHER)) {
+        let packed = || {
+            let seen = some.iter().zip(from..).filter(|(seen, _)| **seen);
+            seen.filter_map(|(_, slot)| entries.at(slot)).map(|entry| Packed(&entry.packed))
+        };
+        // What is read is not needed here, only that it was read.
+        std::hint::black_box(packed().fold(0, |all, packed| all ^ wanted.fetched(packed)));
+        std::hint::black_box(packed().fold(0, |all, packed| all ^ wanted.looked_at(packed)));
+        for (seen, slot) in some.iter_mut().zip(from..).filter(|(seen, _)| **seen) {
+            *seen = entries.at(slot).is_some_and(|entry| wanted.has(entry));
+        }
+    }
+    judged
 }
 
 /// Those that match, in an order that is not kept, as far as the page needs them; and how many they are.
@@ -121,14 +141,14 @@ fn sorted(
     entries: &Entries,
     asked: &Asked,
     anchor: Option<&Anchor>,
-    matches: impl Fn(Slot) -> bool,
+    matching: impl Iterator<Item = Slot>,
 ) -> (Vec<Slot>, usize) {
     let order = &asked.order;
     let keyed = |slot: Slot| {
         let entry = entries.at(slot)?;
         Some(Keyed { first: keys(entry, order).next().unwrap_or(Key::None), entry, slot })
     };
-    let mut found: Vec<Keyed<'_>> = entries.slots().filter(|slot| matches(*slot)).filter_map(keyed).collect();
+    let mut found: Vec<Keyed<'_>> = matching.filter_map(keyed).collect();
     let total = found.len();
     let compare = |a: &Keyed<'_>, b: &Keyed<'_>| ranked(a, b, order);
     // Only what is shown, and what is before it, is put in order.
