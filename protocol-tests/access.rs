@@ -119,6 +119,38 @@ fn acl_13_an_app_password_for_reading_cannot_write() {
     assert_eq!(card(&owner, &path, "old", "old"), 204, "the owner still may");
 }
 
+/// CAL-17: reading calendars holds reading busy times.
+#[test]
+fn cal_11_an_app_password_for_reading_makes_no_calendar() {
+    let server = shared();
+    let owner = server.account(&unique("planner"));
+    let scopes = ["--scope", "dav:calendars:read", "--scope", "dav:contacts"];
+    let command = ["token", "create", "--user", &owner.name, "--kind", "app"];
+    let out = server.run(&[&command[..], &scopes[..]].concat(), "");
+    let reader =
+        Account { name: owner.name.clone(), password: out.lines().last().unwrap().trim().to_owned() };
+    let home = format!("/dav/calendars/{}/", owner.name);
+    let calendar = format!("{home}calendar/");
+    let event = |who: &Account, path: &str| {
+        let body = short::object("VEVENT", "a", "a");
+        server.once(&with(who, "PUT", path).header("Content-Type", "text/calendar").body(body))
+    };
+    let path = format!("{calendar}a.ics");
+    assert_eq!(event(&owner, &path).status, 201);
+    assert_eq!(server.once(&with(&reader, "GET", &path)).status, 200);
+    assert_needed(&event(&reader, &path), "write-content");
+    assert_needed(&event(&reader, &format!("{calendar}b.ics")), "bind");
+    assert_needed(&server.once(&with(&reader, "DELETE", &path)), "unbind");
+    for method in ["MKCALENDAR", "MKCOL"] {
+        assert_needed(&server.once(&with(&reader, method, &format!("{home}more/"))), "bind");
+    }
+    let asked = with(&reader, "PROPFIND", &calendar).header("Depth", "0");
+    let told = server.once(&asked.body(short::propfind(&["D:current-user-privilege-set"])));
+    assert!(told.text().contains("read-free-busy") && !told.text().contains("bind"), "{}", told.text());
+    let allow = server.once(&with(&reader, "OPTIONS", &calendar)).header("allow").unwrap();
+    assert!(!allow.contains("PROPPATCH") && !allow.contains("DELETE"), "{allow}");
+}
+
 #[test]
 fn a_disabled_account_and_a_removed_one_get_401_at_once() {
     let server = shared();

@@ -469,19 +469,13 @@ fn on_host<'h>(front: &Front, scheme: &str, rest: &'h str) -> Result<&'h str, Ba
         None => true,
         Some(host) => bare(scheme, authority).eq_ignore_ascii_case(bare(front.scheme, host)),
     };
-    match (own, path) {
-        (false, _) => Err(BadHref::Foreign),
-        (true, "") => Ok("/"),
-        (true, path) => Ok(path),
-    }
+    let path = if path.is_empty() { "/" } else { path };
+    if own { Ok(path) } else { Err(BadHref::Foreign) }
 }
 
 /// The authority without its scheme's own port.
 fn bare<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let port = match scheme.eq_ignore_ascii_case("https") {
-        true => ":443",
-        false => ":80",
-    };
+    let port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     authority.strip_suffix(port).unwrap_or(authority)
 }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use crate::domain::contact::{CardFields, Record};
 use crate::domain::filter::Filter;
 use crate::domain::format::Format;
-use crate::domain::ical::{self, Components, NotAdmitted};
-use crate::domain::id::{CollectionId, CollectionKind, ContactId, HomeName, MemberName};
+use crate::domain::ical;
+use crate::domain::id::{CollectionKind, ContactId, HomeName, MemberName};
 use crate::domain::search::Needles;
 use crate::domain::vcard::{Admitted, admit};
 use crate::store::commit::{CardOp, NewCard, Op, RecordChange};
@@ -163,11 +163,6 @@ impl Service {
             Err(why) if self.check(caller, when).await? => return Err(why.into()),
             Err(_) => return Err(Refusal::Unmet.into()),
         };
-        if let Format::Calendar(kind) = card.format
-            && !self.components_of(id).await?.take(kind)
-        {
-            return Err(Refusal::Object(NotAdmitted::Component).into());
-        }
         let NewCard { format, uid, body, .. } = card.clone();
         let fresh = ContactId::new(self.fresh()?);
         let of_phone = || Box::new(self.of_phone(&body));
@@ -222,12 +217,6 @@ impl Service {
                 }
             },
         })
-    }
-
-    /// The components that a calendar takes.
-    async fn components_of(&self, id: CollectionId) -> Answer<Components> {
-        let row = super::sharing::collection(&self.store.read().await?, id).await?;
-        Ok(row.map_or(Components::NONE, |row| Components::from_bits(row.components)))
     }
 
     /// The record of a contact that a phone may be making.

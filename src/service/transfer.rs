@@ -1,11 +1,9 @@
 //! COPY and MOVE: of cards between books, of books within their home.
 
-use crate::domain::format::Format;
-use crate::domain::ical::{Components, NotAdmitted};
-use crate::domain::id::{CollectionId, CollectionKind, ContactId, HomeName, MemberName};
+use crate::domain::id::{CollectionId, ContactId, HomeName, MemberName};
 use crate::store::commit::{At, CardOp, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::damage::Found;
-use crate::store::query::{Card, Reader, With};
+use crate::store::query::{Card, Reader};
 
 use super::access::{Caller, Privilege};
 use super::place::{Place, Precondition};
@@ -62,9 +60,6 @@ impl Service {
                 } else {
                     Refusal::NotFound
                 })?;
-                if a.kind == CollectionKind::Calendar && source != target {
-                    self.taken(&reader, (source, card), target).await?;
-                }
                 self.transfer_card(caller, manner, (source, card), (target, to_card), (reader, when)).await
             }
             (Place::Collection(a, book), Place::Collection(b, to_book)) => {
@@ -122,25 +117,6 @@ impl Service {
             (Some(_), Verb::Move) => denied(Place::Home(owner.clone()), Privilege::Unbind),
             (Some(_), Verb::Copy) => Refusal::WrongPlace.into(),
         })
-    }
-
-    /// Refuses where a calendar does not take the object that is to come (CAL-7).
-    async fn taken(
-        &self,
-        reader: &Reader,
-        (source, name): (CollectionId, &MemberName),
-        target: CollectionId,
-    ) -> Answer<()> {
-        let mut objects = reader.cards(source, std::slice::from_ref(name), With::default()).await?;
-        let object = objects.pop().map_or(Ok(None), Found::whole)?;
-        let calendar = reader.collections(&[target]).await?.pop().flatten();
-        let (Some(object), Some(calendar)) = (object, calendar) else { return Ok(()) };
-        match Format::of(object.row.format) {
-            Format::Calendar(kind) if !Components::from_bits(calendar.row.components).take(kind) => {
-                Err(Refusal::Object(NotAdmitted::Component).into())
-            }
-            _ => Ok(()),
-        }
     }
 
     async fn transfer_card(

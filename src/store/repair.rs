@@ -94,8 +94,7 @@ impl Store {
         let mut waiting: Vec<(Batch, Option<Slot>)> = Vec::new();
         let mut rows = 0;
         for mend in mends {
-            let at = rows::micros(at);
-            let batch = Batch::default();
+            let (at, batch) = (rows::micros(at), Batch::default());
             let mut repair = Repair { reader, sealer: &self.sealer, at, batch, taken: None };
             let resolved = repair.resolve(mend).await;
             let Repair { batch, taken, .. } = repair;
@@ -432,10 +431,7 @@ impl Repair<'_> {
         member: &Hash,
         removed: bool,
     ) -> Result<Option<()>, StoreError> {
-        let key = match removed {
-            true => keys::tombstone(collection, member),
-            false => keys::member(collection, member),
-        };
+        let key = if removed { keys::tombstone } else { keys::member }(collection, member);
         let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
         if value.len() < codec::STAMP {
             return Ok(None);

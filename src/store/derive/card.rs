@@ -5,7 +5,6 @@ use bytes::Bytes;
 
 use crate::domain::contact::Kind as ContactKind;
 use crate::domain::format::Format;
-use crate::domain::ical::Components;
 use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::store::StoreError;
 use crate::store::codec::Kept;
@@ -14,10 +13,11 @@ use crate::store::keys::{self, Hash};
 use crate::store::keyslots::Slot;
 use crate::store::mirror::mirror_name;
 use crate::store::owner::Owner;
-use crate::store::rows::{self, CardRow, CollectionRow, Id, PropertiesRow, UidRow};
+use crate::store::rows::{self, CardRow, Id, PropertiesRow, UidRow};
 use crate::store::seal::At;
 use crate::store::search::What;
 
+use super::collection::takes;
 use super::contact::{self, Lies};
 use super::{Derivation, Halt, Step};
 
@@ -485,21 +485,6 @@ impl Derivation<'_> {
             created,
             created_at: rows::time(row.created),
         });
-    }
-}
-
-/// Refuses what a book or a calendar does not hold (CAL-7).
-fn takes(collection: &CollectionRow, format: Format) -> Step<()> {
-    let taken = match format {
-        Format::Card(_) => !collection.calendar,
-        Format::Calendar(kind) => {
-            collection.calendar && Components::from_bits(collection.components).take(kind)
-        }
-    };
-    match taken {
-        true => Ok(()),
-        false if format.collection() == collection.kind() => Err(Halt::Unmet(Unmet::NotTaken)),
-        false => Err(Halt::Unmet(Unmet::NoCollection)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What follows from a change to a collection: its row, its place in the home, the home's log.
 
+use crate::domain::format::Format;
+use crate::domain::ical::Components;
 use crate::domain::id::{CollectionId, MemberName};
 use crate::store::StoreError;
 use crate::store::codec;
@@ -265,5 +267,20 @@ pub(super) enum Ends {
 impl Ends {
     fn book(smart: bool) -> Self {
         if smart { Self::Smart } else { Self::Book }
+    }
+}
+
+/// Refuses what a book or a calendar does not hold (CAL-7).
+pub(super) fn takes(collection: &CollectionRow, format: Format) -> Step<()> {
+    let taken = match format {
+        Format::Card(_) => !collection.calendar,
+        Format::Calendar(kind) => {
+            collection.calendar && Components::from_bits(collection.components).take(kind)
+        }
+    };
+    match taken {
+        true => Ok(()),
+        false if format.collection() == collection.kind() => Err(Halt::Unmet(Unmet::NotTaken)),
+        false => Err(Halt::Unmet(Unmet::NoCollection)),
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of instances: masters, overrides, exceptions, and spans.
+
 use super::*;
 use crate::domain::ical::Limits;
 use crate::domain::ical::time::Stamp;

@@ -1,3 +1,5 @@
+//! Tests of overlaps with a time range, table by table of RFC 4791 §9.9.
+
 use proptest::prelude::*;
 
 use super::*;

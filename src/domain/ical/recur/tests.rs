@@ -1,3 +1,5 @@
+//! Tests of rules: the tables and examples of RFC 5545, and hostile ones.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of zones: names that clients write, gaps and folds, and VTIMEZONEs of their own.
+
 use jiff::civil::date;
 use proptest::prelude::*;
 
