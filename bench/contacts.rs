@@ -28,7 +28,11 @@ use cardkeep::store::keyslots::file::FileMedium;
 
 mod machine;
 
-use machine::Machine;
+use machine::{Machine, Worked};
+
+/// The allocator of the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How often each question is asked.
 const ROUNDS: usize = 40;
@@ -311,17 +315,17 @@ fn draft(n: usize) -> Draft {
 }
 
 /// Since when, and how much the processors had done by then.
-struct Timer(Instant, Duration);
+struct Timer(Instant, Worked);
 
 impl Timer {
     fn start() -> Self {
         // What looking costs is no part of it.
-        let worked = machine::worked();
+        let worked = Worked::now();
         Self(Instant::now(), worked)
     }
 
     fn ends(self) -> (Duration, Duration) {
-        (self.0.elapsed(), machine::worked().saturating_sub(self.1))
+        (self.0.elapsed(), self.1.since())
     }
 }
 
