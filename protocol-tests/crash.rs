@@ -22,20 +22,25 @@ fn every_answered_write_survives_kill_9() {
     let mut server = Server::on(&data, &[]);
     let who = server.account("crash");
     let book = format!("/dav/addressbooks/{}/contacts/", who.name);
+    let calendar = format!("/dav/calendars/{}/calendar/", who.name);
     let mut before = Follower::default();
     before.follow(&mut Phone::new(server.client(), &who), &book, None);
+    let mut before_calendar = Follower::default();
+    before_calendar.follow(&mut Phone::new(server.client(), &who), &calendar, None);
 
     for round in 0..3 {
         let answered = AtomicU32::new(0);
         let address = server.address;
-        let (book_ref, who_ref, answered_ref) = (&book, &who, &answered);
+        let (places, who_ref, answered_ref) = ([(&book, "vcf"), (&calendar, "ics")], &who, &answered);
         let known = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..4)
                 .map(|w| {
                     scope.spawn(move || {
+                        // Every other one writes into the calendar.
+                        let (place, ending) = places[w % 2];
                         write_until_it_breaks(
                             Phone::new(crate::http::Client::new(address), who_ref),
-                            &format!("{book_ref}r{round}w{w}"),
+                            (&format!("{place}r{round}w{w}"), ending),
                             answered_ref,
                         )
                     })
@@ -52,16 +57,19 @@ fn every_answered_write_survives_kill_9() {
         server = Server::on(&data, &[]);
         let mut phone = Phone::new(server.client(), &who);
         let list = phone.list(&book);
+        let appointments = phone.list(&calendar);
         for (path, known) in &known {
             if known.open {
                 continue;
             }
-            assert_eq!(list.get(path), known.etag.as_ref(), "round {round}: {path}");
+            let listed = list.get(path).or(appointments.get(path));
+            assert_eq!(listed, known.etag.as_ref(), "round {round}: {path}");
             let got = phone.ask(Request::new("GET", path)).unwrap();
             match &known.etag {
                 Some(etag) => {
                     assert_eq!(got.header("etag").as_ref(), Some(etag));
-                    assert!(got.text().ends_with("END:VCARD\r\n"));
+                    let end = if path.ends_with(".ics") { "END:VCALENDAR\r\n" } else { "END:VCARD\r\n" };
+                    assert!(got.text().ends_with(end));
                 }
                 None => assert_eq!(got.status, 404),
             }
@@ -69,17 +77,23 @@ fn every_answered_write_survives_kill_9() {
         // The token from before the crash still leads to exactly what is there.
         before.follow(&mut phone, &book, None);
         assert_eq!(before.holds, list, "round {round}");
+        before_calendar.follow(&mut phone, &calendar, None);
+        assert_eq!(before_calendar.holds, appointments, "round {round}");
         server.run(&["check"], "");
     }
     server.kill();
     crate::server::run(&data, &["check"], "");
 }
 
-fn write_until_it_breaks(mut phone: Phone, stem: &str, answered: &AtomicU32) -> Vec<(String, Known)> {
+fn write_until_it_breaks(
+    mut phone: Phone,
+    (stem, ending): (&str, &str),
+    answered: &AtomicU32,
+) -> Vec<(String, Known)> {
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
     for n in 0u32.. {
         let slot = n % 60;
-        let path = format!("{stem}-{slot}.vcf");
+        let path = format!("{stem}-{slot}.{ending}");
         let entry = known.entry(path.clone()).or_default();
         entry.open = true;
         if n % 7 == 6 && entry.etag.is_some() {

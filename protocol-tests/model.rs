@@ -1,4 +1,4 @@
-//! A seeded random walk over two books. After each step, clients that only ever follow tokens hold
+//! A seeded random walk over two books, or two calendars. After each step, clients that only ever follow tokens hold
 //! exactly the server's set (RFC 6578 §3.4 to §3.6).
 
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ struct Walk {
     phone: Phone,
     dice: Dice,
     books: [String; 2],
+    /// How names end.
+    ending: &'static str,
     /// Path to UID, as the answers tell.
     model: BTreeMap<String, String>,
     next_uid: u32,
@@ -39,7 +41,7 @@ impl Walk {
 
     fn any_path(&mut self) -> String {
         let book = &self.books[self.dice.roll(2) as usize];
-        format!("{book}c{}.vcf", self.dice.roll(12))
+        format!("{book}c{}.{}", self.dice.roll(12), self.ending)
     }
 
     /// Who in the destination's book has the UID, but for these paths.
@@ -123,14 +125,18 @@ impl Walk {
     }
 }
 
-fn walk(seed: u64, steps: u32) {
+fn walk(seed: u64, steps: u32, calendars: bool) {
     let who = shared().account(&unique("model"));
-    let home = format!("/dav/addressbooks/{}/", who.name);
-    let books = [format!("{home}contacts/"), format!("{home}second/")];
+    let (homes, first, make, ending) = match calendars {
+        false => ("addressbooks", "contacts", "MKCOL", "vcf"),
+        true => ("calendars", "calendar", "MKCALENDAR", "ics"),
+    };
+    let home = format!("/dav/{homes}/{}/", who.name);
+    let books = [format!("{home}{first}/"), format!("{home}second/")];
     let mut phone = Phone::new(shared().client(), &who);
-    assert_eq!(phone.ask(Request::new("MKCOL", &books[1])).unwrap().status, 201);
-    let mut walk =
-        Walk { phone, dice: Dice(seed), books: books.clone(), model: BTreeMap::new(), next_uid: 0 };
+    assert_eq!(phone.ask(Request::new(make, &books[1])).unwrap().status, 201);
+    let (dice, model) = (Dice(seed), BTreeMap::new());
+    let mut walk = Walk { phone, dice, books: books.clone(), ending, model, next_uid: 0 };
     let mut whole = [Follower::default(), Follower::default()];
     let mut paged = [Follower::default(), Follower::default()];
     let mut lazy = [Follower::default(), Follower::default()];
@@ -164,12 +170,18 @@ fn walk(seed: u64, steps: u32) {
 
 #[test]
 fn sync_17_followers_hold_the_servers_set() {
-    walk(0x00C0_FFEE, 150);
+    walk(0x00C0_FFEE, 150, false);
 }
 
 #[test]
 fn sync_17_followers_hold_the_servers_set_on_another_walk() {
     // `SEED=17 cargo test --test protocol-tests model` takes another way.
     let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok());
-    walk(seed.unwrap_or(0x5EED_0002), 150);
+    walk(seed.unwrap_or(0x5EED_0002), 150, false);
+}
+
+#[test]
+fn sync_17_followers_hold_a_calendars_set() {
+    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok());
+    walk(seed.unwrap_or(0x5EED_0003), 150, true);
 }

@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cardkeep::domain::id::Principal;
+use cardkeep::domain::ical::Kind;
+use cardkeep::domain::id::{CollectionKind, Principal};
 use cardkeep::domain::scim::Filter;
 use cardkeep::service::Service;
 use cardkeep::service::access::Caller;
@@ -30,8 +31,8 @@ mod home;
 mod work;
 
 use client::Client;
-use home::{FILTER, Home, SMART};
-use work::{DONE, Day, Done, card};
+use home::{FILTER, Home, SMART, home_of};
+use work::{DONE, Day, Done, card, object};
 
 /// How many steps a day has before the power is sure to have failed, and afterwards.
 const STEPS: u32 = 60;
@@ -79,6 +80,13 @@ async fn first_day() -> Disk {
         let place = (&caller.books(), &name("contacts"), &name(&file));
         service.put(&caller, place, card(&file, 100, 0), Vec::new()).await.unwrap();
     }
+    for (n, (calendar, kind)) in
+        (0..).zip([("calendar", Kind::Event), ("calendar", Kind::Event), ("tasks", Kind::Todo)])
+    {
+        let file = format!("c{n}.ics");
+        let place = (&home_of(&caller, calendar), &name(calendar), &name(&file));
+        service.put(&caller, place, object(kind, &file, 100, 0), Vec::new()).await.unwrap();
+    }
     let new = NewBook {
         owner: Principal::User(caller.name.clone()),
         name: name(SMART),
@@ -100,7 +108,8 @@ async fn assert_smart(service: &Service, caller: &Caller, home: &Home, told: &st
     let shown: BTreeSet<_> = home.smart.keys().cloned().collect();
     assert_eq!(shown, found, "what the smart book shows; {told}");
     let detail = Detail { properties: false, body: true };
-    let smart = service.book(caller, &caller.books(), &name(SMART), Members::All, detail).await.unwrap().cards;
+    let smart =
+        service.book(caller, &caller.books(), &name(SMART), Members::All, detail).await.unwrap().cards;
     let names = smart.iter().map(|card| card.name.clone()).collect();
     let smart =
         service.book(caller, &caller.books(), &name(SMART), Members::Named(names), detail).await.unwrap();
@@ -134,7 +143,8 @@ async fn morning(
     // As the server does it: beside the requests.
     let clearing = tokio::spawn(async move { clearing.purge().await });
     let home = Home { trashed: Default::default(), ..home };
-    let mut day = Day { service, caller: &caller, dice: Dice(seed), home, step: 0 };
+    let mut day =
+        Day { service, caller: &caller, dice: Dice(seed), home, step: 0, kind: CollectionKind::default() };
     let mut outcome = None;
     while outcome.is_none() && day.step < steps {
         if let Done::Untold(mut ways) = day.work().await {
@@ -172,7 +182,14 @@ async fn afternoon(service: &Arc<Service>, seed: u64, ways: &[Home], mut client:
     client.assert_holds(&home, told);
     let clearing = service.clone();
     let clearing = tokio::spawn(async move { clearing.purge().await });
-    let mut day = Day { service, caller: &caller, dice: Dice(seed), home, step: STEPS };
+    let mut day = Day {
+        service,
+        caller: &caller,
+        dice: Dice(seed),
+        home,
+        step: STEPS,
+        kind: CollectionKind::default(),
+    };
     for _ in 0..STEPS_AFTER {
         assert!(matches!(day.work().await, Done::Told), "{told}");
     }

@@ -40,7 +40,7 @@ impl Phone {
         self.client.send(&request.header("Authorization", &self.who.basic()))
     }
 
-    /// PUT of a small card.
+    /// PUT of a small card or, under a name that ends so, of a small appointment.
     pub fn put(
         &mut self,
         path: &str,
@@ -48,9 +48,11 @@ impl Phone {
         uid: &str,
         extra: &[(&str, &str)],
     ) -> std::io::Result<Response> {
-        let mut request = Request::new("PUT", path)
-            .header("Content-Type", "text/vcard")
-            .body(short::card("3.0", name, uid));
+        let (media, body) = match path.ends_with(".ics") {
+            true => ("text/calendar", short::object("VEVENT", name, uid)),
+            false => ("text/vcard", short::card("3.0", name, uid)),
+        };
+        let mut request = Request::new("PUT", path).header("Content-Type", media).body(body);
         for (name, value) in extra {
             request = request.header(name, value);
         }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cardkeep::domain::id::{CollectionId, Etag};
+use cardkeep::domain::id::{CollectionId, CollectionKind, Etag, HomeName};
 use cardkeep::domain::token::SyncToken;
 use cardkeep::service::access::Caller;
 use cardkeep::service::refusal::Stop;
 use cardkeep::service::{Answer, Service};
 
-use super::home::{Card, Home, SMART};
+use super::home::{Card, Home, SMART, home_of};
 use crate::inside::name;
 
 /// What a client knows of one book.
@@ -18,16 +18,16 @@ struct Followed {
     holds: BTreeMap<String, Etag>,
 }
 
-/// A client that knows only what tokens tell it: of the home which books there are, of each book
-/// which cards.
+/// A client that knows only what tokens tell it: of the homes which books and calendars there are, of
+/// each of them what is in it.
 #[derive(Default)]
 pub struct Client {
-    token: Option<SyncToken>,
+    tokens: BTreeMap<CollectionKind, SyncToken>,
     books: BTreeMap<String, Followed>,
 }
 
 impl Client {
-    /// Follows the home, then every book, `limit` changes at a time; a hasty one takes but one page
+    /// Follows the homes, then every book, `limit` changes at a time; a hasty one takes but one page
     /// of each.
     pub async fn follow(
         &mut self,
@@ -36,25 +36,30 @@ impl Client {
         limit: Option<usize>,
         hasty: bool,
     ) -> Answer<()> {
-        loop {
-            let page = service.home_changes(caller, &caller.books(), self.token, limit).await?;
-            for gone in page.removed {
-                self.books.remove(gone.as_str());
-            }
-            for book in page.changed {
-                let (id, at) = (book.id, book.name.unwrap().as_str().to_owned());
-                if self.books.get(&at).is_none_or(|known| known.id != id) {
-                    self.books.insert(at, Followed { id, token: None, holds: BTreeMap::new() });
+        for kind in CollectionKind::ALL {
+            let home = HomeName::new(kind, caller.name.clone());
+            loop {
+                let since = self.tokens.get(&kind).copied();
+                let page = service.home_changes(caller, &home, since, limit).await?;
+                for gone in page.removed {
+                    self.books.remove(gone.as_str());
                 }
-            }
-            self.token = Some(page.token);
-            if hasty || !page.truncated {
-                break;
+                for book in page.changed {
+                    let (id, at) = (book.id, book.name.unwrap().as_str().to_owned());
+                    if self.books.get(&at).is_none_or(|known| known.id != id) {
+                        self.books.insert(at, Followed { id, token: None, holds: BTreeMap::new() });
+                    }
+                }
+                self.tokens.insert(kind, page.token);
+                if hasty || !page.truncated {
+                    break;
+                }
             }
         }
         for (at, book) in &mut self.books {
+            let home = home_of(caller, at);
             loop {
-                let page = service.changes(caller, &caller.books(), &name(at), book.token, limit).await;
+                let page = service.changes(caller, &home, &name(at), book.token, limit).await;
                 let page = match page {
                     Ok(page) => page,
                     // It has not heard yet that the book is gone, or is another.

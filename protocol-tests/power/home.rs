@@ -1,9 +1,9 @@
-//! What a home holds, as its owner knows it and as the server shows it.
+//! What the homes of books and of calendars hold, as their owner knows it and as the server shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use cardkeep::domain::id::{ContactId, Etag};
+use cardkeep::domain::id::{CollectionKind, ContactId, Etag, HomeName};
 use cardkeep::service::access::Caller;
 use cardkeep::service::office::{ContactRef, ContactView, Found};
 use cardkeep::service::refusal::Refusal;
@@ -17,7 +17,7 @@ pub struct Card {
     pub etag: Option<Etag>,
     /// Those of a card that may have come back from the trash may be any.
     pub properties: Option<Vec<Property>>,
-    /// What the record says; of a card that may have come back, as unknown.
+    /// What the record says; of a card that may have come back, as unknown, and of what is in calendars.
     pub salutation: Option<String>,
 }
 
@@ -28,11 +28,12 @@ pub struct Book {
     pub properties: Vec<Property>,
 }
 
-/// What a home is, and what is in it.
+/// What the homes are, and what is in them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Home {
+    /// Books and calendars, none of which are called alike.
     pub books: BTreeMap<String, Book>,
-    pub properties: Vec<Property>,
+    pub properties: BTreeMap<CollectionKind, Vec<Property>>,
     /// The UIDs of cards that may lie in the trash, from which they come back with what they had.
     pub trashed: BTreeSet<String>,
     /// What the smart book showed; it follows later.
@@ -42,6 +43,23 @@ pub struct Home {
 /// The smart book, and what it shows.
 pub const SMART: &str = "smart";
 pub const FILTER: &str = "title pr";
+
+/// What books and calendars may be called.
+pub const BOOKS: [&str; 3] = ["contacts", "second", "third"];
+pub const CALENDARS: [&str; 3] = ["calendar", "tasks", "work"];
+
+/// What is called so.
+pub fn kind_of(book: &str) -> CollectionKind {
+    match CALENDARS.contains(&book) {
+        true => CollectionKind::Calendar,
+        false => CollectionKind::AddressBook,
+    }
+}
+
+/// The home in which it lies.
+pub fn home_of(caller: &Caller, book: &str) -> HomeName {
+    HomeName::new(kind_of(book), caller.name.clone())
+}
 
 /// A card's UID.
 pub fn uid(body: &[u8]) -> String {
@@ -76,32 +94,44 @@ impl Home {
 
     /// What the server has.
     pub async fn read(service: &Service, caller: &Caller) -> Answer<Home> {
-        let view = service.home(caller, &caller.books()).await?;
         // Nobody lists the trash.
         let trashed = (0..8).flat_map(|file| [0, 1].map(|n| format!("c{file}.vcf-{n}"))).collect();
-        let mut home = Home { properties: view.home.properties, trashed, ..Home::default() };
+        let mut home = Home { trashed, ..Home::default() };
+        for kind in CollectionKind::ALL {
+            home.read_home(service, caller, &HomeName::new(kind, caller.name.clone())).await?;
+        }
+        Ok(home)
+    }
+
+    async fn read_home(&mut self, service: &Service, caller: &Caller, owner: &HomeName) -> Answer<()> {
+        let view = service.home(caller, owner).await?;
+        self.properties.insert(owner.kind, view.home.properties);
         for book in view.books {
             let at = book.name.unwrap();
             let detail = Detail { properties: true, body: false };
-            let listed = service.book(caller, &caller.books(), &at, Members::All, detail).await?.cards;
+            let listed = service.book(caller, owner, &at, Members::All, detail).await?.cards;
             let names = listed.iter().map(|card| card.name.clone()).collect();
             let detail = Detail { properties: true, body: true };
-            let shown =
-                service.book(caller, &caller.books(), &at, Members::Named(names), detail).await?.cards;
+            let shown = service.book(caller, owner, &at, Members::Named(names), detail).await?.cards;
             assert_eq!(shown.len(), listed.len());
             if at.as_str() == SMART {
-                home.smart = shown.into_iter().map(|card| (card.name.as_str().into(), card.etag)).collect();
+                self.smart = shown.into_iter().map(|card| (card.name.as_str().into(), card.etag)).collect();
                 continue;
             }
             let mut cards = BTreeMap::new();
             for card in shown {
-                let salutation = Some(contact(service, caller, card.contact).await?.record.salutation);
+                let salutation = match owner.kind {
+                    CollectionKind::AddressBook => {
+                        Some(contact(service, caller, card.contact).await?.record.salutation)
+                    }
+                    CollectionKind::Calendar => None,
+                };
                 let (properties, etag) = (Some(card.properties), Some(card.etag));
                 let known = Card { body: card.body.unwrap(), etag, properties, salutation };
                 cards.insert(card.name.as_str().to_owned(), known);
             }
-            home.books.insert(at.as_str().to_owned(), Book { cards, properties: book.properties });
+            self.books.insert(at.as_str().to_owned(), Book { cards, properties: book.properties });
         }
-        Ok(home)
+        Ok(())
     }
 }

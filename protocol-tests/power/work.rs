@@ -1,12 +1,12 @@
 //! A user at work: every step throws dice for what to do, and knows what the home is afterwards if
 //! that was acknowledged.
 
-use cardkeep::domain::id::HomeName;
+use cardkeep::domain::ical::{Components, Kind};
+use cardkeep::domain::id::{CollectionKind, HomeName, MemberName};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use cardkeep::domain::contact::edit;
-use cardkeep::domain::id::MemberName;
 use cardkeep::service::access::Caller;
 use cardkeep::service::office::{ContactView, Draft, Listed, RecordDraft};
 use cardkeep::service::place::{Place, Precondition, State};
@@ -15,7 +15,7 @@ use cardkeep::service::transfer::Manner;
 use cardkeep::service::view::{Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Verb};
 use cardkeep::service::{Answer, Service};
 
-use super::home::{Book, Card, Home, contact, uid};
+use super::home::{BOOKS, Book, CALENDARS, Card, Home, contact, home_of, uid};
 use crate::chance::Dice;
 use crate::inside::name;
 
@@ -28,8 +28,9 @@ pub enum Done {
 }
 
 /// How often contacts were changed by the office, came back from the trash and were shown by the smart
-/// book: what never happens proves nothing.
-pub static DONE: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+/// book, and how often something was put into a calendar and into a book: what never happens proves
+/// nothing.
+pub static DONE: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
 fn count<T>(what: usize, answer: &Answer<T>) {
     DONE[what].fetch_add(u64::from(answer.is_ok()), Ordering::Relaxed);
@@ -42,23 +43,47 @@ pub struct Day<'a> {
     pub dice: Dice,
     pub home: Home,
     pub step: u32,
+    /// What this step is about.
+    pub kind: CollectionKind,
 }
 
 impl Day<'_> {
     fn any_book(&mut self) -> String {
-        ["contacts", "second", "third"][self.dice.roll(3) as usize].to_owned()
+        let names = match self.kind {
+            CollectionKind::AddressBook => BOOKS,
+            CollectionKind::Calendar => CALENDARS,
+        };
+        names[self.dice.roll(3) as usize].to_owned()
     }
 
     fn any_card(&mut self) -> (String, String) {
-        (self.any_book(), format!("c{}.vcf", self.dice.roll(8)))
+        let ending = match self.kind {
+            CollectionKind::AddressBook => "vcf",
+            CollectionKind::Calendar => "ics",
+        };
+        (self.any_book(), format!("c{}.{ending}", self.dice.roll(8)))
+    }
+
+    /// Something of the other kind now and then, where nothing goes.
+    fn any_destination<T>(&mut self, any: impl FnOnce(&mut Self) -> T) -> T {
+        let kind = self.kind;
+        if self.dice.roll(10) == 0 {
+            self.kind = match kind {
+                CollectionKind::AddressBook => CollectionKind::Calendar,
+                CollectionKind::Calendar => CollectionKind::AddressBook,
+            };
+        }
+        let found = any(self);
+        self.kind = kind;
+        found
     }
 
     fn at_card(&self, (book, file): &(String, String)) -> Place {
-        Place::Object(self.caller.books(), name(book), name(file))
+        Place::Object(home_of(self.caller, book), name(book), name(file))
     }
 
     fn at_book(&self, book: &str) -> Place {
-        Place::Collection(self.caller.books(), name(book))
+        Place::Collection(home_of(self.caller, book), name(book))
     }
 
     /// Takes in what became of a change that would have led to the last of `ways`, by way of the
@@ -76,7 +101,13 @@ impl Day<'_> {
 
     pub async fn work(&mut self) -> Done {
         self.step += 1;
-        match self.dice.roll(31) {
+        let step = self.dice.roll(31);
+        self.kind = match step {
+            // The office has no calendars.
+            0..=19 if self.dice.roll(3) == 0 => CollectionKind::Calendar,
+            _ => CollectionKind::AddressBook,
+        };
+        match step {
             0..=8 => self.put().await,
             9 | 10 => self.delete().await,
             11 | 12 => self.transfer(Verb::Move).await,
@@ -98,18 +129,29 @@ impl Day<'_> {
         let known = self.home.books.get(&book).and_then(|book| book.cards.get(&file)).cloned();
         // A moved card keeps its UID, so most of these are refused when the file's own is elsewhere.
         let uid = format!("{file}-{}", self.dice.roll(2));
-        let body = card(&uid, [50, 400, 3000, 9000][self.dice.roll(4) as usize], self.step);
+        let length = [50, 400, 3000, 9000][self.dice.roll(4) as usize];
+        let body = match self.kind {
+            CollectionKind::AddressBook => card(&uid, length, self.step),
+            CollectionKind::Calendar => {
+                let kind = [Kind::Event, Kind::Todo][self.dice.roll(2) as usize];
+                object(kind, &uid, length, self.step)
+            }
+        };
         let (at, place) = ((name(&book), name(&file)), self.at_card(&(book.clone(), file.clone())));
         let when = known.as_ref().and_then(|card| card.etag);
         let when = when.map(|etag| Precondition::one(place, State::EtagIn(vec![etag]), false));
         let when = when.into_iter().collect();
-        let answer =
-            self.service.put(self.caller, (&self.caller.books(), &at.0, &at.1), body.clone(), when).await;
+        let answer = self
+            .service
+            .put(self.caller, (&home_of(self.caller, &book), &at.0, &at.1), body.clone(), when)
+            .await;
+        count(if self.kind == CollectionKind::Calendar { 3 } else { 4 }, &answer);
         let mut after = self.home.clone();
         if let Some(book) = after.books.get_mut(&book) {
             let etag = answer.as_ref().ok().map(|stored| stored.card.etag);
             let anew = Some(Vec::new()).filter(|_| !self.home.trashed.contains(&uid));
-            let fresh = anew.is_some().then(String::new);
+            let fresh =
+                anew.as_ref().filter(|_| self.kind == CollectionKind::AddressBook).map(|_| String::new());
             let (properties, salutation) =
                 known.map_or((anew, fresh), |card| (card.properties, card.salutation));
             book.cards.insert(file, Card { body, etag, properties, salutation });
@@ -126,7 +168,9 @@ impl Day<'_> {
         let at = self.any_card();
         let answer = self.service.delete(self.caller, &self.at_card(&at), Vec::new()).await;
         let mut after = self.home.clone();
-        if let Some(card) = after.books.get_mut(&at.0).and_then(|book| book.cards.remove(&at.1)) {
+        let there = after.books.get_mut(&at.0).and_then(|book| book.cards.remove(&at.1));
+        // What was in a calendar is gone for good.
+        if let Some(card) = there.filter(|_| self.kind == CollectionKind::AddressBook) {
             let gone = uid(&card.body);
             // If it was copied by writing it into another book, it was moved there.
             let others = after.books.values_mut().flat_map(|book| book.cards.values_mut());
@@ -140,8 +184,12 @@ impl Day<'_> {
 
     /// The office changes a contact's record, its card too or not, and moves it or not: all in one.
     async fn office(&mut self) -> Done {
-        let all =
-            self.home.books.iter().flat_map(|(book, known)| known.cards.keys().map(move |at| (book, at)));
+        let all = self
+            .home
+            .books
+            .iter()
+            .filter(|(book, _)| BOOKS.contains(&book.as_str()))
+            .flat_map(|(book, known)| known.cards.keys().map(move |at| (book, at)));
         let all: Vec<_> = all.map(|(book, at)| (book.clone(), at.clone())).collect();
         if all.is_empty() {
             return Done::Told;
@@ -214,7 +262,10 @@ impl Day<'_> {
         }
         if let Ok(restored) = &answer {
             let (owner, at, detail) = (&self.caller.name, name(&to), Detail::default());
-            let members = self.service.book(self.caller, &HomeName::books(owner.clone()), &at, Members::All, detail).await;
+            let members = self
+                .service
+                .book(self.caller, &HomeName::books(owner.clone()), &at, Members::All, detail)
+                .await;
             let Ok(members) = members else {
                 return Done::Untold(ways.into_iter().map(|way| way.1).collect());
             };
@@ -232,7 +283,7 @@ impl Day<'_> {
     }
 
     async fn transfer(&mut self, verb: Verb) -> Done {
-        let (from, to) = (self.any_card(), self.any_card());
+        let (from, to) = (self.any_card(), self.any_destination(Self::any_card));
         let manner = Manner { verb, overwrite: self.dice.roll(2) == 0, shallow: false };
         let ends = (self.at_card(&from), self.at_card(&to));
         let answer = self.service.transfer(self.caller, manner, &ends.0, &ends.1, Vec::new()).await;
@@ -257,14 +308,14 @@ impl Day<'_> {
             false => PropertyChange::Set(property.clone()),
         };
         let place = match kind {
-            0 => Place::Home(self.caller.books()),
+            0 => Place::Home(HomeName::new(self.kind, self.caller.name.clone())),
             1 => self.at_book(&at.0),
             _ => self.at_card(&at),
         };
         let answer = self.service.patch(self.caller, &place, vec![change], Vec::new()).await;
         let mut after = self.home.clone();
         let properties = match kind {
-            0 => Some(&mut after.properties),
+            0 => after.properties.get_mut(&self.kind),
             1 => after.books.get_mut(&at.0).map(|book| &mut book.properties),
             _ => after
                 .books
@@ -289,15 +340,21 @@ impl Day<'_> {
         let properties = vec![Property { name, value }];
         let at = MemberName::parse(&book).unwrap();
         let caller = self.caller;
-        let answer =
-            self.service.create_book(caller, &caller.books(), &at, properties.clone(), Vec::new()).await;
+        let takes = match self.kind {
+            CollectionKind::AddressBook => Components::NONE,
+            CollectionKind::Calendar => Components::USUAL,
+        };
+        let answer = self
+            .service
+            .create_collection(caller, (&home_of(caller, &book), &at), takes, properties.clone(), Vec::new())
+            .await;
         let mut after = self.home.clone();
         after.books.insert(book, Book { properties, ..Book::default() });
         self.learn(answer, vec![after])
     }
 
     async fn transfer_book(&mut self, verb: Verb) -> Done {
-        let (from, to) = (self.any_book(), self.any_book());
+        let (from, to) = (self.any_book(), self.any_destination(Self::any_book));
         let manner = Manner { verb, overwrite: self.dice.roll(2) == 0, shallow: self.dice.roll(4) == 0 };
         let ends = (self.at_book(&from), self.at_book(&to));
         let answer = self.service.transfer(self.caller, manner, &ends.0, &ends.1, Vec::new()).await;
@@ -330,6 +387,16 @@ impl Day<'_> {
         after.books.remove(&book);
         self.learn(answer, vec![after])
     }
+}
+
+/// A calendar object of about so many octets, which says when it was made.
+pub fn object(kind: Kind, uid: &str, length: usize, step: u32) -> Bytes {
+    let (kind, note) = (kind.word(), "x".repeat(length));
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y//EN\r\nBEGIN:{kind}\r\nDTSTAMP:20260101T000000Z\r\n\
+         UID:{uid}\r\nSUMMARY:Step {step}\r\nDESCRIPTION:{note}\r\nEND:{kind}\r\nEND:VCALENDAR\r\n"
+    )
+    .into()
 }
 
 /// A card of about so many octets, which says when it was made.

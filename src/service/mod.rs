@@ -63,6 +63,8 @@ mod trash;
 pub mod view;
 
 #[cfg(test)]
+mod calendar_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use access::Caller;
