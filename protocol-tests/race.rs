@@ -49,7 +49,7 @@ impl Phone {
         extra: &[(&str, &str)],
     ) -> std::io::Result<Response> {
         let (media, body) = match path.ends_with(".ics") {
-            true => ("text/calendar", short::event(name, uid)),
+            true => ("text/calendar", short::object("VEVENT", name, uid)),
             false => ("text/vcard", short::card("3.0", name, uid)),
         };
         let mut request = Request::new("PUT", path).header("Content-Type", media).body(body);
