@@ -45,6 +45,8 @@ impl Service {
             // Cards do not become appointments.
             return Err(Refusal::WrongPlace.into());
         }
+        self.spare_births(caller, from, Privilege::Unbind)?;
+        self.spare_births(caller, to, Privilege::Bind)?;
         match (from, to) {
             (Place::Object(a, book, card), Place::Object(b, to_book, to_card)) => {
                 let reader = self.store.read().await?;
