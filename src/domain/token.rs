@@ -5,6 +5,10 @@ use std::fmt;
 
 use super::id::{CollectionId, Revision};
 
+mod births;
+
+pub use self::births::{BirthsToken, MARK, Source, Stage, Steps};
+
 /// The constant front of every token: a URI authority that is never anybody's host, so that the
 /// token does not change with the `Host` header.
 const PREFIX: &str = "https://cardkeep.invalid/ns/sync/";
@@ -31,6 +35,23 @@ impl SyncToken {
         };
         let token = Self { collection: CollectionId::parse(collection)?, revision: number(revision)?, began };
         (token.to_string() == text).then_some(token)
+    }
+}
+
+/// A sync token of either form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Token {
+    /// Of a collection that has a log of its own.
+    Collection(SyncToken),
+    /// Of a calendar of birthdays.
+    Births(BirthsToken),
+}
+
+impl Token {
+    /// Reads a token; `None` for anything this server never issued in these forms (SYNC-15).
+    pub fn parse(text: &str) -> Option<Self> {
+        let collection = || SyncToken::parse(text).map(Self::Collection);
+        collection().or_else(|| BirthsToken::parse(text).map(Self::Births))
     }
 }
 

@@ -11,8 +11,8 @@ use crate::store::query::{Collection, Link, Reader};
 use crate::store::rows::{CollectionRow, StoredProperty};
 
 use super::access::{Belongs, Caller, EVERYBODY, Privilege, Reach, rights};
+use super::birthdays::is_births;
 use super::place::{Place, Precondition};
-use super::provision::is_kept;
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{collection_view, denied, overlay, stored};
 use super::view::{CollectionView, HomeView, Property, PropertyChange, Sharer};
@@ -41,9 +41,25 @@ impl Service {
         let reader = self.store.read().await?;
         let (links, nameless) = reader.all_links(home).await?;
         let mut view = self.with_links(&reader, caller, owner, home, links).await?;
+        self.add_births(&reader, caller, owner, &mut view).await?;
         view.home.digest = Some(digest(&view.home, &view.books));
         view.nameless = nameless;
         Ok(view)
+    }
+
+    /// Puts the calendar of birthdays behind the user's own calendars.
+    pub(super) async fn add_births(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        owner: &HomeName,
+        view: &mut HomeView,
+    ) -> Answer<()> {
+        if let Some(births) = self.births_in(reader, caller, owner).await? {
+            let own = view.books.iter().take_while(|book| book.sharer == Sharer::Own).count();
+            view.books.insert(own, births);
+        }
+        Ok(())
     }
 
     /// Reads a home and the books of some links in one call.
@@ -148,8 +164,8 @@ impl Service {
     ) -> Answer<()> {
         let place = || Place::Home(owner.clone());
         let home = self.writable_home(caller, owner, place, Privilege::Bind)?;
-        if is_kept(owner, book) {
-            return Err(Refusal::WrongPlace.into());
+        if is_births(owner, book) {
+            return Err(Refusal::Mapped.into());
         }
         let properties: Vec<_> = properties.into_iter().map(stored).collect();
         within_limits(&properties)?;

@@ -17,6 +17,7 @@ use crate::store::damage::Found;
 use crate::store::query::Collection;
 
 use super::access::Caller;
+use super::birthdays::is_births;
 use super::refusal::Refusal;
 use super::resolve::{Reached, card_views};
 use super::view::{Carry, Matches};
@@ -39,6 +40,9 @@ impl Service {
     ) -> Answer<Matches> {
         if limit == Some(0) {
             return Err(Refusal::BadLimit.into());
+        }
+        if is_births(home, name) {
+            return self.query_births(caller, (home, name), &filter, zone, limit).await;
         }
         let (reached, opened) = self.open_calendar(caller, home, name).await?;
         let Opened { reader, calendar, agenda } = opened;
@@ -69,6 +73,11 @@ impl Service {
         range: Range,
         busy: BusyTimes,
     ) -> Answer<BusyTimes> {
+        if is_births(home, name) {
+            // Nobody is busy for a birthday, and whether there is such a calendar is told all the same.
+            self.reach_births(caller, home)?.ok_or(Refusal::NotFound)?;
+            return Ok(busy);
+        }
         let (reached, Opened { reader, calendar, agenda }) = self.open_calendar(caller, home, name).await?;
         let zones = Zones::new(zone_in(&calendar).unwrap_or(Zone::UTC));
         let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };

@@ -15,6 +15,7 @@ use crate::store::query::{Unreadable, With};
 use crate::store::search::Matching;
 
 use super::access::{Caller, Privilege};
+use super::birthdays::is_births;
 use super::place::{Place, Precondition};
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::{Reached, card_view, card_views, denied};
@@ -40,6 +41,9 @@ impl Service {
         members: Members,
         detail: Detail,
     ) -> Answer<MembersView> {
+        if is_births(owner, book) {
+            return self.births_members(caller, (owner, book), members, detail).await;
+        }
         let reader = self.store.read().await?;
         let mut reached = self.reach(&reader, caller, owner, book).await?.ok_or(Refusal::NotFound)?;
         if matches!(members, Members::All) {
@@ -66,6 +70,9 @@ impl Service {
         names: &[MemberName],
         detail: Detail,
     ) -> Answer<Vec<Seen>> {
+        if let Some(births) = &book.births {
+            return self.births_named(births, names, detail).await;
+        }
         let reader = self.store.read().await?;
         let with = With { properties: detail.properties, body: detail.body };
         let cards = reader.cards(book.id, names, with).await?;

@@ -4,6 +4,7 @@
 //! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs`
 //! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
 //! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
+//! `birthdays.rs` (the calendar that is made of cards),
 //! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
 //! `audit.rs` (who came in, and what changed), `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users,
 //! groups, tokens and books as the API shows them), `definitions.rs` (own fields, filters, roles, service
@@ -30,6 +31,7 @@ pub mod access;
 pub mod admin;
 pub mod audit;
 pub mod backup;
+pub mod birthdays;
 mod books;
 pub mod calendars;
 mod contacts;

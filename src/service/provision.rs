@@ -3,7 +3,7 @@
 //! stays deleted.
 
 use crate::domain::ical::{Components, Kind};
-use crate::domain::id::{CollectionId, CollectionKind, HomeName, MemberName};
+use crate::domain::id::{CollectionId, CollectionKind, MemberName};
 use crate::store::commit::{AccountOp, CollectionOp, Op};
 use crate::store::rows::AccountRow;
 
@@ -27,11 +27,6 @@ pub(super) fn kept_names(user: &AccountRow, kind: CollectionKind) -> impl Iterat
     let calendars = kind == CollectionKind::Calendar;
     let coming = CALENDARS.iter().filter(move |_| calendars && !provisioned);
     book.into_iter().chain(coming.map(|(name, _)| *name)).chain(calendars.then_some(BIRTHDAYS))
-}
-
-/// Whether nobody makes a collection of that name: it is that of what is made of a user's books.
-pub(super) fn is_kept(home: &HomeName, name: &MemberName) -> bool {
-    home.kind == CollectionKind::Calendar && name.as_str() == BIRTHDAYS
 }
 
 impl Service {

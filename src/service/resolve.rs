@@ -10,6 +10,7 @@ use crate::store::query::{Card, Collection, Reader};
 use crate::store::rows::{self, StoredProperty};
 
 use super::access::{Belongs, Caller, Privilege, Rights, rights};
+use super::birthdays::is_births;
 use super::books::is_everybodys;
 use super::place::{Place, Precondition, Require, State};
 use super::refusal::{Fault, Refusal};
@@ -56,6 +57,9 @@ impl Service {
         at: &HomeName,
         book: &MemberName,
     ) -> Answer<Option<Reached>> {
+        if is_births(at, book) {
+            return self.reach_births(caller, at);
+        }
         let owner = &at.user;
         let own = caller.name == *owner;
         let home = match own {
@@ -278,6 +282,7 @@ pub(super) fn collection_view(
         unreadable: collection.unreadable,
         search_only: false,
         digest: None,
+        births: None,
     }
 }
 

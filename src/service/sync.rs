@@ -12,7 +12,7 @@ use super::view::{Changes, CollectionView, ObjectView};
 use super::{Answer, Service};
 
 /// How many changes one answer tells at most (SYNC-18): some clients never page, so it is large.
-const MOST: usize = 20_000;
+pub(super) const MOST: usize = 20_000;
 
 impl Service {
     /// The cards of a book that came, changed or went since a token; all, without one.
@@ -56,7 +56,11 @@ impl Service {
         let collection = self.with_links(&reader, caller, owner, home, Vec::new()).await?.home;
         let part = part(&reader, &collection, since, limit).await?;
         let links = reader.links_of(home, &part.log.changed).await?;
-        let view = self.with_links(&reader, caller, owner, home, links).await?;
+        let mut view = self.with_links(&reader, caller, owner, home, links).await?;
+        // It is there from the first, and nothing that a home's log tells of ever changes on it.
+        if since.is_none() {
+            self.add_births(&reader, caller, owner, &mut view).await?;
+        }
         Ok(Changes {
             collection,
             changed: view.books,

@@ -6,8 +6,8 @@ use crate::store::damage::Found;
 use crate::store::query::{Card, Reader};
 
 use super::access::{Caller, Privilege};
+use super::birthdays::is_births;
 use super::place::{Place, Precondition};
-use super::provision::is_kept;
 use super::refusal::{Fault, Refusal, Stop};
 use super::resolve::denied;
 use super::sharing::Ending;
@@ -46,6 +46,8 @@ impl Service {
             // Cards do not become appointments.
             return Err(Refusal::WrongPlace.into());
         }
+        self.spare_births(caller, from, Privilege::Unbind)?;
+        self.spare_births(caller, to, Privilege::Bind)?;
         match (from, to) {
             (Place::Object(a, ..), Place::Object(b, ..)) if a.kind != b.kind => {
                 Err(Refusal::WrongPlace.into())
@@ -69,7 +71,7 @@ impl Service {
                     }
                     home => home?,
                 };
-                if self.book_home(caller, manner, b, false)? != home || is_kept(b, to_book) {
+                if self.book_home(caller, manner, b, false)? != home || is_births(b, to_book) {
                     return Err(Refusal::WrongPlace.into());
                 }
                 self.transfer_book(caller, manner, (home, a), (book, to_book), when).await

@@ -1,5 +1,7 @@
 //! What use cases show: plain values, all of one answer from one snapshot.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -9,7 +11,7 @@ use crate::domain::ical::zone::Zone;
 use crate::domain::id::{
     AccountId, CollectionId, CollectionKind, ContactId, Etag, HomeName, MemberName, Principal, Revision, Uid,
 };
-use crate::domain::token::SyncToken;
+use crate::domain::token::{BirthsToken, SyncToken};
 use crate::domain::vcard::Version;
 use crate::store::query::Room;
 
@@ -121,6 +123,8 @@ pub struct CollectionView {
     pub search_only: bool,
     /// Of a home: a digest over its books, which changes whenever anything in it does (CS-1).
     pub digest: Option<[u8; 16]>,
+    /// Of the calendar of birthdays: its current sync token, which names what it is made of.
+    pub births: Option<Arc<BirthsToken>>,
 }
 
 /// What a caller may do with a book.
@@ -168,7 +172,7 @@ impl CollectionView {
         self.home.kind
     }
 
-    /// The current sync token.
+    /// The current sync token of what has a log of its own: of all but the calendar of birthdays.
     pub fn token(&self) -> SyncToken {
         SyncToken { collection: self.log, revision: self.revision, began: None }
     }
@@ -276,7 +280,7 @@ pub enum Seen {
 
 /// What changed since a token, from one snapshot (RFC 6578 §3.4).
 #[derive(Debug, Clone)]
-pub struct Changes<T> {
+pub struct Changes<T, K = SyncToken> {
     /// The collection.
     pub collection: CollectionView,
     /// Members that came or changed, each once (SYNC-8).
@@ -286,7 +290,7 @@ pub struct Changes<T> {
     /// Members that went, each once (SYNC-9).
     pub removed: Vec<MemberName>,
     /// The token for exactly this part.
-    pub token: SyncToken,
+    pub token: K,
     /// True when there is more: the answer tells so with 507 (SYNC-17).
     pub truncated: bool,
 }

@@ -51,9 +51,29 @@ pub struct LogRange {
 }
 
 impl Reader {
-    /// The change log after a revision. Looks one row past the limit, so that a part that ends
-    /// with the last row is not called truncated (SYNC-17).
+    /// The change log after a revision.
     pub async fn log(&self, collection: CollectionId, wanted: LogRange) -> Result<Log, StoreError> {
+        let began = wanted.began.0;
+        let (entries, truncated) = self.log_lines(collection, wanted).await?;
+        let upto = Revision(entries.last().map_or(wanted.since.0, |(revision, _)| *revision));
+        let gone: Vec<_> = entries
+            .iter()
+            .filter(|(revision, row)| row.removed && *revision > began)
+            .map(|(_, row)| row.member)
+            .collect();
+        let changed = entries.iter().filter(|(_, row)| !row.removed).map(|(_, row)| row.member).collect();
+        let (removed, unnamed) = self.tombstones(collection, &gone).await?;
+        Ok(Log { changed, removed, unnamed, upto, truncated })
+    }
+
+    /// The lines of the change log after a revision, with their revisions, oldest first; the flag says
+    /// that there are more. Looks one row past the limit, so that a part that ends with the last row is
+    /// not called truncated (SYNC-17).
+    pub async fn log_lines(
+        &self,
+        collection: CollectionId,
+        wanted: LogRange,
+    ) -> Result<(Vec<(u64, ChangeRow)>, bool), StoreError> {
         let extent = if wanted.since.0 == 0 { Extent::Many } else { Extent::Few };
         let limit = wanted.limit.unwrap_or(usize::MAX);
         let began = wanted.began.0;
@@ -77,16 +97,7 @@ impl Reader {
                 Ok(ControlFlow::Continue(()))
             })
             .await?;
-        let upto = Revision(entries.last().map_or(wanted.since.0, |(revision, _)| *revision));
-        let entries = self.mended(collection, entries).await?;
-        let gone: Vec<_> = entries
-            .iter()
-            .filter(|(revision, row)| row.removed && *revision > began)
-            .map(|(_, row)| row.member)
-            .collect();
-        let changed = entries.iter().filter(|(_, row)| !row.removed).map(|(_, row)| row.member).collect();
-        let (removed, unnamed) = self.tombstones(collection, &gone).await?;
-        Ok(Log { changed, removed, unnamed, upto, truncated })
+        Ok((self.mended(collection, entries).await?, truncated))
     }
 
     /// Lines of the log, the damaged ones as the stamps of members and tombstones tell them.

@@ -24,6 +24,7 @@ use super::{MarkRow, Store, StoreError, calls};
 mod cards;
 mod chosen;
 mod contacts;
+mod made;
 
 pub use self::cards::{Accept, BODY_BYTES, Unreadable};
 pub use self::chosen::{Chosen, Room};

@@ -51,6 +51,7 @@ enum Role {
     Uid = 3,
     Secret = 4,
     Group = 5,
+    Token = 6,
 }
 
 /// The keyed hashes of an installation, made of its secret.
@@ -110,6 +111,11 @@ impl Hashes {
     /// The key form of an app password: random, so that a fast hash is safe.
     pub fn secret(&self, secret: &str) -> Hash {
         self.hash(Role::Secret, &[secret.as_bytes()])
+    }
+
+    /// The mark of what was issued to an account.
+    pub fn issued(&self, account: &[u8; 16], what: &[u8]) -> Hash {
+        self.hash(Role::Token, &[account, what])
     }
 
     /// The entity tag of a card: a keyed hash of its bytes and its version, so that a tag never

@@ -150,7 +150,7 @@ fn reports_of<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 }
 
 fn token<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
-    node.collection().filter(|view| !view.search_only).map(|view| Value::Token(view.token()))
+    node.collection().filter(|view| !view.search_only).map(|view| super::token_of(view))
 }
 
 fn resource_id<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {

@@ -27,7 +27,7 @@ fn ctag<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
             let digest = u128::from_be_bytes(digest);
             Value::Markup(Cow::Owned(format!("https://cardkeep.invalid/ns/ctag/{}/{digest:032x}", view.id)))
         }
-        None => Value::Token(view.token()),
+        None => super::token_of(view),
     })
 }
 

@@ -232,6 +232,14 @@ pub fn row(name: &PropertyName) -> Option<&'static Row> {
     rows().find(|row| row.local() == name.local && row.namespace() == name.namespace)
 }
 
+/// The current sync token of a home, a book or a calendar.
+fn token_of<'a>(view: &'a CollectionView) -> Value<'a> {
+    match &view.births {
+        Some(births) => Value::Text(births.to_string().into()),
+        None => Value::Token(view.token()),
+    }
+}
+
 /// The value of a property that clients write and that has no other.
 fn written<'a>(node: &Node<'a>, namespace: &str, local: &str) -> Option<Value<'a>> {
     node.written(namespace, local).map(Value::Stored)
@@ -316,6 +324,7 @@ pub(super) mod tests {
             properties: vec![],
             unreadable: false,
             digest: None,
+            births: None,
         }
     }
 

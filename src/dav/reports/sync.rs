@@ -2,7 +2,10 @@
 //! members and removals come from one snapshot; `Depth` is ignored (D1).
 
 use crate::domain::id::{HomeName, MemberName};
-use crate::domain::token::SyncToken;
+use std::fmt::Display;
+
+use crate::domain::token::{SyncToken, Token};
+use crate::service::birthdays::is_births;
 use crate::service::refusal::Refusal;
 use crate::service::view::{Changes, CollectionView, ObjectView};
 
@@ -20,31 +23,42 @@ pub async fn sync(exchange: &Exchange<'_>, asked: Sync) -> Outcome {
     if asked.limit == Some(0) {
         return Err(Refusal::BadLimit.into());
     }
-    let since =
-        asked.token.as_deref().map(|token| SyncToken::parse(token).ok_or(Refusal::BadToken)).transpose();
+    let since = asked.token.as_deref().map(|token| Token::parse(token).ok_or(Refusal::BadToken)).transpose();
     exchange.check().await?;
-    match exchange.target {
-        Target::Collection(owner, book) => {
-            let changes = match since {
-                Ok(since) => {
-                    let limit = asked.limit;
-                    exchange.service.changes(exchange.caller, owner, book, since, limit).await?
-                }
-                Err(refusal) => return unknown(exchange, refusal).await,
+    let since = match since {
+        Ok(since) => since,
+        Err(refusal) => return unknown(exchange, refusal).await,
+    };
+    let (service, caller, limit) = (exchange.service, exchange.caller, asked.limit);
+    match (exchange.target, since) {
+        (Target::Collection(home, name), since) if is_births(home, name) => {
+            let since = match since {
+                None => None,
+                Some(Token::Births(since)) => Some(since),
+                Some(Token::Collection(_)) => return unknown(exchange, Refusal::BadToken).await,
             };
+            let changes = service.birthday_changes(caller, (home, name), since, limit).await?;
+            of_book(exchange, plan, home, name, changes).await
+        }
+        (Target::Collection(..) | Target::Home(_), Some(Token::Births(_))) => {
+            unknown(exchange, Refusal::BadToken).await
+        }
+        (Target::Collection(owner, book), since) => {
+            let changes = service.changes(caller, owner, book, since.and_then(of_log), limit).await?;
             of_book(exchange, plan, owner, book, changes).await
         }
-        Target::Home(owner) => {
-            let changes = match since {
-                Ok(since) => {
-                    let limit = asked.limit;
-                    exchange.service.home_changes(exchange.caller, owner, since, limit).await?
-                }
-                Err(refusal) => return unknown(exchange, refusal).await,
-            };
+        (Target::Home(owner), since) => {
+            let changes = service.home_changes(caller, owner, since.and_then(of_log), limit).await?;
             of_home(exchange, plan, owner, changes, asked.infinite).await
         }
         _ => Err(Refusal::NotFound.into()),
+    }
+}
+
+fn of_log(token: Token) -> Option<SyncToken> {
+    match token {
+        Token::Collection(token) => Some(token),
+        Token::Births(_) => None,
     }
 }
 
@@ -60,7 +74,7 @@ async fn of_book(
     plan: Plan,
     owner: &HomeName,
     book: &MemberName,
-    changes: Changes<ObjectView>,
+    changes: Changes<ObjectView, impl Display>,
 ) -> Outcome {
     let detail = plan.detail();
     let scene = Scene::of(exchange, plan);
@@ -123,7 +137,7 @@ async fn of_home(
 }
 
 /// The rest of the answer: that there is more (SYNC-17), and the one token (SYNC-12).
-fn end(exchange: &Exchange<'_>, ask: &Ask<'_>, truncated: bool, token: SyncToken, out: &mut Writer) {
+fn end(exchange: &Exchange<'_>, ask: &Ask<'_>, truncated: bool, token: impl Display, out: &mut Writer) {
     if truncated {
         verdict(exchange.target.href(), None, Verdict::Truncated, ask, out);
     }
