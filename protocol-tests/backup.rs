@@ -210,6 +210,7 @@ fn a_keyring_is_not_replaced_by_one_that_knows_less() {
     let there = room.path().join("there");
     run(&there, &["restore", &paths.of("first"), "--keyring", &keyring], "");
     let line = said(backup(&there, "third", &[]));
+    // Those of the account and of its two homes.
     assert!(line.contains("3 keys and 0 erasures") && line.contains("--forget"), "{line}");
     assert!(backup(&there, "third", &["--forget"]).status.success());
     // Wrong usage.

@@ -71,7 +71,9 @@ fn all_commands(data: &Path) {
     let id = rows[0]["id"].as_str().unwrap();
     run(data, &["token", "revoke", id], "");
     assert_eq!(run(data, &["token", "list", "--user", "bob", "--json"], "").trim(), "[]");
-    assert!(run(data, &["check"], "").starts_with("3 accounts, "));
+    // Where a server ran, its own account keeps the trash.
+    let checked = run(data, &["check"], "");
+    assert!(["3 accounts, ", "4 accounts, "].iter().any(|told| checked.starts_with(told)), "{checked}");
 
     let failures: [(&[&str], &str); 10] = [
         (&["user", "add", "ann", "--password-stdin"], "'ann'"),

@@ -33,14 +33,6 @@ pub fn object(kind: &str, name: &str, uid: &str) -> String {
     )
 }
 
-/// A small appointment.
-pub fn event(summary: &str, uid: &str) -> String {
-    format!(
-        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:VEVENT\r\nDTSTAMP:20260101T000000Z\r\n\
-         UID:{uid}\r\nDTSTART:20260101T100000Z\r\nSUMMARY:{summary}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-    )
-}
-
 /// A `sync-collection` report.
 pub fn sync(token: &str, limit: Option<u32>, names: &[&str]) -> String {
     let limit = limit.map_or(String::new(), |n| format!("<D:limit><D:nresults>{n}</D:nresults></D:limit>"));
