@@ -111,6 +111,9 @@ impl Agendas {
     }
 }
 
+/// What judges an object by its octets.
+pub type Judge = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// A calendar as it is now: its row, its agenda, and the snapshot that both are of.
 pub struct Opened {
     /// The snapshot.
@@ -338,7 +341,7 @@ impl Reader {
         &self,
         calendar: CollectionId,
         candidates: Vec<Entry>,
-        accept: Arc<dyn Fn(&[u8]) -> bool + Send + Sync>,
+        accept: Judge,
         limit: Option<usize>,
         room: &mut Room,
     ) -> Result<(Vec<Chosen>, bool), StoreError> {
