@@ -108,7 +108,8 @@ async fn assert_smart(service: &Service, caller: &Caller, home: &Home, told: &st
     let shown: BTreeSet<_> = home.smart.keys().cloned().collect();
     assert_eq!(shown, found, "what the smart book shows; {told}");
     let detail = Detail { properties: false, body: true };
-    let smart = service.book(caller, &caller.books(), &name(SMART), Members::All, detail).await.unwrap().cards;
+    let smart =
+        service.book(caller, &caller.books(), &name(SMART), Members::All, detail).await.unwrap().cards;
     let names = smart.iter().map(|card| card.name.clone()).collect();
     let smart =
         service.book(caller, &caller.books(), &name(SMART), Members::Named(names), detail).await.unwrap();

@@ -262,7 +262,10 @@ impl Day<'_> {
         }
         if let Ok(restored) = &answer {
             let (owner, at, detail) = (&self.caller.name, name(&to), Detail::default());
-            let members = self.service.book(self.caller, &HomeName::books(owner.clone()), &at, Members::All, detail).await;
+            let members = self
+                .service
+                .book(self.caller, &HomeName::books(owner.clone()), &at, Members::All, detail)
+                .await;
             let Ok(members) = members else {
                 return Done::Untold(ways.into_iter().map(|way| way.1).collect());
             };

@@ -9,10 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::domain::contact::Kind;
-use crate::domain::format::Format;
-use crate::domain::ical;
-use crate::domain::id::{CollectionId, ContactId, MemberName, Revision, Uid};
-use crate::domain::vcard::{Limits, admit};
+use crate::domain::id::{CollectionId, ContactId, MemberName, Revision};
 
 use super::check::CheckReport;
 use super::check::finding::{Mend, RowWrite, Stage};
@@ -27,14 +24,13 @@ use super::rows::{self, AccountRow, CardRow, ChangeRow, CollectionRow, Id, LinkR
 use super::seal::Sealer;
 use super::{Store, StoreError, number};
 
+mod body;
+
 /// How often everything is looked at: each stage may need the next one, and others may be quicker.
 const ROUNDS: usize = 24;
 
 /// How many rows a batch of several repairs has, about.
 const TOGETHER: usize = 512;
-
-/// How deep the components of a calendar object may stand in each other: deeper ones were never stored.
-const DEPTH: usize = 64;
 
 /// A repair in the making.
 struct Repair<'a> {
@@ -360,34 +356,6 @@ impl Repair<'_> {
         let Some(stamp) = self.logged(book, &member, false, former).await? else { return Ok(None) };
         self.put(key, value, Some(stamp));
         Ok(Some(()))
-    }
-
-    /// Whether a collection is a calendar; `None` where it is not there.
-    async fn is_calendar(&mut self, id: CollectionId) -> Result<Option<bool>, StoreError> {
-        let key = keys::collection(id);
-        let Some(value) = self.see(key.clone()).await? else { return Ok(None) };
-        Ok(Some(self.sealer.decode::<CollectionRow>(&key, &value)?.calendar))
-    }
-
-    /// What octets tell of the object that they are, which no limit bounds any more.
-    fn told(&self, octets: &Bytes, name: &MemberName, calendar: bool) -> Option<(Format, Uid)> {
-        const MOST: usize = usize::MAX;
-        if calendar {
-            let limits = ical::Limits {
-                bytes: MOST,
-                lines: MOST,
-                line_bytes: MOST,
-                depth: DEPTH,
-                instances: u64::MAX,
-                attendees: MOST,
-                ..ical::Limits::default()
-            };
-            let admitted = ical::admit(octets, rows::time(self.at), &limits).ok()?;
-            return Some((Format::Calendar(admitted.kind), admitted.uid));
-        }
-        let limits = Limits { bytes: MOST, lines: MOST, line_bytes: MOST };
-        let admitted = admit(octets, name, uuid::Uuid::nil(), &limits).ok()?;
-        Some((Format::Card(admitted.version), admitted.uid))
     }
 
     /// Which of a contact's keys is in a slot.

@@ -35,6 +35,7 @@ mod mirror;
 mod past;
 mod properties;
 mod salvage;
+mod uid;
 
 /// Why a derivation ended without a batch.
 pub(super) enum Halt {

@@ -1,7 +1,7 @@
 //! Contacts that are made and changed: numbers, the record, the card's own lines, what phones see of it.
 
-use crate::domain::id::HomeName;
 use super::*;
+use crate::domain::id::HomeName;
 use crate::service::view::{Detail, Members};
 
 #[tokio::test]
