@@ -3,7 +3,7 @@
 //!
 //! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs`
 //! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
-//! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE),
+//! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `export.rs` and `import.rs` (whole files),
 //! `sync.rs` (change logs), `birthdays.rs` (the calendar that is made of cards), `search.rs` (across books,
 //! and the upkeep of the indexes), `sign_in.rs` (who is asking), `audit.rs` (who came in, and what changed),
 //! `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users, groups, tokens and books as the API shows
@@ -40,8 +40,10 @@ pub mod conversions;
 pub mod definitions;
 pub mod demo;
 pub mod directory;
+pub mod export;
 pub mod groups;
 mod hand_over;
+pub mod import;
 pub mod jobs;
 pub mod keyring;
 pub mod library;
