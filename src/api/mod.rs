@@ -99,6 +99,16 @@ impl Ask {
         place
     }
 
+    /// The path at which DAV clients find something.
+    fn dav_place(&self, homes: &str, parts: &[&str]) -> String {
+        let mut place = format!("{}/dav/{homes}", self.prefix);
+        for part in parts {
+            place.push('/');
+            place.extend(utf8_percent_encode(part, SEGMENT));
+        }
+        place
+    }
+
     /// Reads the body of a `POST`.
     fn body<T: body::Read>(&self) -> Result<T, Problem> {
         body::read(body::json(&self.headers, &self.body)?)

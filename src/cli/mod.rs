@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 mod ask;
 mod backup;
 mod check;
+mod import;
 mod key;
 mod ldap;
 mod progress;
@@ -58,6 +59,8 @@ enum Command {
     Backup(backup::Backup),
     /// Fill an empty data directory from an archive
     Restore(restore::Restore),
+    /// Bring the entries of an .ics file into a calendar
+    Import(import::Import),
     /// Check every record, index and sync log
     Check(check::Check),
     /// The master key
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Token(token) => token.run(&config).await,
             Command::Backup(backup) => backup.run(&config).await,
             Command::Restore(restore) => restore.run(&config).await,
+            Command::Import(import) => import.run(&config).await,
             Command::Check(check) => check.run(&config).await,
             Command::Key(key) => key.run(&config).await,
             Command::Ldap(ldap) => ldap.run(&config).await,

@@ -6,6 +6,7 @@ mod accept;
 mod calendar;
 mod collection;
 mod conditions;
+mod export;
 mod multistatus;
 mod object;
 mod prefer;
@@ -158,6 +159,7 @@ struct Exchange<'a> {
     front: &'a Front,
     target: &'a Target,
     path: &'a str,
+    query: Option<&'a str>,
     headers: &'a HeaderMap,
     body: Bytes,
     prefer: Prefer,
@@ -303,6 +305,7 @@ pub async fn handle(
         front,
         target: &target,
         path: parts.uri.path(),
+        query: parts.uri.query(),
         headers: &parts.headers,
         body,
         prefer: Prefer::of(&parts.headers),
@@ -365,7 +368,12 @@ async fn dispatch(exchange: &Exchange<'_>, method: &Method) -> Outcome {
             if !matches!(exchange.target, Target::Object(..)) {
                 Subject::read(exchange, exchange.target, Detail::default(), false).await?;
             }
-            object::get(exchange, exchange.target).await
+            match exchange.target {
+                Target::Collection(home, name) if export::is_asked(exchange) => {
+                    export::export(exchange, home, name).await
+                }
+                target => object::get(exchange, target).await,
+            }
         }
         Verb::Put => object::put(exchange, exchange.target, exchange.body.clone()).await,
         Verb::Delete => object::delete(exchange, exchange.target).await,

@@ -305,16 +305,27 @@ impl Run {
     }
 }
 
-type Piece = Pin<Box<dyn Future<Output = io::Result<Option<(Bytes, Run)>>> + Send>>;
+/// The next piece in the making, with what makes the rest; nothing at the end.
+type Piece<T> = Pin<Box<dyn Future<Output = io::Result<Option<(Bytes, T)>>> + Send>>;
 
 /// A body that makes its next piece when it is asked for it.
-struct Pieces(Option<Piece>);
-
-fn streamed(run: Run) -> Body {
-    Pieces(Some(Box::pin(run.piece()))).boxed_unsync()
+pub struct Pieces<T> {
+    piece: Option<Piece<T>>,
+    next: fn(T) -> Piece<T>,
 }
 
-impl http_body::Body for Pieces {
+impl<T: Send + 'static> Pieces<T> {
+    /// A body of the pieces that `next` makes.
+    pub fn of(first: T, next: fn(T) -> Piece<T>) -> Body {
+        Self { piece: Some(next(first)), next }.boxed_unsync()
+    }
+}
+
+fn streamed(run: Run) -> Body {
+    Pieces::of(run, |run| Box::pin(run.piece()))
+}
+
+impl<T> http_body::Body for Pieces<T> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -322,22 +333,22 @@ impl http_body::Body for Pieces {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let Some(piece) = self.0.as_mut() else {
+        let Some(piece) = self.piece.as_mut() else {
             return Poll::Ready(None);
         };
         let made = ready!(piece.as_mut().poll(context));
-        self.0 = None;
+        self.piece = None;
         Poll::Ready(match made {
             Err(error) => Some(Err(error)),
             Ok(None) => None,
             Ok(Some((bytes, rest))) => {
-                self.0 = Some(Box::pin(rest.piece()));
+                self.piece = Some((self.next)(rest));
                 Some(Ok(Frame::data(bytes)))
             }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        self.piece.is_none()
     }
 }

@@ -12,6 +12,7 @@ use crate::store::rows::{self, AccountRow, AppPasswordRow};
 
 use super::access::Caller;
 use super::directory::{DirectoryStatus, Mode, SyncReport};
+use super::import::Imported;
 use super::people::{Holdings, Legacy, Undecided, may_be_enabled, private_books};
 use super::refusal::{Refusal, Stop};
 use super::sharing::Access;
@@ -87,6 +88,15 @@ pub enum AdminRequest {
         book: String,
         /// Whether it is.
         private: bool,
+    },
+    /// Brings entries into a calendar; some of a file at a time.
+    Import {
+        /// Whose.
+        user: String,
+        /// The calendar's name.
+        calendar: String,
+        /// The entries, each an iCalendar object of its own.
+        objects: Vec<String>,
     },
     /// Makes a group.
     GroupAdd {
@@ -167,6 +177,8 @@ pub enum AdminAnswer {
         /// The secret.
         secret: String,
     },
+    /// What became of entries.
+    Imported(Imported),
     /// The account was not removed: what is in its books and calendars has to be decided on.
     Undecided {
         /// How many books.
@@ -301,6 +313,9 @@ impl Service {
             }
             AdminRequest::Share { book, with, access } => self.share_asked(&book, &with, access).await?,
             AdminRequest::Private { book, private } => self.private_asked(&book, private).await?,
+            AdminRequest::Import { user, calendar, objects } => {
+                return Ok(AdminAnswer::Imported(self.import_asked(&user, &calendar, objects).await?));
+            }
             AdminRequest::GroupAdd { name } => self.group_asked(&name).await?,
             AdminRequest::GroupMember { group, user, member } => {
                 self.member_asked(&group, &user, member).await?;

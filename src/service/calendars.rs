@@ -126,7 +126,7 @@ pub(super) fn zone_of<'t>(text: impl Fn(&str) -> Option<&'t str>) -> Option<Zone
 }
 
 /// The zone that a stored calendar's owner gave it.
-fn zone_in(calendar: &Collection) -> Option<Zone> {
+pub(super) fn zone_in(calendar: &Collection) -> Option<Zone> {
     zone_of(|local| {
         let own = calendar.properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
         own.and_then(|own| own.text.as_deref())

@@ -201,7 +201,7 @@ impl Service {
     }
 
     /// What a PUT brings, as it is to be stored, and whether that is what came; or why it is not stored.
-    fn admitted_object(
+    pub(super) fn admitted_object(
         &self,
         kind: CollectionKind,
         body: &Bytes,

@@ -3,12 +3,13 @@
 //!
 //! Methods stand beside their subject: `principals.rs`, `names.rs` (accounts by their ids), `books.rs`
 //! (homes, books, their properties), `sharing.rs` (who else may use them), `hand_over.rs` (whose they
-//! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `sync.rs` (change logs),
-//! `birthdays.rs` (the calendar that is made of cards),
-//! `search.rs` (across books, and the upkeep of the indexes), `sign_in.rs` (who is asking),
-//! `audit.rs` (who came in, and what changed), `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users,
-//! groups, tokens and books as the API shows them), `definitions.rs` (own fields, filters, roles, service
-//! levels), `smart.rs` (smart books), `jobs.rs` (long work), `directory/` (people of a directory), `rotation.rs`
+//! become), `contacts.rs` (cards), `transfer.rs` (COPY and MOVE), `export.rs` and `import.rs` (whole files),
+//! `sync.rs` (change logs), `birthdays.rs` (the calendar that is made of cards), `search.rs` (across books,
+//! and the upkeep of the indexes), `sign_in.rs` (who is asking), `audit.rs` (who came in, and what changed),
+//! `people.rs`, `groups.rs`, `tokens.rs` and `library.rs` (users, groups, tokens and books as the API shows
+//! them), `definitions.rs` (own fields, filters, roles, service levels), `unlink.rs` (contacts that are
+//! erased, in calendars), `smart.rs` (smart books), `jobs.rs` (long work), `directory/` (people of a
+//! directory), `rotation.rs`
 //! (another master key), `backup.rs` (archives), `keyring.rs` (the keyring that follows
 //! each erasing), `admin.rs` (what the command line asks), `demo/` (made-up data).
 
@@ -39,8 +40,10 @@ pub mod conversions;
 pub mod definitions;
 pub mod demo;
 pub mod directory;
+pub mod export;
 pub mod groups;
 mod hand_over;
+pub mod import;
 pub mod jobs;
 pub mod keyring;
 pub mod library;
@@ -62,6 +65,7 @@ mod sync;
 pub mod tokens;
 pub mod transfer;
 mod trash;
+mod unlink;
 pub mod view;
 
 #[cfg(test)]
@@ -292,6 +296,7 @@ impl Service {
             for id in condemned {
                 self.store.indexes().forget(id);
                 self.store.agendas().forget(id);
+                self.unlink_condemned(id).await?;
                 while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.
                     tokio::task::yield_now().await;
@@ -366,6 +371,7 @@ impl Service {
         ops: Vec<Op>,
         ending: &sharing::Ending,
     ) -> Answer<Committed> {
+        self.unlink_erased(&expect, &ops).await?;
         let actor = caller.map(|caller| caller.account);
         let at = self.clock.now();
         let mut events = audit::told::told(actor, at, &ops);

@@ -229,6 +229,11 @@ fn hashes(named: &Links) -> Vec<u64> {
 }
 
 impl Entry {
+    /// Until when it goes on, in seconds since 1970: to tell what is older.
+    pub fn until(&self) -> i64 {
+        self.instances.last
+    }
+
     /// An object that cannot be read: whoever asks is to be told.
     fn unread(member: Hash, object: [u8; 16]) -> Self {
         Self {
@@ -258,6 +263,11 @@ impl Entry {
 }
 
 impl Reader {
+    /// Every calendar that there is, whoever may see it.
+    pub async fn calendars(&self) -> Result<Vec<CollectionId>, StoreError> {
+        self.all_collections(true).await
+    }
+
     /// The agenda of a calendar, made of all its objects.
     async fn whole_agenda(&self, calendar: &Collection) -> Result<Agenda, StoreError> {
         let agenda = Agenda {

@@ -78,6 +78,30 @@ impl Store {
         Ok(more || !cleared)
     }
 
+    /// The contacts that will be erased with a condemned book.
+    pub async fn condemned_contacts(&self, id: CollectionId) -> Result<Vec<ContactId>, StoreError> {
+        let reader = self.read().await?;
+        if reader.purge_row(id).await?.is_none_or(|row| row.home || row.smart) {
+            return Ok(Vec::new());
+        }
+        let range = keys::under(Table::Member, id.as_bytes());
+        let members = reader
+            .fold(range, Extent::Many, Vec::new(), |found: &mut Vec<_>, _, value| {
+                found.extend(ObjectPlace::read(value).map(|place| place.contact));
+                Ok(ControlFlow::Continue(()))
+            })
+            .await?;
+        let mut contacts = Vec::new();
+        for some in members.chunks(STEP) {
+            let records = reader.records(some).await?;
+            let lives = some.iter().zip(records).filter(|(_, record)| {
+                record.as_ref().is_some_and(|record| record.row.book == *id.as_bytes())
+            });
+            contacts.extend(lives.map(|(contact, _)| *contact));
+        }
+        Ok(contacts)
+    }
+
     /// A card's body, properties and history, and its key.
     async fn doom_card(
         &self,

@@ -6,6 +6,7 @@ mod jscontact;
 mod list;
 mod past;
 mod shape;
+mod timeline;
 mod together;
 mod writable;
 mod written;
@@ -15,6 +16,7 @@ pub use list::{NotDuplicates, Pair, Stats};
 pub use list::{duplicates, list, lookup, not_duplicates, stats, trash};
 pub use past::{HistoryEntry, Restore, VersionShown, history, restore, versions};
 pub use shape::Contact;
+pub use timeline::{Activity, timeline};
 pub use together::{Convert, Merge, Relate, Relation, clone, convert, merge, relate, relations};
 pub use writable::WriteContact;
 

@@ -4,8 +4,8 @@ use crate::domain::permission::Permission;
 
 use super::{Need, Route, Shape, Told, accepted, done, list, made, one};
 use crate::api::contacts::{
-    self, Bulk, BulkPreview, Contact, Convert, HistoryEntry, Merge, NotDuplicates, Pair, Relate, Relation,
-    Restore, Stats, VersionShown, WriteContact,
+    self, Activity, Bulk, BulkPreview, Contact, Convert, HistoryEntry, Merge, NotDuplicates, Pair, Relate,
+    Relation, Restore, Stats, VersionShown, WriteContact,
 };
 use crate::api::jobs::Job;
 
@@ -145,6 +145,14 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .with(&OWN)
     .may_not_count(),
+    Route::new(
+        "GET",
+        "/api/v1/contacts/{id}/timeline",
+        READ,
+        "Lists what is planned and what happened with a contact, in all calendars that one may see, newest first; a token needs 'followups' too",
+        list::<Activity>(&["at"]),
+        |ask| Box::pin(contacts::timeline(ask)),
+    ),
     Route::new(
         "GET",
         "/api/v1/contacts/{id}/versions",

@@ -12,6 +12,7 @@ pub mod filter;
 pub mod instances;
 pub mod links;
 mod media;
+pub mod near;
 pub mod overlap;
 pub mod recur;
 pub mod select;

@@ -150,6 +150,7 @@ impl Service {
         let mut ops = step.ops;
         let events = audit::told::told(Some(caller.account), now, &ops);
         ops.push(Op::Job(JobOp { id: job.id, before: Some((job.state, job.done)), after: Some(after) }));
+        self.unlink_erased(&step.expect, &ops).await?;
         let client = job.client.clone();
         let commit = Commit { events, client, ..Commit::new(Some(caller.account), now, step.expect, ops) };
         match self.store.commit(&commit).await {

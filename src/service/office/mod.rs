@@ -12,6 +12,7 @@ mod links;
 mod merge;
 pub mod shelves;
 mod take;
+mod timeline;
 mod trashed;
 mod view;
 mod words;
@@ -29,6 +30,8 @@ pub use merge::MergeAsked;
 pub(super) use shelves::Kept as KeptShelves;
 pub use shelves::{Deed, Shelves};
 pub use take::Take;
+pub use timeline::{Planned, Planning};
+pub(super) use timeline::{add_names, whole_objects};
 pub use view::{ContactRef, ContactView, NumberedContact};
 
 #[cfg(test)]

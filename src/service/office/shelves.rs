@@ -5,16 +5,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::domain::id::{CollectionId, MemberName, Principal};
+use crate::domain::id::{CollectionId, CollectionKind, MemberName, Principal};
 use crate::domain::permission::Permission;
-use crate::service::access::{Caller, granted};
+use crate::service::access::{Caller, Reach, granted};
 use crate::service::refusal::{Refusal, Stop};
 use crate::service::{Answer, Service};
 use crate::store::keys::TRASH;
 use crate::store::roster::Books;
 use crate::store::rows::{CollectionRow, Id};
 
-/// A book and its place.
+/// A book, or a calendar, and its place.
 pub struct Shelf {
     /// Whose.
     pub owner: Principal,
@@ -24,10 +24,23 @@ pub struct Shelf {
     pub row: CollectionRow,
 }
 
-/// Every book, but for the trash.
+impl Shelf {
+    /// How the API addresses it: `OWNER/NAME`.
+    pub fn address(&self) -> String {
+        let name = self.name.as_str();
+        match &self.owner {
+            Principal::User(owner) => format!("{owner}/{name}"),
+            Principal::Group(owner) if owner.is_own() => format!("*/{name}"),
+            Principal::Group(owner) => format!("group:{owner}/{name}"),
+        }
+    }
+}
+
+/// Every book, but for the trash, and every calendar.
 #[derive(Default)]
 pub struct Shelves {
     books: HashMap<CollectionId, Shelf>,
+    calendars: HashMap<CollectionId, Shelf>,
     by_name: HashMap<(Principal, MemberName), CollectionId>,
 }
 
@@ -90,11 +103,16 @@ impl Shelves {
 
     /// How the API addresses a book: `OWNER/NAME`.
     pub fn address(&self, book: &CollectionId) -> Option<String> {
-        self.books.get(book).map(|shelf| match &shelf.owner {
-            Principal::User(owner) => format!("{owner}/{}", shelf.name.as_str()),
-            Principal::Group(owner) if owner.is_own() => format!("*/{}", shelf.name.as_str()),
-            Principal::Group(owner) => format!("group:{owner}/{}", shelf.name.as_str()),
-        })
+        self.books.get(book).map(Shelf::address)
+    }
+
+    /// The calendars of which the caller may see what is in them.
+    pub fn readable_calendars(&self, caller: &Caller) -> Vec<(CollectionId, &Shelf)> {
+        if caller.calendars < Reach::Read {
+            return Vec::new();
+        }
+        let seen = self.calendars.iter().filter(|(_, shelf)| granted(caller, &shelf.row).1);
+        seen.map(|(calendar, shelf)| (*calendar, shelf)).collect()
     }
 
     /// The book that the API addresses so.
@@ -168,16 +186,22 @@ impl Service {
         let mut places = Vec::new();
         for account in reader.accounts().await? {
             let Some(owner) = account.principal() else { continue };
-            for link in reader.links(CollectionId::from_bytes(account.home)).await? {
-                if let (false, Ok(name)) = (link.mount || link.book == TRASH, MemberName::parse(&link.name)) {
-                    places.push((link.book, owner.clone(), name));
+            for home in CollectionKind::ALL.into_iter().filter_map(|kind| account.home_of(kind)) {
+                for link in reader.links(home).await? {
+                    let own = !link.mount && link.book != TRASH;
+                    if let (true, Ok(name)) = (own, MemberName::parse(&link.name)) {
+                        places.push((link.book, owner.clone(), name));
+                    }
                 }
             }
         }
         let ids: Vec<_> = places.iter().map(|(book, ..)| *book).collect();
         let mut shelves = Shelves::default();
         for ((book, owner, name), found) in places.into_iter().zip(reader.found_collections(&ids).await?) {
-            if let Some(found) = found.readable() {
+            let Some(found) = found.readable() else { continue };
+            if found.row.calendar {
+                shelves.calendars.insert(book, Shelf { owner, name, row: found.row });
+            } else {
                 shelves.by_name.insert((owner.clone(), name.clone()), book);
                 shelves.books.insert(book, Shelf { owner, name, row: found.row });
             }

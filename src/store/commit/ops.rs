@@ -142,6 +142,16 @@ pub enum CardOp {
         /// The contact.
         contact: ContactId,
     },
+    /// Replaces a calendar object so that nothing opens what it was: of what it was earlier empty
+    /// places are left, and the key that sealed it goes, backups included.
+    Redact {
+        /// The calendar.
+        book: CollectionId,
+        /// The member's name.
+        name: MemberName,
+        /// What it is from now on, under the same UID.
+        card: NewCard,
+    },
     /// Gives the contact another data key and destroys the old one, so that nothing opens what was
     /// ever sealed with it, backups included.
     Rekey {

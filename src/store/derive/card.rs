@@ -36,7 +36,9 @@ impl Derivation<'_> {
                 want(*book, name, Some(&card.uid));
                 wanted.push(keys::collection(keys::TRASH));
             }
-            CardOp::Remove { book, name } | CardOp::Rekey { book, name } => want(*book, name, None),
+            CardOp::Remove { book, name }
+            | CardOp::Rekey { book, name }
+            | CardOp::Redact { book, name, .. } => want(*book, name, None),
             CardOp::Trash { book, name, .. } => {
                 want(*book, name, None);
                 wanted.push(keys::collection(keys::TRASH));
@@ -75,6 +77,7 @@ impl Derivation<'_> {
                 self.move_card(from, to, card, record.as_deref()).await
             }
             CardOp::Rekey { book, name } => self.rekey_card(*book, name).await,
+            CardOp::Redact { book, name, card } => self.redact_object(*book, name, card).await,
             CardOp::Mirror { book, contact } => self.mirror(*book, *contact).await,
             CardOp::Unmirror { book, contact } => self.unmirror(*book, *contact).await,
         }
@@ -160,7 +163,7 @@ impl Derivation<'_> {
     }
 
     /// The row of a card that is put, and the contact's key.
-    fn next_row(
+    pub(super) fn next_row(
         &mut self,
         name: &MemberName,
         card: &NewCard,

@@ -3,12 +3,15 @@
 use bytes::Bytes;
 
 use crate::domain::ical;
-use crate::domain::id::{CollectionId, ContactId};
+use crate::domain::id::{CollectionId, ContactId, MemberName};
 use crate::domain::vcard::without_media;
 use crate::store::StoreError;
 use crate::store::codec::Kept;
+use crate::store::commit::{NewCard, Unmet};
 use crate::store::keys;
-use crate::store::rows::{self, CardRow, HistoryRow};
+use crate::store::keyslots::Slot;
+use crate::store::rows::{self, CardRow, HistoryRow, PropertiesRow};
+use crate::store::search::What;
 
 use super::{Derivation, Halt, Step};
 
@@ -91,6 +94,65 @@ impl Derivation<'_> {
         };
         self.destroy_key(card.slot, card.owner());
         Ok(numbers)
+    }
+
+    /// Replaces a calendar object so that nothing opens what it was: of earlier bodies empty places are left,
+    /// and the key that sealed them goes.
+    pub(super) async fn redact_object(
+        &mut self,
+        book: CollectionId,
+        name: &MemberName,
+        card: &NewCard,
+    ) -> Step<()> {
+        let collection = self.need_book(book).await?;
+        let member = self.sealer.member(book.as_bytes(), name);
+        let old = self.present(book, &member).await?.ok_or(Halt::Unmet(Unmet::NoMember))?;
+        if !collection.calendar || old.row.uid != card.uid.as_str() {
+            return Err(Halt::Failed(StoreError::Malformed("only a calendar object is redacted")));
+        }
+        let contact = ContactId::from_bytes(old.row.contact);
+        let (row, slot, number) = self.next_row(name, card, contact, Some(&old))?;
+        let another = number.checked_add(1);
+        let number = another.ok_or(Halt::Failed(StoreError::Malformed("a contact had every key")))?;
+        let mut kept = Kept { revision: 0, slot, number, row };
+        self.destroy_key(old.slot, old.owner());
+        kept.slot = self.new_key(kept.owner())?;
+        self.empty_history(&old, kept.slot).await?;
+        let properties = keys::properties(contact.as_bytes());
+        if kept.row.described
+            && let Some(value) = self.unguarded(properties.clone()).await?
+        {
+            let row: PropertiesRow = self.sealer.decode_sealed(&properties, &value)?;
+            let value = self.sealer.encode_sealed(kept.slot, &properties, &row)?;
+            self.put(properties, value);
+        }
+        self.put_body(book, &member, &kept, &card.body)?;
+        self.note(&kept.row, false);
+        let value = self.card_value(book, &member, &kept)?;
+        self.log_changed(book, member, value, Some(old.revision), What::Put(contact, card.body.clone())).await
+    }
+
+    /// Leaves empty places of what an object was and is, under another key.
+    async fn empty_history(&mut self, of: &Kept, slot: Slot) -> Step<()> {
+        let contact = ContactId::from_bytes(of.row.contact);
+        let oldest = of.row.version.checked_sub(HISTORY);
+        let now = rows::micros(self.commit.at);
+        let empty = |at, actor| HistoryRow { at, actor, body: Vec::new(), client: None };
+        let mut places = vec![(keys::history(contact, of.row.version), empty(now, None))];
+        for (key, value) in self.range(keys::under(keys::Table::History, contact.as_bytes())).await? {
+            if oldest.is_some() && keys::number(&key) == oldest {
+                self.delete(key);
+                continue;
+            }
+            let was = self.sealer.decode_sealed::<HistoryRow>(&key, &value).ok();
+            let row = was.map_or_else(|| empty(now, None), |was| empty(was.at, was.actor));
+            places.push((key, row));
+        }
+        for (key, row) in places {
+            let value = self.sealer.encode_sealed(slot, &key, &row)?;
+            self.put(key, value);
+        }
+        Ok(())
     }
 
     /// Forgets earlier bodies and records.

@@ -31,13 +31,21 @@ pub(super) enum Change {
 
 impl Reader {
     /// Every book that there is.
-    pub(super) async fn books(&self) -> Result<Vec<CollectionId>, StoreError> {
+    pub async fn books(&self) -> Result<Vec<CollectionId>, StoreError> {
+        self.all_collections(false).await
+    }
+
+    /// Every book, or every calendar.
+    pub(in crate::store) async fn all_collections(
+        &self,
+        calendars: bool,
+    ) -> Result<Vec<CollectionId>, StoreError> {
         let (range, sealer) = (keys::whole(Table::Collection), self.sealer().clone());
         self.fold(range, Extent::Many, Vec::new(), move |books, key, value| {
             let id = keys::owner(key).ok_or(StoreError::Damaged("a collection's key"))?;
             // One damaged row costs its own book the index, not all books theirs.
-            if sealer.decode::<CollectionRow>(key, value).is_ok_and(|row| row.home.is_some() && !row.calendar)
-            {
+            let wanted = |row: CollectionRow| row.home.is_some() && row.calendar == calendars;
+            if sealer.decode::<CollectionRow>(key, value).is_ok_and(wanted) {
                 books.push(CollectionId::from_bytes(id));
             }
             Ok(ControlFlow::Continue(()))

@@ -24,6 +24,7 @@ mod merging;
 mod past;
 mod phones;
 mod rights;
+mod timeline;
 mod trash;
 mod walk;
 
