@@ -260,7 +260,7 @@ fn sync_13_a_power_failure_loses_nothing_acknowledged_and_halves_nothing() {
             failures += u64::from(failed);
         }
         let done = DONE.each_ref().map(|count| count.load(Ordering::Relaxed));
-        assert!(done.iter().all(|count| *count > DAYS / 6), "too few of these were done: {done:?}");
+        assert!(done.iter().all(|count| *count > DAYS / 10), "too few of these were done: {done:?}");
         // Days differ, so some end before their failure comes.
         assert!(failures > DAYS / 2, "only {failures} of {DAYS} days saw a failure");
     });

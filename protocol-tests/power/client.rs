@@ -44,7 +44,8 @@ impl Client {
                 for gone in page.removed {
                     self.books.remove(gone.as_str());
                 }
-                for book in page.changed {
+                // What is made of the books has no log of its own.
+                for book in page.changed.into_iter().filter(|book| book.births.is_none()) {
                     let (id, at) = (book.id, book.name.unwrap().as_str().to_owned());
                     if self.books.get(&at).is_none_or(|known| known.id != id) {
                         self.books.insert(at, Followed { id, token: None, holds: BTreeMap::new() });

@@ -106,7 +106,8 @@ impl Home {
     async fn read_home(&mut self, service: &Service, caller: &Caller, owner: &HomeName) -> Answer<()> {
         let view = service.home(caller, owner).await?;
         self.properties.insert(owner.kind, view.home.properties);
-        for book in view.books {
+        // What is made of the books is not the owner's to fill.
+        for book in view.books.into_iter().filter(|book| book.births.is_none()) {
             let at = book.name.unwrap();
             let detail = Detail { properties: true, body: false };
             let listed = service.book(caller, owner, &at, Members::All, detail).await?.cards;
