@@ -35,11 +35,8 @@ impl Service {
     pub(super) async fn unlink_erased(&self, expect: &[Expect], ops: &[Op]) -> Result<(), StoreError> {
         let mut places: HashMap<CollectionId, Vec<MemberName>> = HashMap::new();
         for op in ops {
-            match op {
-                Op::Card(CardOp::Remove { book, name } | CardOp::Transfer { to: (book, name), .. }) => {
-                    places.entry(*book).or_default().push(name.clone());
-                }
-                _ => {}
+            if let Op::Card(CardOp::Remove { book, name } | CardOp::Transfer { to: (book, name), .. }) = op {
+                places.entry(*book).or_default().push(name.clone());
             }
         }
         if places.is_empty() {
