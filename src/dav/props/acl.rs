@@ -7,19 +7,8 @@ use crate::service::access::{Privilege, Rights};
 use crate::service::view::{PrincipalView, Sharer};
 
 use super::super::target::{Href, Kind, Kinds};
-use super::{Ask, Node, Row, Value};
+use super::{Ask, Node, REAL, Row, Value};
 
-/// What belongs to somebody.
-const OWNED: Kinds = Kinds::of(&[
-    Kind::Principal,
-    Kind::Group,
-    Kind::Home,
-    Kind::Book,
-    Kind::Card,
-    Kind::CalendarHome,
-    Kind::Calendar,
-    Kind::Event,
-]);
 /// Users' and groups' principals.
 const PRINCIPALS: Kinds = Kinds::of(&[Kind::Principal, Kind::Group]);
 
@@ -30,12 +19,12 @@ pub(super) static ROWS: &[Row] = &[
     Row::protected("D:group-membership", PRINCIPALS, membership),
     Row::protected("CAL:calendar-user-address-set", PRINCIPALS, user_addresses),
     Row::protected("D:principal-collection-set", Kinds::ALL, principals),
-    Row::protected("D:owner", OWNED, owner),
+    Row::protected("D:owner", REAL, owner),
     Row::protected("D:supported-privilege-set", Kinds::ALL, supported),
     Row::protected("D:current-user-privilege-set", Kinds::ALL, current),
-    Row::protected("D:acl", OWNED, acl),
-    Row::protected("D:acl-restrictions", OWNED, restrictions),
-    Row::protected("D:inherited-acl-set", OWNED, empty),
+    Row::protected("D:acl", REAL, acl),
+    Row::protected("D:acl-restrictions", REAL, restrictions),
+    Row::protected("D:inherited-acl-set", REAL, empty),
     // No resource has an owning group (ACL-5).
     Row::reserved("D:group"),
 ];

@@ -10,22 +10,11 @@ use crate::domain::id::CollectionKind;
 use super::super::reports;
 use super::super::target::{Href, Kind, Kinds};
 use super::super::xml::name::DAV;
-use super::{Ask, Node, Row, Value, written};
+use super::{Ask, Node, REAL, Row, Value, written};
 
 /// Resources that clients name.
 const NAMED: Kinds =
     Kinds::of(&[Kind::Home, Kind::Book, Kind::Card, Kind::CalendarHome, Kind::Calendar, Kind::Event]);
-/// Resources that have an identity of their own.
-const REAL: Kinds = Kinds::of(&[
-    Kind::Principal,
-    Kind::Group,
-    Kind::Home,
-    Kind::Book,
-    Kind::Card,
-    Kind::CalendarHome,
-    Kind::Calendar,
-    Kind::Event,
-]);
 /// Resources with a change log.
 const SYNCED: Kinds = Kinds::of(&[Kind::Home, Kind::Book, Kind::CalendarHome, Kind::Calendar]);
 /// Cards and calendar objects.

@@ -27,6 +27,18 @@ pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird}
 pub use self::core::content_type_of;
 pub use self::value::{Shown, Value};
 
+/// Resources that belong to somebody and have an identity of their own.
+pub const REAL: Kinds = Kinds::of(&[
+    Kind::Principal,
+    Kind::Group,
+    Kind::Home,
+    Kind::Book,
+    Kind::Card,
+    Kind::CalendarHome,
+    Kind::Calendar,
+    Kind::Event,
+]);
+
 /// A resource, read, whose properties are asked for.
 #[derive(Debug, Clone, Copy)]
 pub enum Node<'a> {

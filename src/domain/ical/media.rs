@@ -1,6 +1,6 @@
 //! A calendar object without what is attached to it octet for octet, for what is kept of it long after.
 
-use crate::domain::vcard::lines::raw_lines;
+use crate::domain::vcard::lines::without;
 
 /// The properties that may hold a file (RFC 5545 §3.8.1.1, RFC 7986 §5.10, RFC 9073 §6.6).
 const HOLDERS: [&[u8]; 3] = [b"ATTACH", b"IMAGE", b"STRUCTURED-DATA"];
@@ -10,17 +10,10 @@ const ADDRESS: usize = 2048;
 
 /// The object without attached files, all else octet for octet; `None` where it has none.
 pub fn without_media(object: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = Vec::with_capacity(object.len().min(4 << 10));
-    let mut found = false;
-    for line in raw_lines(object) {
+    without(object, |line| {
         let holds = |(_, name): (Option<&[u8]>, &[u8])| HOLDERS.iter().any(|h| h.eq_ignore_ascii_case(name));
-        if line.octets().len() > ADDRESS && line.head().is_some_and(holds) {
-            found = true;
-        } else {
-            rest.extend_from_slice(line.octets());
-        }
-    }
-    found.then_some(rest)
+        line.octets().len() > ADDRESS && line.head().is_some_and(holds)
+    })
 }
 
 #[cfg(test)]

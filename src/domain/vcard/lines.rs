@@ -72,6 +72,20 @@ pub struct RawLine<'a> {
     folded: bool,
 }
 
+/// The text without the lines that `drop` names, all else octet for octet; `None` where there is none of
+/// them.
+pub fn without(text: &[u8], drop: impl Fn(&RawLine<'_>) -> bool) -> Option<Vec<u8>> {
+    let mut rest = Vec::with_capacity(text.len().min(4 << 10));
+    let mut found = false;
+    for line in raw_lines(text) {
+        match drop(&line) {
+            true => found = true,
+            false => rest.extend_from_slice(line.octets()),
+        }
+    }
+    found.then_some(rest)
+}
+
 impl<'a> RawLine<'a> {
     /// Every octet of the line: folds and the line end, where it has one.
     pub fn octets(&self) -> &'a [u8] {

@@ -1,23 +1,14 @@
 //! A card without its pictures and sounds, for what is kept of it long after.
 
 use super::admit::MEDIA;
-use super::lines::raw_lines;
+use super::lines::without;
 
 /// The card without PHOTO, LOGO, SOUND and KEY, all else octet for octet; `None` where it has none.
 pub fn without_media(card: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = Vec::with_capacity(card.len().min(4 << 10));
-    let mut found = false;
-    for line in raw_lines(card) {
-        let medium = line
-            .head()
-            .is_some_and(|(_, name)| MEDIA.iter().any(|medium| medium.as_bytes().eq_ignore_ascii_case(name)));
-        if medium {
-            found = true;
-        } else {
-            rest.extend_from_slice(line.octets());
-        }
-    }
-    found.then_some(rest)
+    without(card, |line| {
+        let is = |name: &[u8]| MEDIA.iter().any(|medium| medium.as_bytes().eq_ignore_ascii_case(name));
+        line.head().is_some_and(|(_, name)| is(name))
+    })
 }
 
 #[cfg(test)]
