@@ -15,7 +15,7 @@ use super::directory::{DirectoryStatus, Mode, SyncReport};
 use super::import::Imported;
 use super::people::{Holdings, Legacy, Undecided, may_be_enabled, private_books};
 use super::refusal::{Refusal, Stop};
-use super::sharing::Access;
+use super::sharing::{Access, Asked};
 use super::tokens::{NewToken, TokenKind};
 use super::{Answer, Service};
 
@@ -73,19 +73,21 @@ pub enum AdminRequest {
         #[serde(default)]
         erase_private: bool,
     },
-    /// Shares a book.
+    /// Shares a book or a calendar.
     Share {
-        /// `OWNER/BOOK`
-        book: String,
+        /// Which.
+        #[serde(flatten)]
+        book: Asked,
         /// A user's name, or `group:NAME`.
         with: String,
         /// What they may do; nothing any more, where left out.
         access: Option<Access>,
     },
-    /// Makes a book its owner's alone, or not.
+    /// Makes a book or a calendar its owner's alone, or not.
     Private {
-        /// `OWNER/BOOK`
-        book: String,
+        /// Which.
+        #[serde(flatten)]
+        book: Asked,
         /// Whether it is.
         private: bool,
     },
@@ -311,8 +313,8 @@ impl Service {
                     }
                 };
             }
-            AdminRequest::Share { book, with, access } => self.share_asked(&book, &with, access).await?,
-            AdminRequest::Private { book, private } => self.private_asked(&book, private).await?,
+            AdminRequest::Share { book, with, access } => self.share_asked(book, &with, access).await?,
+            AdminRequest::Private { book, private } => self.private_asked(book, private).await?,
             AdminRequest::Import { user, calendar, objects } => {
                 return Ok(AdminAnswer::Imported(self.import_asked(&user, &calendar, objects).await?));
             }

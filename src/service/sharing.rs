@@ -23,6 +23,7 @@ mod ending;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Asked, AskedKind};
 pub(super) use ending::Ending;
 
 /// How often a change is tried again when what it read has moved meanwhile.

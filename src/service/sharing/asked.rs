@@ -1,7 +1,11 @@
-//! Sharing as commands ask for it, in their words: books as `OWNER/BOOK`, groups as `group:NAME`.
+//! Sharing as commands ask for it, in their words: books and calendars as `OWNER/NAME`, groups as
+//! `group:NAME`.
 
-use crate::domain::id::{CollectionId, GroupName, MemberName, Principal, UserName};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::{CollectionId, CollectionKind, GroupName, MemberName, Principal, UserName};
 use crate::store::commit::{AccountOp, Op};
+use crate::store::keys::TRASH;
 use crate::store::rows::Id;
 
 use super::super::groups::GroupFields;
@@ -9,22 +13,63 @@ use super::super::refusal::{Refusal, Stop};
 use super::super::{Answer, Service};
 use super::{Access, ROUNDS, busy, mark, unknown};
 
+/// A book or a calendar, as a command names it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Asked {
+    /// `OWNER/NAME`
+    book: String,
+    /// Which of the two it is; need not be said where its owner has but one of that name.
+    #[serde(default)]
+    kind: Option<AskedKind>,
+}
+
+/// What a command calls a kind of collections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskedKind {
+    /// An address book.
+    Book,
+    /// A calendar.
+    Calendar,
+}
+
+impl From<AskedKind> for CollectionKind {
+    fn from(kind: AskedKind) -> Self {
+        match kind {
+            AskedKind::Book => Self::AddressBook,
+            AskedKind::Calendar => Self::Calendar,
+        }
+    }
+}
+
+impl<T: AsRef<str> + ?Sized> From<&T> for Asked {
+    fn from(name: &T) -> Self {
+        Self { book: name.as_ref().to_owned(), kind: None }
+    }
+}
+
 impl Service {
-    /// Shares a book with a user or a group, or ends that.
+    /// Shares a book or a calendar with a user or a group, or ends that.
     pub(in crate::service) async fn share_asked(
         &self,
-        book: &str,
+        asked: impl Into<Asked>,
         with: &str,
         access: Option<Access>,
     ) -> Answer<()> {
-        let book = self.book_asked(book).await?;
-        self.share(None, book, &who(with)?, access).await
+        let Asked { book, kind } = asked.into();
+        let id = self.collection_asked(&book, kind.map(CollectionKind::from)).await?;
+        self.share(None, id, &who(with)?, access).await
     }
 
-    /// Makes a book its owner's alone, or not.
-    pub(in crate::service) async fn private_asked(&self, book: &str, private: bool) -> Answer<()> {
-        let book = self.book_asked(book).await?;
-        self.set_private(None, book, private).await
+    /// Makes a book or a calendar its owner's alone, or not.
+    pub(in crate::service) async fn private_asked(
+        &self,
+        asked: impl Into<Asked>,
+        private: bool,
+    ) -> Answer<()> {
+        let Asked { book, kind } = asked.into();
+        let id = self.collection_asked(&book, kind.map(CollectionKind::from)).await?;
+        self.set_private(None, id, private).await
     }
 
     /// Makes a group without members.
@@ -58,14 +103,42 @@ impl Service {
         Err(busy())
     }
 
-    async fn book_asked(&self, text: &str) -> Answer<CollectionId> {
-        let unknown = || conflict("there is no such address book; write OWNER/BOOK".into());
-        let (owner, book) = text.rsplit_once('/').ok_or_else(unknown)?;
-        let (owner, book) = (who(owner)?, MemberName::parse(book).map_err(|_| unknown())?);
+    /// The book or calendar that its owner has of that name: `OWNER/NAME`, where a group's is
+    /// `group:OWNER/NAME`. Of the kind that is said, or else of whichever kind there is one.
+    pub(in crate::service) async fn collection_asked(
+        &self,
+        text: &str,
+        kind: Option<CollectionKind>,
+    ) -> Answer<CollectionId> {
+        let unknown = || conflict(format!("there is no such {}; write OWNER/NAME", words(kind)));
+        let (owner, name) = text.rsplit_once('/').ok_or_else(unknown)?;
+        let (owner, name) = (who(owner)?, MemberName::parse(name).map_err(|_| unknown())?);
         let reader = self.store.read().await?;
         let owner = reader.principal(&owner).await?.ok_or_else(unknown)?;
-        let link = reader.link(CollectionId::from_bytes(owner.home), &book).await?;
-        Ok(link.filter(|link| !link.mount).ok_or_else(unknown)?.book)
+        let mut found = Vec::new();
+        for of in CollectionKind::ALL.into_iter().filter(|of| kind.is_none_or(|kind| kind == *of)) {
+            let Some(home) = owner.home_of(of) else { continue };
+            let link = reader.link(home, &name).await?;
+            found.extend(link.filter(|link| !link.mount && link.book != TRASH).map(|link| link.book));
+        }
+        match found.as_slice() {
+            [] => Err(unknown()),
+            [one] => Ok(*one),
+            _ => {
+                let text =
+                    "there are an address book and a calendar of that name; say which: book or calendar";
+                Err(conflict(text.into()))
+            }
+        }
+    }
+}
+
+/// What was looked for.
+fn words(kind: Option<CollectionKind>) -> &'static str {
+    match kind {
+        Some(CollectionKind::AddressBook) => "address book",
+        Some(CollectionKind::Calendar) => "calendar",
+        None => "address book or calendar",
     }
 }
 
