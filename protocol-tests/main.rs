@@ -33,6 +33,7 @@ mod office;
 mod people;
 mod power;
 mod privacy;
+mod public_links;
 mod race;
 mod runner;
 mod server;

@@ -17,6 +17,7 @@ mod check;
 mod import;
 mod key;
 mod ldap;
+mod link;
 mod progress;
 mod restore;
 mod secret;
@@ -55,6 +56,9 @@ enum Command {
     /// App passwords and API tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Public links to books and calendars
+    #[command(subcommand)]
+    Link(link::Link),
     /// Write an archive of everything, sealed, and the keyring that opens it
     Backup(backup::Backup),
     /// Fill an empty data directory from an archive
@@ -128,6 +132,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Serve(serve) => serve.run(config).await,
             Command::User(user) => user.run(&config).await,
             Command::Token(token) => token.run(&config).await,
+            Command::Link(link) => link.run(&config).await,
             Command::Backup(backup) => backup.run(&config).await,
             Command::Restore(restore) => restore.run(&config).await,
             Command::Import(import) => import.run(&config).await,

@@ -107,7 +107,7 @@ async fn list(config: &Config, user: Option<String>, json: bool) -> anyhow::Resu
 }
 
 /// A date or an RFC 3339 moment, in UTC.
-fn moment(text: &str) -> Result<String, String> {
+pub fn moment(text: &str) -> Result<String, String> {
     let date = text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10;
     if date || text.parse::<jiff::Timestamp>().is_ok() {
         return Ok(text.to_owned());

@@ -87,6 +87,11 @@ impl Conditions {
     }
 }
 
+/// Whether the client has what that tag stands for, as far as `If-None-Match` can be read.
+pub fn is_known(headers: &HeaderMap, tag: Etag) -> bool {
+    tags(headers, IF_NONE_MATCH).is_ok_and(|tags| tags.is_some_and(|tags| tags.hold(tag)))
+}
+
 /// A header's text; several lines of it are one list (RFC 9110 §5.3).
 fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, BadCondition> {
     let mut whole: Option<String> = None;

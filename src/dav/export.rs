@@ -6,6 +6,7 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::domain::id::{CollectionKind, HomeName, MemberName};
 use crate::domain::vcard::Version;
 use crate::service::export::Export;
+use crate::service::public_links::ending;
 use crate::service::refusal::Refusal;
 
 use super::accept::choose;
@@ -43,7 +44,7 @@ pub(super) async fn export(exchange: &Exchange<'_>, home: &HomeName, name: &Memb
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             answer
         }
-        false => file(export, name),
+        false => file(export, name.as_str()),
     };
     if let Ok(tag) = HeaderValue::try_from(tag.quoted()) {
         answer.headers_mut().insert(ETAG, tag);
@@ -52,19 +53,25 @@ pub(super) async fn export(exchange: &Exchange<'_>, home: &HomeName, name: &Memb
     Ok(answer)
 }
 
-/// The file under the collection's name.
-fn file(export: Export, name: &MemberName) -> Response<super::Body> {
-    let (kind, ending) = match export.kind() {
-        CollectionKind::AddressBook => ("text/vcard; charset=utf-8", "vcf"),
-        CollectionKind::Calendar => ("text/calendar; charset=utf-8", "ics"),
+/// The file under that name.
+pub(super) fn file(export: Export, name: &str) -> Response<super::Body> {
+    let kind = export.kind();
+    described(Pieces::of(export, |export| Box::pin(export.piece())), kind, name)
+}
+
+/// A body, as the file that it is.
+pub(super) fn described(body: super::Body, kind: CollectionKind, name: &str) -> Response<super::Body> {
+    let media = match kind {
+        CollectionKind::AddressBook => "text/vcard; charset=utf-8",
+        CollectionKind::Calendar => "text/calendar; charset=utf-8",
     };
-    let mut answer = Response::new(Pieces::of(export, |export| Box::pin(export.piece())));
+    let mut answer = Response::new(body);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     // A quoted-string that needs no escaping (RFC 6266 §4.3).
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.as_str().chars().map(plain).collect();
-    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}.{ending}\"")) {
+    let name: String = name.chars().map(plain).collect();
+    if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}.{}\"", ending(kind))) {
         headers.insert(CONTENT_DISPOSITION, value);
     }
     answer

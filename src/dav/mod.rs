@@ -13,6 +13,7 @@ mod prefer;
 mod propfind;
 mod proppatch;
 pub mod props;
+pub mod public;
 mod refuse;
 mod reports;
 mod run;

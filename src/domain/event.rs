@@ -53,6 +53,10 @@ pub enum EventKind {
     ShareChanged = 31,
     /// A book is not shared with an account any more.
     ShareEnded = 32,
+    /// A public link to a book or calendar was made.
+    LinkMade = 33,
+    /// A public link was taken back.
+    LinkRevoked = 34,
     /// An account came into a group.
     MemberAdded = 40,
     /// An account went out of a group.
@@ -71,7 +75,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::SignIn,
         Self::SignInFailed,
         Self::SignInSlowed,
@@ -91,6 +95,8 @@ impl EventKind {
         Self::ShareGiven,
         Self::ShareChanged,
         Self::ShareEnded,
+        Self::LinkMade,
+        Self::LinkRevoked,
         Self::MemberAdded,
         Self::MemberRemoved,
         Self::DirectoryRead,
@@ -132,6 +138,8 @@ impl EventKind {
             Self::ShareGiven => "share-given",
             Self::ShareChanged => "share-changed",
             Self::ShareEnded => "share-ended",
+            Self::LinkMade => "link-made",
+            Self::LinkRevoked => "link-revoked",
             Self::MemberAdded => "member-added",
             Self::MemberRemoved => "member-removed",
             Self::DirectoryRead => "directory-read",

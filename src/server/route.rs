@@ -126,8 +126,18 @@ async fn steps(
             };
             cors::told(answer, &shared.config.api, origin)
         }
+        Route::Public(link) => public(shared, head, link, line).await,
         Route::Other => respond::plain(StatusCode::NOT_FOUND, "there is nothing here"),
     }
+}
+
+/// What a public link shows; nobody signs in, and nothing that is sent is read.
+async fn public(shared: &Arc<Shared>, head: &Parts, link: dav::public::Link, line: &mut Line) -> Answer {
+    let Some(target) = target("/", &Uri::default()) else {
+        return respond::plain(StatusCode::NOT_FOUND, "there is nothing here");
+    };
+    let request = brought(head, target, Bytes::new(), line);
+    handle(shared, Room::Public(link), request, line).await
 }
 
 /// 414 and 431 (DAV-48).
@@ -212,7 +222,7 @@ async fn dav(
     };
     let bytes = whole.as_ref().map(|w| w.bytes.clone()).unwrap_or_default();
     let request = brought(head, target, bytes, line);
-    let answer = handle(shared, Room::Dav(came.front), caller, request, line).await;
+    let answer = handle(shared, Room::Dav(came.front, caller), request, line).await;
     drop(whole);
     answer
 }
@@ -268,7 +278,7 @@ async fn api(
     if welcome {
         request.headers_mut().remove("sec-fetch-site");
     }
-    let answer = handle(shared, Room::Api(came.front.prefix), caller, request, line).await;
+    let answer = handle(shared, Room::Api(came.front.prefix, caller), request, line).await;
     drop(whole);
     answer
 }
@@ -284,22 +294,17 @@ fn brought(head: &Parts, target: Uri, bytes: Bytes, line: &mut Line) -> Request<
     request
 }
 
-/// The protocol room that answers, and how links begin there.
+/// The protocol room that answers, how links begin there, and who asks.
 enum Room {
-    Dav(dav::Front),
-    Api(String),
+    Dav(dav::Front, Caller),
+    Api(String, Caller),
+    Public(dav::public::Link),
 }
 
 /// Runs the protocol room: a panic ends one request and not its connection, nothing runs for ever,
 /// and a change that began is finished on a task of its own even when the client has gone. Futures
 /// are boxed where they would be moved about: they are as large as all that they may call.
-async fn handle(
-    shared: &Arc<Shared>,
-    room: Room,
-    caller: Caller,
-    request: Request<Bytes>,
-    line: &mut Line,
-) -> Answer {
+async fn handle(shared: &Arc<Shared>, room: Room, request: Request<Bytes>, line: &mut Line) -> Answer {
     let heavy = request.body().len() > HEAVY;
     let Ok(Some(turn)) = timeout(PATIENCE, turn(shared, heavy)).await else {
         return respond::busy(Duration::from_secs(5));
@@ -311,8 +316,11 @@ async fn handle(
         let _turn = turn;
         let service = &ours.service;
         let answer = match room {
-            Room::Dav(front) => dav::handle(service, &caller, &front, request).await?,
-            Room::Api(prefix) => api::handle(service, &ours.api, &caller, &prefix, request).await?,
+            Room::Dav(front, caller) => dav::handle(service, &caller, &front, request).await?,
+            Room::Api(prefix, caller) => api::handle(service, &ours.api, &caller, &prefix, request).await?,
+            Room::Public(link) => {
+                dav::public::public(service, &link, request.method(), request.headers()).await?
+            }
         };
         if hold_back { respond::whole(answer).await } else { Ok(answer) }
     });
@@ -412,6 +420,8 @@ enum Route {
         path: String,
         template: &'static str,
     },
+    /// A public link, which is a secret: no log line names it.
+    Public(dav::public::Link),
     Other,
 }
 
@@ -445,6 +455,10 @@ impl Route {
                 Self::Api { path, template }
             }
             b"principals" => dav(&format!("/principals{below}"), "/"),
+            b"public" => match dav::public::Link::parse(below.strip_prefix('/').unwrap_or(below)) {
+                Some(link) => Self::Public(link),
+                None => Self::Other,
+            },
             _ => Self::Other,
         }
     }
@@ -455,6 +469,7 @@ impl Route {
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
+            Self::Public(_) => "/public/{token}",
             Self::Other => "other",
         }
     }
@@ -485,6 +500,10 @@ fn template(below: &str) -> &'static str {
         (Some("addressbooks"), 1) => "/dav/addressbooks/{user}/",
         (Some("addressbooks"), 2) => "/dav/addressbooks/{user}/{book}/",
         (Some("addressbooks"), 3) => "/dav/addressbooks/{user}/{book}/{card}",
+        (Some("calendars"), 0) => "/dav/calendars/",
+        (Some("calendars"), 1) => "/dav/calendars/{user}/",
+        (Some("calendars"), 2) => "/dav/calendars/{user}/{calendar}/",
+        (Some("calendars"), 3) => "/dav/calendars/{user}/{calendar}/{object}",
         _ => "/dav/other",
     }
 }
@@ -536,9 +555,12 @@ mod tests {
             ("/dav/addressbooks/ann/contacts/", "/dav/addressbooks/{user}/{book}/"),
             ("/dav/addressbooks/ann/contacts/x%2Fy.vcf", "/dav/addressbooks/{user}/{book}/{card}"),
             ("/dav/addressbooks/ann/contacts/x/y", "/dav/other"),
+            ("/dav/calendars/ann/calendar/x.ics", "/dav/calendars/{user}/{calendar}/{object}"),
             ("/favicon.ico", "other"),
             ("/davx", "other"),
             ("/healthz", "/healthz"),
+            ("/public/abcd2345.ics", "/public/{token}"),
+            ("/public/abcd2345.txt", "other"),
         ] {
             assert_eq!(leads(path).1, template, "{path}");
         }

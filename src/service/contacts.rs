@@ -6,8 +6,9 @@ use crate::domain::contact::{CardFields, Record};
 use crate::domain::filter::Filter;
 use crate::domain::format::Format;
 use crate::domain::ical;
-use crate::domain::id::{CollectionKind, ContactId, HomeName, MemberName};
+use crate::domain::id::{CollectionId, CollectionKind, ContactId, HomeName, MemberName};
 use crate::domain::search::Needles;
+use crate::domain::token::BirthsToken;
 use crate::domain::vcard::{Admitted, admit};
 use crate::store::commit::{CardOp, NewCard, Op, RecordChange};
 use crate::store::damage::Found;
@@ -70,12 +71,23 @@ impl Service {
         names: &[MemberName],
         detail: Detail,
     ) -> Answer<Vec<Seen>> {
-        if let Some(births) = &book.births {
+        self.members(book.id, book.births.as_deref(), names, detail).await
+    }
+
+    /// The same of a collection by its id, or of the calendar of birthdays by its token.
+    pub(super) async fn members(
+        &self,
+        id: CollectionId,
+        births: Option<&BirthsToken>,
+        names: &[MemberName],
+        detail: Detail,
+    ) -> Answer<Vec<Seen>> {
+        if let Some(births) = births {
             return self.births_named(births, names, detail).await;
         }
         let reader = self.store.read().await?;
         let with = With { properties: detail.properties, body: detail.body };
-        let cards = reader.cards(book.id, names, with).await?;
+        let cards = reader.cards(id, names, with).await?;
         Ok(cards.into_iter().map(card_view).collect())
     }
 

@@ -114,7 +114,7 @@ impl Service {
                     Definition::Filter(row) => laid.filters.push(FilterView::of(id, row)),
                     Definition::Role(row) => drop(roles.insert(row.key.clone(), row)),
                     Definition::ServiceLevel(row) => laid.service_levels.push(row),
-                    Definition::Part(_) => {}
+                    Definition::Part(_) | Definition::PublicLink(_) => {}
                 }
             }
         }
@@ -127,7 +127,7 @@ impl Service {
     }
 
     /// Lays something down, changes it or takes it away; false where it is no longer as it was read.
-    async fn lay(
+    pub(super) async fn lay(
         &self,
         caller: Option<&Caller>,
         id: Id,

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use crate::domain::ical::Limits;
 use crate::domain::ical::split::{About, Join};
-use crate::domain::id::{CollectionKind, Etag, HomeName, MemberName};
+use crate::domain::id::{CollectionId, CollectionKind, Etag, HomeName, MemberName};
+use crate::domain::token::BirthsToken;
 use crate::domain::vcard::Version;
 
 use super::access::Caller;
@@ -28,7 +29,10 @@ const APPLE: &str = "http://apple.com/ns/ical/";
 /// A file in the making.
 pub struct Export {
     service: Arc<Service>,
-    book: CollectionView,
+    kind: CollectionKind,
+    id: CollectionId,
+    /// Of the calendar of birthdays, what it is made of.
+    births: Option<Arc<BirthsToken>>,
     names: std::vec::IntoIter<MemberName>,
     /// In which version cards are given.
     version: Version,
@@ -50,20 +54,30 @@ impl Service {
         version: Version,
     ) -> Answer<Export> {
         let view = self.book(caller, home, name, Members::All, Detail::default()).await?;
-        if !view.damaged.is_empty() {
-            return Err(Fault("the store is damaged: not all of a collection can be read".into()).into());
-        }
-        let begun = (home.kind == CollectionKind::Calendar).then(|| Join::begin(&about(&view.book)));
-        let (join, out) = begun.map_or((None, Vec::new()), |(join, out)| (Some(join), out));
-        let tag = tag(&view, version);
-        let names: Vec<_> = view.cards.into_iter().map(|card| card.name).collect();
-        let service = Arc::clone(self);
-        let (book, names) = (view.book, names.into_iter());
-        Ok(Export { service, book, names, version, tag, join, out, ended: false })
+        Export::of(self, view, version)
     }
 }
 
 impl Export {
+    /// The file of a collection that was listed.
+    pub(super) fn of(service: &Arc<Service>, view: MembersView, version: Version) -> Answer<Self> {
+        if !view.damaged.is_empty() {
+            return Err(Fault("the store is damaged: not all of a collection can be read".into()).into());
+        }
+        let kind = view.book.kind();
+        let tag = match view.book.births {
+            // It has no revision; its members' own tags tell of it.
+            Some(_) => tag(&view.book, version, &view.cards),
+            None => tag(&view.book, version, &[]),
+        };
+        let begun = (kind == CollectionKind::Calendar).then(|| Join::begin(&about(&view.book)));
+        let (join, out) = begun.map_or((None, Vec::new()), |(join, out)| (Some(join), out));
+        let names: Vec<_> = view.cards.into_iter().map(|card| card.name).collect();
+        let (id, births, names) = (view.book.id, view.book.births, names.into_iter());
+        let service = Arc::clone(service);
+        Ok(Self { service, kind, id, births, names, version, tag, join, out, ended: false })
+    }
+
     /// The entity tag of the whole: another one whenever anything in the collection is another.
     pub fn etag(&self) -> Etag {
         self.tag
@@ -71,7 +85,7 @@ impl Export {
 
     /// What it holds.
     pub fn kind(&self) -> CollectionKind {
-        self.book.kind()
+        self.kind
     }
 
     /// The next piece and the rest; `None` at the end.
@@ -97,7 +111,7 @@ impl Export {
             return Ok(());
         }
         let detail = Detail { properties: false, body: true };
-        let seen = self.service.cards(&self.book, chunk, detail).await;
+        let seen = self.service.members(self.id, self.births.as_deref(), chunk, detail).await;
         let mut done = 0;
         for seen in seen.map_err(|stop| io::Error::other(stop.to_string()))? {
             match seen {
@@ -136,13 +150,19 @@ impl Export {
     }
 }
 
-/// Of the collection's properties its revision tells, and of its members their own tags: the calendar of
-/// birthdays has no revision.
-fn tag(view: &MembersView, version: Version) -> Etag {
+/// The entity tag of a collection's file, which also changes with the program that writes it. What is in
+/// a collection its revision tells, and of what a sharee wrote on it, its texts.
+pub(super) fn tag(collection: &CollectionView, version: Version, members: &[ObjectView]) -> Etag {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(view.book.log.as_bytes()).update(&view.book.revision.0.to_be_bytes());
-    hasher.update(&[u8::from(version == Version::V4)]);
-    for card in &view.cards {
+    hasher.update(collection.log.as_bytes()).update(&collection.revision.0.to_be_bytes());
+    hasher.update(&[u8::from(version == Version::V4)]).update(env!("CARGO_PKG_VERSION").as_bytes());
+    let About { name, description, color } = about(collection);
+    for text in [name, description, color] {
+        // None and an empty one are written differently.
+        hasher.update(&text.as_ref().map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+        hasher.update(text.unwrap_or_default().as_bytes());
+    }
+    for card in members {
         hasher.update(&card.etag.0).update(card.contact.as_bytes());
     }
     let mut tag = [0; 16];

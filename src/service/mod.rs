@@ -54,6 +54,7 @@ pub mod people;
 pub mod place;
 mod principals;
 mod provision;
+pub mod public_links;
 pub mod refusal;
 mod resolve;
 pub mod rotation;
@@ -291,7 +292,7 @@ impl Service {
         loop {
             let condemned = self.store.condemned().await?;
             if condemned.is_empty() {
-                return Ok(());
+                return self.forget_dead_links().await;
             }
             for id in condemned {
                 self.store.indexes().forget(id);

@@ -311,7 +311,8 @@ impl Service {
         }
         for id in wanted.iter().filter(|id| !links.iter().any(|link| link.book == **id)) {
             let Some((name, owner)) = self.called(reader, *id).await? else { continue };
-            let Some(name) = free_name(&name, &owner, &names) else { continue };
+            let owner = owner.as_ref().map_or("", Principal::as_str);
+            let Some(name) = free_name(&name, owner, &names) else { continue };
             names.insert(name.as_str().to_owned());
             ops.push(Op::Collection(CollectionOp::Mount { home, name, id: *id }));
         }
@@ -377,13 +378,17 @@ impl Service {
     }
 
     /// What a book is called in its owner's home, and who that is.
-    async fn called(&self, reader: &Reader, id: CollectionId) -> Answer<Option<(String, String)>> {
+    pub(super) async fn called(
+        &self,
+        reader: &Reader,
+        id: CollectionId,
+    ) -> Answer<Option<(String, Option<Principal>)>> {
         let row = collection(reader, id).await?;
         let Some((home, owner)) = row.and_then(|row| Some((row.home?, row.owner))) else { return Ok(None) };
         let links = reader.links(CollectionId::from_bytes(home)).await?;
         let name = links.into_iter().find(|link| link.book == id && !link.mount).map(|link| link.name);
         let owner = self.named(reader, &owner).await?;
-        Ok(name.map(|name| (name, owner.map(|owner| owner.as_str().to_owned()).unwrap_or_default())))
+        Ok(name.map(|name| (name, owner)))
     }
 
     /// The staff directory's book, if this user has it.

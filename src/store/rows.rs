@@ -13,7 +13,9 @@ mod contact;
 mod definition;
 
 pub use contact::{NumberRow, RecordHistoryRow, RecordRow, SameUidRow, TrashedRow};
-pub use definition::{Definition, FieldKind, FieldRow, FilterRow, JobRow, JobState, PartRow, WordRow};
+pub use definition::{
+    Definition, FieldKind, FieldRow, FilterRow, JobRow, JobState, PartRow, PublicLinkRow, WordRow,
+};
 
 crate::hidden!(
     AccountRow,

@@ -22,7 +22,7 @@ const QUERIED: Kinds = Kinds::of(&[Kind::CalendarHome, Kind::Calendar, Kind::Eve
 
 pub(super) static ROWS: &[Row] = &[
     Row::protected("CAL:calendar-home-set", Kinds::of(&[Kind::Principal]), home_set),
-    Row::protected("CAL:calendar-user-type", Kinds::of(&[Kind::Principal, Kind::Group]), user_type),
+    Row::protected("CAL:calendar-user-type", Kinds::of(&[Kind::Principal, Kind::Group]), user_type_of),
     Row::protected("CAL:calendar-description", CALENDARS, description).writable(CALENDARS),
     Row::protected("CAL:calendar-timezone", CALENDARS, timezone).writable(CALENDARS),
     Row::protected("CAL:calendar-timezone-id", CALENDARS, timezone_id).writable(CALENDARS),
@@ -66,13 +66,17 @@ fn home_set<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
 }
 
 /// What an invitation would call the principal (RFC 5545 §3.2.3; SCHED-3).
-fn user_type<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
+fn user_type_of<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {
     let Node::Principal(view) = node else { return None };
-    let text = match view.name {
+    Some(Value::Text(Cow::Borrowed(user_type(view))))
+}
+
+/// What kind of calendar user a principal is (RFC 6638 §2.4.2; SCHED-3).
+pub fn user_type(view: &PrincipalView) -> &'static str {
+    match view.name {
         Principal::User(_) => "INDIVIDUAL",
         Principal::Group(_) => "GROUP",
-    };
-    Some(Value::Text(Cow::Borrowed(text)))
+    }
 }
 
 fn description<'a>(node: &Node<'a>, _: &Ask<'a>) -> Option<Value<'a>> {

@@ -22,6 +22,7 @@ use super::target::{Door, Href, Kind, Kinds};
 use super::xml::name::{CAL, CARD, CS, DAV};
 
 pub use self::acl::{mailto, privileges};
+pub use self::cal::user_type;
 pub use self::calendar_data::{BadCalendarData, CalendarForm, Timezones};
 pub use self::card::{AddressDataForm, BadAddressData, card_text, is_thunderbird};
 pub use self::core::content_type_of;

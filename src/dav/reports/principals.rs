@@ -14,7 +14,7 @@ use crate::service::view::{PrincipalView, PropertyName};
 use super::super::multistatus::{Plan, Verdict, verdict};
 use super::super::prefer::Prefer;
 use super::super::propfind::Subject;
-use super::super::props::{Node, Value, mailto, row};
+use super::super::props::{Node, Value, mailto, row, user_type};
 use super::super::refuse::Trouble;
 use super::super::target::{Href, Target};
 use super::super::xml::name::{CAL, CS, DAV};
@@ -52,6 +52,12 @@ static SEARCHABLE: &[Searchable] = &[
         local: "calendar-user-address-set",
         description: "Calendar user address",
         texts: mailto,
+    },
+    Searchable {
+        namespace: CAL,
+        local: "calendar-user-type",
+        description: "Person or group",
+        texts: |view| vec![user_type(view).to_owned()],
     },
 ];
 

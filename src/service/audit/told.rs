@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::event::{Event, EventKind, Subject};
 use crate::domain::id::{AccountId, CollectionId};
-use crate::store::commit::{AccountOp, CollectionOp, Op};
-use crate::store::rows::{AccountRow, AppPasswordRow, Id, ShareRow};
+use crate::store::commit::{AccountOp, CollectionOp, DefinitionOp, Op};
+use crate::store::rows::{AccountRow, AppPasswordRow, Definition, Id, ShareRow};
 
 /// The events of a commit.
 pub(in crate::service) fn told(actor: Option<AccountId>, at: Timestamp, ops: &[Op]) -> Vec<Event> {
@@ -23,6 +23,7 @@ pub(in crate::service) fn told(actor: Option<AccountId>, at: Timestamp, ops: &[O
         match op {
             Op::Account(op) => told.account(op, &removed),
             Op::Collection(CollectionOp::Share { id, before, after }) => told.shares(*id, before, after),
+            Op::Definition(op) => told.link(op),
             _ => {}
         }
     }
@@ -121,6 +122,16 @@ impl Told {
         let went = was.difference(&is).map(|group| member(EventKind::MemberRemoved, group));
         let events: Vec<_> = came.chain(went).collect();
         self.events.extend(events);
+    }
+
+    /// Of what is laid down, links let somebody in.
+    fn link(&mut self, op: &DefinitionOp) {
+        let (kind, link) = match (&op.before, &op.after) {
+            (None, Some(Definition::PublicLink(link))) => (EventKind::LinkMade, link),
+            (Some(Definition::PublicLink(link)), None) => (EventKind::LinkRevoked, link),
+            _ => return,
+        };
+        self.events.push(self.event(kind).about(Subject::Collection(link.collection)));
     }
 
     /// Of a share for everybody no account is told.

@@ -42,6 +42,15 @@ impl From<AskedKind> for CollectionKind {
     }
 }
 
+impl From<CollectionKind> for AskedKind {
+    fn from(kind: CollectionKind) -> Self {
+        match kind {
+            CollectionKind::AddressBook => Self::Book,
+            CollectionKind::Calendar => Self::Calendar,
+        }
+    }
+}
+
 impl<T: AsRef<str> + ?Sized> From<&T> for Asked {
     fn from(name: &T) -> Self {
         Self { book: name.as_ref().to_owned(), kind: None }

@@ -8,7 +8,7 @@ use crate::domain::id::{AccountId, CollectionId, ContactId};
 
 use super::Id;
 
-crate::hidden!(Definition, FieldRow, FilterRow, WordRow, JobRow, PartRow);
+crate::hidden!(Definition, FieldRow, FilterRow, WordRow, JobRow, PartRow, PublicLinkRow);
 
 /// Something laid down.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -28,6 +28,9 @@ pub enum Definition {
     /// A part of what long work is about.
     #[n(4)]
     Part(#[n(0)] PartRow),
+    /// A public link; its id is the keyed hash of what makes it work.
+    #[n(5)]
+    PublicLink(#[n(0)] PublicLinkRow),
 }
 
 /// A field of the admin's own.
@@ -203,6 +206,23 @@ pub struct PartRow {
     pub contacts: Vec<ContactId>,
 }
 
+/// A public link to a collection.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PublicLinkRow {
+    /// What it shows.
+    #[n(0)]
+    pub collection: CollectionId,
+    /// What is written on it.
+    #[n(1)]
+    pub label: Option<String>,
+    /// When it was made, in microseconds since 1970.
+    #[n(2)]
+    pub created: i64,
+    /// When it ends, in microseconds since 1970.
+    #[n(3)]
+    pub expires: Option<i64>,
+}
+
 /// How far long work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
@@ -235,6 +255,8 @@ impl Definition {
     pub const SERVICE_LEVEL: u8 = 3;
     /// See [`Definition::FIELD`].
     pub const PART: u8 = 4;
+    /// See [`Definition::FIELD`].
+    pub const PUBLIC_LINK: u8 = 5;
 
     /// The octet that stands for its kind in keys.
     pub fn kind(&self) -> u8 {
@@ -244,6 +266,7 @@ impl Definition {
             Self::Role(_) => Self::ROLE,
             Self::ServiceLevel(_) => Self::SERVICE_LEVEL,
             Self::Part(_) => Self::PART,
+            Self::PublicLink(_) => Self::PUBLIC_LINK,
         }
     }
 }
