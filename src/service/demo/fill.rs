@@ -3,6 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use jiff::tz::TimeZone;
+
+use crate::domain::ical::{Components, Kind};
 use crate::domain::id::{HomeName, MemberName, UserName};
 use crate::service::access::Caller;
 use crate::service::admin::Profile;
@@ -12,6 +15,7 @@ use crate::service::sign_in::Credentials;
 use crate::service::view::{Property, PropertyName, PropertyValue};
 use crate::service::{Answer, Service};
 
+use super::calendar::{JOURNAL, entries};
 use super::{DemoBook, cards};
 
 /// The mark on a demo's store, and what it says while and after it is filled.
@@ -42,6 +46,7 @@ impl Service {
         drop(reader);
         let caller = self.demo_user().await?;
         self.demo_cards(&caller).await?;
+        self.demo_entries(&caller).await?;
         Ok(self.store.mark(MARK, FILLED).await?)
     }
 
@@ -79,6 +84,21 @@ impl Service {
             };
             let place = (&home, &book, &name(card.name)?);
             self.put(caller, place, card.card.into(), Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn demo_entries(&self, caller: &Caller) -> Answer<()> {
+        let home = HomeName::calendars(caller.name.clone());
+        let takes = Components::of(&[Kind::Journal]);
+        match self.create_collection(caller, (&home, &name(JOURNAL)?), takes, Vec::new(), Vec::new()).await {
+            Ok(()) | Err(Stop::Refused(Refusal::Mapped)) => {}
+            Err(stop) => return Err(stop),
+        }
+        let today = self.clock.now().to_zoned(TimeZone::UTC).date();
+        for entry in entries(today) {
+            let (calendar, file) = (name(entry.calendar)?, name(entry.name)?);
+            self.put(caller, (&home, &calendar, &file), entry.octets.into(), Vec::new()).await?;
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! The demo's contacts: a table of invented people, companies and groups (`contacts.txt`) and how
 //! its rows become cards, half of them vCard 3.0 and half 4.0. Knows neither store nor accounts:
-//! who calls `cards` puts them where they belong.
+//! who calls `cards` puts them where they belong. What they have to do with each other and when is
+//! `calendar.rs`'s.
 
+pub mod calendar;
 mod fill;
 
 use base64::Engine as _;
@@ -95,6 +97,11 @@ impl Row {
         self.fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
     }
 
+    /// The UID as the card says it.
+    fn written_uid(&self) -> String {
+        format!("{}{}", if self.version == Version::V3 { "" } else { "urn:uuid:" }, self.uid)
+    }
+
     /// FN as the table gives it, or else what the name or the organisation makes of it.
     fn formatted(&self) -> String {
         if let Some(given) = self.field("FN") {
@@ -116,7 +123,7 @@ impl Row {
         let mut card = CardText { v3, writer: Writer::default(), labels: 0, preferred: Vec::new() };
         card.line("BEGIN", "VCARD");
         card.line("VERSION", if v3 { "3.0" } else { "4.0" });
-        card.line("UID", &format!("{}{}", if v3 { "" } else { "urn:uuid:" }, self.uid));
+        card.line("UID", &self.written_uid());
         card.line("FN", &escape(&formatted));
         // 3.0 demands N, and iOS hides cards without it (VC-10).
         if v3 && self.field("N").is_none() {
