@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cardkeep::domain::contact::{CardFields, Email, Name, Organization, Phone, PostalAddress};
+use cardkeep::domain::ical::Components;
 use cardkeep::domain::id::{MemberName, Principal};
 use cardkeep::domain::scim::{Filter, Query};
 use cardkeep::service::access::Caller;
@@ -237,7 +238,7 @@ async fn merges(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>
 async fn smart(service: &Service, caller: &Caller) -> Result<(), Box<dyn Error>> {
     let owner = Principal::User(caller.name.clone());
     let name = MemberName::parse("smart").map_err(|_| "a book's name is none")?;
-    let new = NewBook { owner, name, private: false, shares: Vec::new() };
+    let new = NewBook { owner, name, components: Components::NONE, private: false, shares: Vec::new() };
     let filter = Serves::Text("addresses.locality sw \"köl\"".into());
     service.create_smart_book(caller, new, filter).await.map_err(|stop| stop.to_string())?;
     for what in ["made", "looked through", "after one change"] {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::http::{Client, Request, Response, basic};
 use crate::server::{Server, shared, unique};
 
+mod calendars;
 mod laid;
 mod pages;
 mod private;

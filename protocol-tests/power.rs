@@ -90,6 +90,7 @@ async fn first_day() -> Disk {
     let new = NewBook {
         owner: Principal::User(caller.name.clone()),
         name: name(SMART),
+        components: cardkeep::domain::ical::Components::NONE,
         private: false,
         shares: Vec::new(),
     };

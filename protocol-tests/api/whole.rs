@@ -23,7 +23,7 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
     });
     let field = "name|display_name|email|admin|enabled|permissions|members|kind|owner|private|shares|user|\
         group|access|scopes|label|expires|key|type|applies_to|books|section|order|required|options|personal|\
-        sensitive|filter|q|shared|\\PC{0,8}";
+        sensitive|filter|q|shared|components|\\PC{0,8}";
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..120),
         proptest::collection::btree_map(field, value, 0..6).prop_map(|map| map
@@ -52,6 +52,9 @@ fn no_body_breaks_the_api() {
         ("POST", "/books".to_owned()),
         ("PATCH", book.clone()),
         ("POST", format!("{book}/shares")),
+        ("POST", "/calendars".to_owned()),
+        ("PATCH", format!("/calendars/{}/calendar", admin.name)),
+        ("POST", format!("/calendars/{}/calendar/shares", admin.name)),
         ("POST", "/tokens".to_owned()),
         ("PATCH", format!("/tokens/{}", token["id"].as_str().unwrap())),
         ("POST", "/fields".to_owned()),

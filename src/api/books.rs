@@ -1,11 +1,13 @@
-//! `/books`: address books by their owner's name and their own.
+//! `/books`: address books by their owner's name and their own; and what `/calendars` does as `/books`
+//! does it, which is all but making one.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::id::{GroupName, MemberName, Principal, UserName};
+use crate::domain::ical::Components;
+use crate::domain::id::{CollectionKind, GroupName, MemberName, Principal, UserName};
 use crate::domain::scim;
 use crate::service::definitions::filters::Serves;
 use crate::service::library::{BookView, NewBook as Wanted};
@@ -13,6 +15,7 @@ use crate::service::refusal::Refusal;
 use crate::service::sharing;
 
 use super::body::{Fields, Read, read_object};
+use super::calendars::Calendar;
 use super::page::{Asked, Key, Order};
 use super::problem::Problem;
 use super::reply::Reply;
@@ -73,7 +76,7 @@ pub struct NewBook {
     shares: Vec<Share>,
 }
 
-/// What may be changed of a book.
+/// What may be changed of a book, and of a calendar.
 #[derive(ToSchema)]
 pub struct PatchBook {
     /// Its name; its address changes with it.
@@ -85,6 +88,14 @@ pub struct PatchBook {
     /// Who beside its owner may use it, all of them.
     #[schema(value_type = Option<Vec<Share>>)]
     shares: Vec<Share>,
+}
+
+/// A book or a calendar, as it is told.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Book(Book),
+    Calendar(Calendar),
 }
 
 /// What a book that is to be made is.
@@ -121,7 +132,8 @@ pub fn written(owner: &Principal) -> String {
     }
 }
 
-fn name(text: &str) -> Result<MemberName, String> {
+/// The name of a book or a calendar.
+pub fn name(text: &str) -> Result<MemberName, String> {
     MemberName::parse(text).map_err(|bad| bad.to_string())
 }
 
@@ -159,21 +171,48 @@ impl From<&BookView> for Book {
     fn from(book: &BookView) -> Self {
         Self {
             id: book.id.to_string(),
-            kind: match &book.owner {
-                _ if book.smart.is_some() => "smart",
-                Principal::User(_) => "personal",
-                Principal::Group(name) if name.is_own() => "directory",
-                Principal::Group(_) => "shared",
-            },
+            kind: kind(book),
             filter: book.smart.map(|filter| filter.to_string()),
             name: book.name.as_str().to_owned(),
             owner: written(&book.owner),
             private: book.private,
             default: book.default,
             access: super::shares::word(book.access),
-            shares: book.shares.as_ref().map(|shares| shares.iter().map(Share::from).collect()),
+            shares: shares(book),
             created_at: book.created,
         }
+    }
+}
+
+impl From<&BookView> for Shown {
+    fn from(book: &BookView) -> Self {
+        match book.kind() {
+            CollectionKind::AddressBook => Self::Book(book.into()),
+            CollectionKind::Calendar => Self::Calendar(book.into()),
+        }
+    }
+}
+
+/// What `kind` says of a book or a calendar.
+pub fn kind(book: &BookView) -> &'static str {
+    match &book.owner {
+        _ if book.smart.is_some() => "smart",
+        Principal::User(_) => "personal",
+        Principal::Group(name) if name.is_own() => "directory",
+        Principal::Group(_) => "shared",
+    }
+}
+
+/// What `shares` says of a book or a calendar.
+pub fn shares(book: &BookView) -> Option<Vec<Share>> {
+    book.shares.as_ref().map(|shares| shares.iter().map(Share::from).collect())
+}
+
+/// Where books, or calendars, are.
+pub fn room(kind: CollectionKind) -> &'static str {
+    match kind {
+        CollectionKind::AddressBook => "books",
+        CollectionKind::Calendar => "calendars",
     }
 }
 
@@ -181,30 +220,26 @@ const ORDER: Order<BookView> = Order {
     id: |book| *book.id.as_bytes(),
     fields: &[
         ("name", |book| Key::text(book.name.as_str())),
-        ("kind", |book| Key::text(Book::from(book).kind)),
+        ("kind", |book| Key::text(kind(book))),
         ("owner", |book| Key::text(&written(&book.owner))),
         ("created_at", |book| Key::Number(book.created.as_microsecond())),
     ],
 };
 
-/// `GET /books`
-pub async fn list(ask: &Ask) -> Outcome {
+/// `GET /books` and `/calendars`
+pub async fn list(ask: &Ask, kind: CollectionKind) -> Outcome {
     let asked = Asked::of(&ask.query, &ORDER)?;
-    let page = asked.piece(ask.service.library(&ask.caller).await?, &ORDER);
-    Ok(Reply::json(&page.map(|book| Book::from(&book)))?)
+    let page = asked.piece(ask.service.library(&ask.caller, kind).await?, &ORDER);
+    Ok(Reply::json(&page.map(|book| Shown::from(&book)))?)
 }
 
 /// `POST /books`
 pub async fn create(ask: &Ask) -> Outcome {
     let new: NewBook = ask.body()?;
-    let owner = new.owner.unwrap_or_else(|| Principal::User(ask.caller.name.clone()));
-    let group = matches!(owner, Principal::Group(_));
     let kind = new.kind;
-    if matches!((kind, group), (Some(Kind::Personal), true) | (Some(Kind::Shared), false)) {
-        let text = "a personal book is a user's, a shared one is a group's (group:NAME)".to_owned();
-        return Err(Problem::wrong(vec![("/owner".to_owned(), text)]).into());
-    }
-    let wanted = Wanted { owner, name: there(new.name)?, private: new.private, shares: chosen(new.shares)? };
+    let owner = owner_of(ask, new.owner, kind, CollectionKind::AddressBook)?;
+    let (name, shares) = (there(new.name)?, chosen(new.shares)?);
+    let wanted = Wanted { owner, name, components: Components::NONE, private: new.private, shares };
     let book = match (kind, new.filter) {
         (Some(Kind::Smart), Some(filter)) => {
             let serves = match Uuid::try_parse(&filter) {
@@ -217,40 +252,61 @@ pub async fn create(ask: &Ask) -> Outcome {
         (_, Some(_)) => return Err(wrong("only a smart book has a filter")),
         (_, None) => ask.service.create_library_book(&ask.caller, wanted).await?,
     };
-    let place = ask.place("books", &[&written(&book.owner), book.name.as_str()]);
-    Ok(Reply::created(&Book::from(&book), place)?)
+    created(ask, &book)
+}
+
+/// Whose a new book or calendar is, which must be somebody who has such.
+pub fn owner_of(
+    ask: &Ask,
+    owner: Option<Principal>,
+    kind: Option<Kind>,
+    of: CollectionKind,
+) -> Result<Principal, Trouble> {
+    let owner = owner.unwrap_or_else(|| Principal::User(ask.caller.name.clone()));
+    let group = matches!(owner, Principal::Group(_));
+    if matches!((kind, group), (Some(Kind::Personal), true) | (Some(Kind::Shared), false)) {
+        let text = format!("a personal {} is a user's, a shared one is a group's (group:NAME)", of.word());
+        return Err(Problem::wrong(vec![("/owner".to_owned(), text)]).into());
+    }
+    Ok(owner)
+}
+
+/// Answers with a book or a calendar that was made.
+pub fn created(ask: &Ask, book: &BookView) -> Outcome {
+    let place = ask.place(room(book.kind()), &[&written(&book.owner), book.name.as_str()]);
+    Ok(Reply::created(&Shown::from(book), place)?)
 }
 
 fn wrong(text: &str) -> Trouble {
     Problem::wrong(vec![("/filter".to_owned(), text.to_owned())]).into()
 }
 
-/// `GET /books/{owner}/{name}`
-pub async fn show(ask: &Ask) -> Outcome {
-    Ok(Reply::resource(&Book::from(&named(ask).await?))?)
+/// `GET /books/{owner}/{name}`, and of calendars
+pub async fn show(ask: &Ask, kind: CollectionKind) -> Outcome {
+    Ok(Reply::resource(&Shown::from(&named(ask, kind).await?))?)
 }
 
-/// `PATCH /books/{owner}/{name}`
-pub async fn change(ask: &Ask) -> Outcome {
+/// `PATCH /books/{owner}/{name}`, and of calendars
+pub async fn change(ask: &Ask, kind: CollectionKind) -> Outcome {
     for _ in 0..ROUNDS {
-        let book = named(ask).await?;
-        let shown = Reply::resource(&Book::from(&book))?;
+        let book = named(ask, kind).await?;
+        let shown = Reply::resource(&Shown::from(&book))?;
         ask.when(&shown)?;
         let fields: PatchBook = read_object(ask.patched(&shown, &WRITABLE)?)?;
         let (name, shares) = (there(fields.name)?, chosen(fields.shares)?);
         let changed = ask.service.change_library_book(&ask.caller, &book, name, fields.private, shares);
         if let Some(book) = changed.await? {
-            return Ok(Reply::resource(&Book::from(&book))?);
+            return Ok(Reply::resource(&Shown::from(&book))?);
         }
     }
     Err(moved())
 }
 
-/// `DELETE /books/{owner}/{name}`
-pub async fn remove(ask: &Ask) -> Outcome {
+/// `DELETE /books/{owner}/{name}`, and of calendars
+pub async fn remove(ask: &Ask, kind: CollectionKind) -> Outcome {
     for _ in 0..ROUNDS {
-        let book = named(ask).await?;
-        ask.when(&Reply::resource(&Book::from(&book))?)?;
+        let book = named(ask, kind).await?;
+        ask.when(&Reply::resource(&Shown::from(&book))?)?;
         if ask.service.remove_library_book(&ask.caller, &book).await? {
             return Ok(Reply::gone());
         }
@@ -259,7 +315,7 @@ pub async fn remove(ask: &Ask) -> Outcome {
 }
 
 /// The shares of a body; nobody is named twice.
-fn chosen(shares: Vec<Share>) -> Result<Vec<sharing::Share>, Trouble> {
+pub fn chosen(shares: Vec<Share>) -> Result<Vec<sharing::Share>, Trouble> {
     let mut chosen: Vec<sharing::Share> = Vec::with_capacity(shares.len());
     let mut named = std::collections::BTreeSet::new();
     for (at, share) in shares.into_iter().enumerate() {
@@ -273,12 +329,12 @@ fn chosen(shares: Vec<Share>) -> Result<Vec<sharing::Share>, Trouble> {
     Ok(chosen)
 }
 
-/// The book that the path names.
-pub async fn named(ask: &Ask) -> Result<BookView, Trouble> {
+/// The book, or the calendar, that the path names.
+pub async fn named(ask: &Ask, kind: CollectionKind) -> Result<BookView, Trouble> {
     let owner = match ask.param(0) {
         SERVER => Principal::Group(GroupName::own()),
         text => owner(text).map_err(|_| Refusal::NotFound)?,
     };
     let name = MemberName::parse(ask.param(1)).map_err(|_| Refusal::NotFound)?;
-    Ok(ask.service.library_book(&ask.caller, &owner, &name).await?)
+    Ok(ask.service.library_book(&ask.caller, kind, &owner, &name).await?)
 }

@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::api::body::{Read, read};
-    use crate::api::{books, fields, filters, groups, ldap, people, shares, tokens, words};
+    use crate::api::{books, calendars, fields, filters, groups, ldap, people, shares, tokens, words};
 
     fn references(value: &Value, found: &mut BTreeSet<String>) {
         match value {
@@ -333,6 +333,7 @@ mod tests {
         reads_what_it_says::<groups::PatchGroup>();
         reads_what_it_says::<books::NewBook>();
         reads_what_it_says::<books::PatchBook>();
+        reads_what_it_says::<calendars::NewCalendar>();
         reads_what_it_says::<shares::Share>();
         reads_what_it_says::<ldap::Sync>();
         reads_what_it_says::<tokens::NewToken>();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::id::{CollectionId, MemberName};
+use crate::domain::id::{CollectionId, CollectionKind, MemberName};
 use crate::domain::permission::Permission;
 use crate::service::definitions::{self, FieldKind, Kind};
 use crate::service::refusal::{Refusal, Stop};
@@ -187,7 +187,7 @@ impl From<&Known> for Field {
 async fn known(ask: &Ask, fields: Vec<definitions::Field>) -> Result<Vec<Known>, Trouble> {
     let mut names: HashMap<CollectionId, String> = HashMap::new();
     if fields.iter().any(|field| !field.books.is_empty()) {
-        let library = ask.service.library(&ask.caller).await?;
+        let library = ask.service.library(&ask.caller, CollectionKind::AddressBook).await?;
         names.extend(
             library
                 .iter()
@@ -292,7 +292,7 @@ async fn meant(ask: &Ask, fields: PatchField, of: definitions::Field) -> Result<
 async fn book(ask: &Ask, text: &str) -> Result<Option<CollectionId>, Trouble> {
     let Some((owner, name)) = text.split_once('/') else { return Ok(None) };
     let (Ok(owner), Ok(name)) = (books::owner(owner), MemberName::parse(name)) else { return Ok(None) };
-    match ask.service.library_book(&ask.caller, &owner, &name).await {
+    match ask.service.library_book(&ask.caller, CollectionKind::AddressBook, &owner, &name).await {
         Ok(book) => Ok(Some(book.id)),
         Err(Stop::Refused(Refusal::NotFound)) => Ok(None),
         Err(stop) => Err(stop.into()),

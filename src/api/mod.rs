@@ -4,6 +4,7 @@
 
 mod body;
 mod books;
+mod calendars;
 mod contacts;
 mod describe;
 mod docs;

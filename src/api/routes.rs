@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use crate::domain::id::CollectionKind;
 use crate::domain::permission::Permission;
 
 use super::books::{Book, NewBook, PatchBook};
@@ -16,6 +17,7 @@ use super::shares::Share;
 use super::tokens::{MadeToken, NewToken, PatchToken, Token};
 use super::{Ask, Work, books, groups, ldap, people, shares, tokens};
 
+mod calendars;
 mod contacts;
 mod definitions;
 
@@ -198,7 +200,7 @@ const WITH: [(&str, &str); 2] =
 
 /// Every route.
 pub static ROUTES: LazyLock<Vec<Route>> =
-    LazyLock::new(|| [PEOPLE, contacts::ROUTES, definitions::ROUTES].concat());
+    LazyLock::new(|| [PEOPLE, calendars::ROUTES, contacts::ROUTES, definitions::ROUTES].concat());
 
 /// Those of people, books and tokens.
 const PEOPLE: &[Route] = &[
@@ -264,7 +266,7 @@ const PEOPLE: &[Route] = &[
         READ_BOOKS,
         "Lists books: one's own and those one has access to, with the permission `settings` all but others' private ones",
         list::<Book>(&["name", "owner", "created_at"]),
-        |ask| Box::pin(books::list(ask)),
+        |ask| Box::pin(books::list(ask, CollectionKind::AddressBook)),
     ),
     Route::new(
         "POST",
@@ -276,7 +278,7 @@ const PEOPLE: &[Route] = &[
     )
     .reads::<NewBook>(),
     Route::new("GET", "/api/v1/books/{owner}/{name}", READ_BOOKS, "Shows a book", one::<Book>(), |ask| {
-        Box::pin(books::show(ask))
+        Box::pin(books::show(ask, CollectionKind::AddressBook))
     }),
     Route::new(
         "PATCH",
@@ -284,7 +286,7 @@ const PEOPLE: &[Route] = &[
         WRITE_BOOKS,
         "Changes a book; `shares` is the whole list",
         one::<Book>(),
-        |ask| Box::pin(books::change(ask)),
+        |ask| Box::pin(books::change(ask, CollectionKind::AddressBook)),
     )
     .reads::<PatchBook>(),
     Route::new(
@@ -293,7 +295,7 @@ const PEOPLE: &[Route] = &[
         WRITE_BOOKS,
         "Removes a book with its contacts",
         Told::Nothing,
-        |ask| Box::pin(books::remove(ask)),
+        |ask| Box::pin(books::remove(ask, CollectionKind::AddressBook)),
     ),
     Route::new(
         "GET",
@@ -301,7 +303,7 @@ const PEOPLE: &[Route] = &[
         READ_BOOKS,
         "Lists who beside its owner may use a book",
         list::<Share>(&["name"]),
-        |ask| Box::pin(shares::list(ask)),
+        |ask| Box::pin(shares::list(ask, CollectionKind::AddressBook)),
     ),
     Route::new(
         "POST",
@@ -309,7 +311,7 @@ const PEOPLE: &[Route] = &[
         WRITE_BOOKS,
         "Gives a user or a group access, or other access than before",
         made::<Share>(),
-        |ask| Box::pin(shares::create(ask)),
+        |ask| Box::pin(shares::create(ask, CollectionKind::AddressBook)),
     )
     .or_shows::<Share>()
     .reads::<Share>(),
@@ -319,7 +321,7 @@ const PEOPLE: &[Route] = &[
         WRITE_BOOKS,
         "Takes access away",
         Told::Nothing,
-        |ask| Box::pin(shares::remove(ask)),
+        |ask| Box::pin(shares::remove(ask, CollectionKind::AddressBook)),
     )
     .with(&WITH),
     Route::new(

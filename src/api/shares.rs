@@ -1,9 +1,9 @@
-//! `/books/{owner}/{name}/shares`: who beside its owner may use a book.
+//! `/books/{owner}/{name}/shares`, and the same of calendars: who beside its owner may use one.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::id::{GroupName, Principal, UserName};
+use crate::domain::id::{CollectionKind, GroupName, Principal, UserName};
 use crate::domain::permission::Permission;
 use crate::service::refusal::Refusal;
 use crate::service::sharing::{self, Access};
@@ -93,17 +93,17 @@ fn named(share: &Share) -> String {
     share.meant.as_ref().map(|share| books::written(&share.with)).unwrap_or_default()
 }
 
-/// `GET /books/{owner}/{name}/shares`
-pub async fn list(ask: &Ask) -> Outcome {
+/// `GET /books/{owner}/{name}/shares`, and of calendars
+pub async fn list(ask: &Ask, kind: CollectionKind) -> Outcome {
     let asked = Asked::of(&ask.query, &ORDER)?;
-    let book = books::named(ask).await?;
+    let book = books::named(ask, kind).await?;
     let shares = book.shares.ok_or(Refusal::NeedPermission(Permission::Settings))?;
     Ok(Reply::json(&asked.piece(shares.iter().map(Share::from).collect(), &ORDER))?)
 }
 
-/// `POST /books/{owner}/{name}/shares`
-pub async fn create(ask: &Ask) -> Outcome {
-    let book = books::named(ask).await?;
+/// `POST /books/{owner}/{name}/shares`, and of calendars
+pub async fn create(ask: &Ask, kind: CollectionKind) -> Outcome {
+    let book = books::named(ask, kind).await?;
     let share: Share = ask.body()?;
     let wanted = share.clone().meant()?;
     let known = book.shares.iter().flatten().any(|known| known.with == wanted.with);
@@ -111,18 +111,18 @@ pub async fn create(ask: &Ask) -> Outcome {
     if known {
         return Ok(Reply::json(&share)?);
     }
-    let shares = ask.place("books", &[&books::written(&book.owner), book.name.as_str(), "shares"]);
-    let (kind, name) = match &wanted.with {
+    let shares = ask.place(books::room(kind), &[&books::written(&book.owner), book.name.as_str(), "shares"]);
+    let (whose, name) = match &wanted.with {
         Principal::User(name) => ("user", name.as_str()),
         Principal::Group(name) => ("group", name.as_str()),
     };
     let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-    Ok(Reply::created(&share, format!("{shares}?{kind}={name}"))?)
+    Ok(Reply::created(&share, format!("{shares}?{whose}={name}"))?)
 }
 
-/// `DELETE /books/{owner}/{name}/shares?user=…`
-pub async fn remove(ask: &Ask) -> Outcome {
-    let book = books::named(ask).await?;
+/// `DELETE /books/{owner}/{name}/shares?user=…`, and of calendars
+pub async fn remove(ask: &Ask, kind: CollectionKind) -> Outcome {
+    let book = books::named(ask, kind).await?;
     let with = match (ask.query.get("user"), ask.query.get("group")) {
         (Some(user), None) => UserName::parse(user).map(Principal::User),
         (None, Some(group)) => GroupName::parse(group).map(Principal::Group),

@@ -70,6 +70,14 @@ pub enum CollectionKind {
 impl CollectionKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::AddressBook, Self::Calendar];
+
+    /// What people are told that one is.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AddressBook => "book",
+            Self::Calendar => "calendar",
+        }
+    }
 }
 
 /// Whose home, and of which kind its collections are: every user has a home of address books and one of

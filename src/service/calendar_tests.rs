@@ -155,8 +155,9 @@ async fn contacts_know_nothing_of_calendars() {
     let asked =
         office::Listed { filter: None, query: None, order: Vec::new(), step: None, limit: 10, trash: false };
     assert_eq!(service.list_contacts(&caller, asked).await.unwrap().contacts.len(), 1);
-    let books: Vec<_> = service.library(&caller).await.unwrap();
-    assert_eq!(books.len(), 1);
+    for (kind, count) in [(CollectionKind::AddressBook, 1), (CollectionKind::Calendar, 2)] {
+        assert_eq!(service.library(&caller, kind).await.unwrap().len(), count);
+    }
     assert_eq!(service.book_address("alice/calendar").await.unwrap(), None);
 }
 

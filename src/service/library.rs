@@ -1,5 +1,6 @@
-//! Books, as the API lists, makes and gives access to them: by their owner's name and their own,
-//! whoever's they are. What DAV does with them is `books.rs`'s.
+//! Books and calendars, as the API lists, makes and gives access to them: by their kind, their owner's
+//! name and their own, whoever's they are. What is said of books here holds for calendars; the kind is in
+//! the home that they lie in. What DAV does with them is `books.rs`'s.
 //!
 //! One's own books need no permission; others' need `settings`, and private ones exist for their
 //! owner alone.
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::domain::id::{AccountId, CollectionId, MemberName, Principal};
+use crate::domain::ical::Components;
+use crate::domain::id::{AccountId, CollectionId, CollectionKind, MemberName, Principal};
 use crate::domain::permission::Permission;
 use crate::store::commit::{At, CollectionOp, Expect, Fact, FactState, Op};
 use crate::store::keys::TRASH;
@@ -18,13 +20,14 @@ use crate::store::rows::{self, AccountRow, CollectionRow};
 
 use super::access::{Caller, granted};
 use super::admin::conflict;
+use super::provision::kept_names;
 use super::refusal::{Refusal, Stop};
-use super::sharing::{Access, Share};
+use super::sharing::{Access, Share, busy};
 use super::{Answer, Service};
 
 crate::hidden!(BookView, NewBook);
 
-/// A book as it is shown.
+/// A book or a calendar as it is shown.
 #[derive(Clone)]
 pub struct BookView {
     /// Its identity.
@@ -35,11 +38,13 @@ pub struct BookView {
     pub name: MemberName,
     /// The saved filter whose contacts it shows, where it is a smart book.
     pub smart: Option<Uuid>,
+    /// What a calendar takes; nothing of a book.
+    pub components: Components,
     /// It is its owner's alone.
     pub private: bool,
     /// It is the one that the first sign-in made.
     pub default: bool,
-    /// What the caller may do with its contacts.
+    /// What the caller may do with what is in it.
     pub access: Access,
     /// Who beside its owner may use it; told to those who may change that.
     pub shares: Option<Vec<Share>>,
@@ -51,6 +56,11 @@ pub struct BookView {
 }
 
 impl BookView {
+    /// Which of the two it is.
+    pub fn kind(&self) -> CollectionKind {
+        self.row.kind()
+    }
+
     /// That it is in its place, and as it is shown.
     fn as_shown(&self) -> Vec<Expect> {
         let place = At::Link(self.home, self.name.clone());
@@ -61,17 +71,29 @@ impl BookView {
     }
 }
 
-/// A book that is to be made.
+/// A book or a calendar that is to be made.
 #[derive(Clone)]
 pub struct NewBook {
     /// Whose.
     pub owner: Principal,
     /// Its name.
     pub name: MemberName,
+    /// What a calendar takes, and goes on to take; a book is what takes none.
+    pub components: Components,
     /// It is its owner's alone.
     pub private: bool,
     /// Who beside its owner may use it.
     pub shares: Vec<Share>,
+}
+
+impl NewBook {
+    /// Which of the two it is to be.
+    pub fn kind(&self) -> CollectionKind {
+        match self.components {
+            Components::NONE => CollectionKind::AddressBook,
+            _ => CollectionKind::Calendar,
+        }
+    }
 }
 
 /// A book's place in its owner's home.
@@ -83,12 +105,12 @@ struct Shelf {
 }
 
 impl Service {
-    /// The books that the caller may see.
-    pub async fn library(&self, caller: &Caller) -> Answer<Vec<BookView>> {
+    /// The books, or the calendars, that the caller may see.
+    pub async fn library(&self, caller: &Caller, kind: CollectionKind) -> Answer<Vec<BookView>> {
         let reader = self.store.read().await?;
         let shelves = match caller.permissions.has(Permission::Settings) {
-            true => self.everybodys(&reader).await?,
-            false => self.within_reach(&reader, caller).await?,
+            true => self.everybodys(&reader, kind).await?,
+            false => self.within_reach(&reader, caller, kind).await?,
         };
         let ids: Vec<_> = shelves.iter().map(|shelf| shelf.book).collect();
         let rows = reader.found_collections(&ids).await?;
@@ -100,16 +122,17 @@ impl Service {
         Ok(books)
     }
 
-    /// One book that the caller may see.
+    /// One book, or one calendar, that the caller may see.
     pub async fn library_book(
         &self,
         caller: &Caller,
+        kind: CollectionKind,
         owner: &Principal,
         name: &MemberName,
     ) -> Answer<BookView> {
         let reader = self.store.read().await?;
         let account = reader.principal(owner).await?.ok_or(Refusal::NotFound)?;
-        let home = CollectionId::from_bytes(account.home);
+        let home = account.home_of(kind).ok_or(Refusal::NotFound)?;
         let link = reader.link(home, name).await?.filter(|link| !link.mount && link.book != TRASH);
         let link = link.ok_or(Refusal::NotFound)?;
         let row = reader.collections(&[link.book]).await?.pop().flatten().ok_or(Refusal::NotFound)?;
@@ -118,17 +141,25 @@ impl Service {
         view.ok_or_else(|| Refusal::NotFound.into())
     }
 
-    /// Makes a book.
+    /// Makes a book or a calendar.
     pub async fn create_library_book(&self, caller: &Caller, new: NewBook) -> Answer<BookView> {
-        let account = self.may_make(caller, &new).await?;
+        let mut account = self.may_make(caller, &new).await?;
+        if new.kind() == CollectionKind::Calendar {
+            account = match self.with_calendars(account).await {
+                // The account has moved since it was read.
+                Err(Stop::Refused(_)) => return Err(busy()),
+                done => done?,
+            };
+        }
+        may_be_called(&account, new.kind(), &new.name)?;
         let id = CollectionId::new(self.fresh()?);
         let create = CollectionOp::Create {
-            home: CollectionId::from_bytes(account.home),
+            home: account.home_of(new.kind()).ok_or(Refusal::NotFound)?,
             name: new.name.clone(),
             id,
             owner: AccountId::from_bytes(account.id),
             default: false,
-            components: 0,
+            components: new.components.bits(),
             properties: Vec::new(),
             replace: false,
         };
@@ -140,11 +171,11 @@ impl Service {
         let reader = self.store.read().await?;
         let account = reader.principal(&new.owner).await?;
         let mine = account.as_ref().is_some_and(|account| account.id == *caller.account.as_bytes());
-        may_change(caller, mine)?;
+        may_change(caller, new.kind(), mine)?;
         let account = account.ok_or_else(|| wrong("/owner", "there is no user or group of that name"))?;
         opens_private(caller, new.private)?;
         if new.private && (!mine || !new.shares.is_empty()) {
-            return Err(wrong("/private", "only its owner's and unshared, a book is private"));
+            return Err(not_private(new.kind()));
         }
         for (at, share) in new.shares.iter().enumerate() {
             let with = reader.principal(&share.with).await?;
@@ -163,9 +194,7 @@ impl Service {
         new: &NewBook,
     ) -> Answer<BookView> {
         match self.commit(Some(caller), Vec::new(), ops).await {
-            Err(Stop::Refused(Refusal::Mapped)) => {
-                return Err(conflict("the owner has a book of that name already".into()));
-            }
+            Err(Stop::Refused(Refusal::Mapped)) => return Err(taken(new.kind())),
             done => drop(done?),
         }
         if new.private {
@@ -175,7 +204,7 @@ impl Service {
             self.share(Some(caller), id, &share.with, Some(share.access)).await?;
         }
         self.settle_owners(account).await?;
-        self.library_book(caller, &new.owner, &new.name).await
+        self.library_book(caller, new.kind(), &new.owner, &new.name).await
     }
 
     /// Changes a book's name, whether it is private, and who may use it; `None` where it is no longer as
@@ -191,13 +220,13 @@ impl Service {
         changeable(caller, book)?;
         opens_private(caller, private)?;
         if private && (!book.mine || matches!(book.owner, Principal::Group(_)) || !shares.is_empty()) {
-            return Err(wrong("/private", "only its owner's and unshared, a book is private"));
+            return Err(not_private(book.kind()));
         }
         match self.rewrite_book(caller, book, &name, private, &shares).await {
             Err(Stop::Refused(Refusal::Unmet)) => return Ok(None),
             done => done?,
         }
-        self.library_book(caller, &book.owner, &name).await.map(Some)
+        self.library_book(caller, book.kind(), &book.owner, &name).await.map(Some)
     }
 
     /// Does what a change of a book asks for, in several commits, of which the first makes sure that
@@ -212,12 +241,12 @@ impl Service {
     ) -> Answer<()> {
         let mut expect = book.as_shown();
         if *name != book.name {
+            let owner = self.store.read().await?.principal(&book.owner).await?.ok_or(Refusal::NotFound)?;
+            may_be_called(&owner, book.kind(), name)?;
             let (home, from, to) = (book.home, book.name.clone(), name.clone());
             let rename = CollectionOp::Rename { home, from, to, replace: false };
             match self.commit(Some(caller), std::mem::take(&mut expect), vec![Op::Collection(rename)]).await {
-                Err(Stop::Refused(Refusal::Mapped)) => {
-                    return Err(conflict("the owner has a book of that name already".into()));
-                }
+                Err(Stop::Refused(Refusal::Mapped)) => return Err(taken(book.kind())),
                 done => drop(done?),
             }
         }
@@ -241,7 +270,8 @@ impl Service {
     /// Removes a book with all that is in it; false where it is no longer as `book` shows it.
     pub async fn remove_library_book(&self, caller: &Caller, book: &BookView) -> Answer<bool> {
         changeable(caller, book)?;
-        if book.mine && !caller.permissions.has(Permission::Settings) {
+        let contacts = book.kind() == CollectionKind::AddressBook;
+        if contacts && book.mine && !caller.permissions.has(Permission::Settings) {
             caller.need_scope(Permission::ContactsDelete)?;
         }
         let ending = self.ending_at(&self.store.read().await?, book.id).await?;
@@ -265,7 +295,8 @@ impl Service {
     ) -> Answer<()> {
         changeable(caller, book)?;
         if book.private && access.is_some() {
-            return Err(conflict("the book is private; nobody else gets access".into()));
+            let text = format!("the {} is private; nobody else gets access", book.kind().word());
+            return Err(conflict(text));
         }
         if self.store.read().await?.principal(with).await?.is_none() {
             return Err(match access {
@@ -284,26 +315,33 @@ impl Service {
         }
     }
 
-    /// Every book of every home.
-    async fn everybodys(&self, reader: &Reader) -> Answer<Vec<Shelf>> {
+    /// Every book of every home of that kind.
+    async fn everybodys(&self, reader: &Reader, kind: CollectionKind) -> Answer<Vec<Shelf>> {
         let mut shelves = Vec::new();
         for account in reader.accounts().await? {
-            if let Some(owner) = account.principal() {
-                shelves
-                    .extend(self.shelves_of(reader, CollectionId::from_bytes(account.home), &owner).await?);
+            if let Some((owner, home)) = account.principal().zip(account.home_of(kind)) {
+                shelves.extend(self.shelves_of(reader, home, &owner).await?);
             }
         }
         Ok(shelves)
     }
 
     /// The caller's own books, and those that have places in the caller's home.
-    async fn within_reach(&self, reader: &Reader, caller: &Caller) -> Answer<Vec<Shelf>> {
+    async fn within_reach(
+        &self,
+        reader: &Reader,
+        caller: &Caller,
+        kind: CollectionKind,
+    ) -> Answer<Vec<Shelf>> {
+        let Some(home) = caller.home_of(kind) else { return Ok(Vec::new()) };
         let own = Principal::User(caller.name.clone());
-        let mut shelves = self.shelves_of(reader, caller.home, &own).await?;
-        let links = reader.links(caller.home).await?;
+        let mut shelves = self.shelves_of(reader, home, &own).await?;
+        let links = reader.links(home).await?;
         let mut others: Vec<_> = links.iter().filter(|link| link.mount).map(|link| link.book).collect();
-        // A large staff has no place in homes.
-        others.extend(self.searched_staff_book(reader).await?);
+        if kind == CollectionKind::AddressBook {
+            // A large staff has no place in homes.
+            others.extend(self.searched_staff_book(reader).await?);
+        }
         // Each home is read once, however many of its books are shared.
         let mut homes = BTreeMap::new();
         for found in reader.found_collections(&others).await? {
@@ -352,6 +390,7 @@ impl Service {
             owner: shelf.owner,
             name: shelf.name,
             smart: row.smart.map(|filter| Uuid::from_bytes(filter.0)),
+            components: Components::from_bits(row.components),
             private: row.private,
             default: row.default,
             access: if write || (office && !staff && row.smart.is_none()) {
@@ -381,10 +420,24 @@ impl Service {
 
 /// One's own books are one's own to change, by a token only if it is for that; others' are the
 /// settings' keeper's.
-fn may_change(caller: &Caller, mine: bool) -> Result<(), Refusal> {
+fn may_change(caller: &Caller, kind: CollectionKind, mine: bool) -> Result<(), Refusal> {
+    let scope = match kind {
+        CollectionKind::AddressBook => Permission::ContactsWrite,
+        CollectionKind::Calendar => Permission::Followups,
+    };
     match mine && !caller.permissions.has(Permission::Settings) {
-        true => caller.need_scope(Permission::ContactsWrite),
+        true => caller.need_scope(scope),
         false => caller.need(Permission::Settings),
+    }
+}
+
+/// Refuses a calendar the name of one that the server makes or will make, which takes what phones expect
+/// of it (CAL-43). A book that has such a name is as good as the one that the first sign-in would make.
+fn may_be_called(owner: &AccountRow, kind: CollectionKind, name: &MemberName) -> Answer<()> {
+    let kept = || kept_names(owner, kind).any(|kept| kept == name.as_str());
+    match kind == CollectionKind::Calendar && kept() {
+        true => Err(conflict("a calendar that the server makes has that name".into())),
+        false => Ok(()),
     }
 }
 
@@ -398,7 +451,7 @@ fn opens_private(caller: &Caller, private: bool) -> Answer<()> {
 
 /// Refuses who may not change a book, and everybody with the staff's, which the directory keeps.
 fn changeable(caller: &Caller, book: &BookView) -> Answer<()> {
-    may_change(caller, book.mine)?;
+    may_change(caller, book.kind(), book.mine)?;
     match is_staff(&book.owner) {
         true => Err(conflict("the staff's book follows the directory; change it there".into())),
         false => Ok(()),
@@ -408,6 +461,14 @@ fn changeable(caller: &Caller, book: &BookView) -> Answer<()> {
 /// Whether whose books these are is the server itself, which has the staff's alone.
 fn is_staff(owner: &Principal) -> bool {
     matches!(owner, Principal::Group(name) if name.is_own())
+}
+
+fn taken(kind: CollectionKind) -> Stop {
+    conflict(format!("the owner has a {} of that name already", kind.word()))
+}
+
+fn not_private(kind: CollectionKind) -> Stop {
+    wrong("/private", &format!("only its owner's and unshared, a {} is private", kind.word()))
 }
 
 fn wrong(pointer: &str, text: &str) -> Stop {

@@ -20,10 +20,12 @@ const CALENDARS: [(&str, Kind); 2] = [("calendar", Kind::Event), ("tasks", Kind:
 /// The calendar of the birthdays in a user's books, which nobody makes.
 pub(super) const BIRTHDAYS: &str = "birthdays";
 
-/// The names in a home of that kind that nothing else gets: those that the first sign-in will want.
-pub(super) fn kept_names(user: &AccountRow, kind: CollectionKind) -> impl Iterator<Item = &'static str> {
-    let book = (kind == CollectionKind::AddressBook && !user.provisioned).then_some(DEFAULT_BOOK);
-    let provisioned = user.calendars_provisioned;
+/// The names in a home of that kind that nothing else gets: those that the first sign-in will want,
+/// which no group has.
+pub(super) fn kept_names(account: &AccountRow, kind: CollectionKind) -> impl Iterator<Item = &'static str> {
+    let coming = kind == CollectionKind::AddressBook && !account.provisioned && !account.group;
+    let book = coming.then_some(DEFAULT_BOOK);
+    let provisioned = account.calendars_provisioned || account.group;
     let calendars = kind == CollectionKind::Calendar;
     let coming = CALENDARS.iter().filter(move |_| calendars && !provisioned);
     book.into_iter().chain(coming.map(|(name, _)| *name)).chain(calendars.then_some(BIRTHDAYS))

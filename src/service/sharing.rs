@@ -1,5 +1,5 @@
-//! Sharing: who beside its owner may use a book, and the places that such books have in the homes of
-//! those who may. A card's commit knows nothing of all this: what is shared is the book itself.
+//! Sharing: who beside its owner may use a book or a calendar, and the places that these have in the
+//! homes of those who may. A card's commit knows nothing of all this: what is shared is the book itself.
 //!
 //! Rights are decided by the book's row at each request (`access.rs`); places follow it, so that a
 //! home's sync tells of books that came and went (SYNC-22). Places that could not follow at once,
@@ -94,7 +94,8 @@ impl Service {
             let row = collection(&reader, book).await?.ok_or(Refusal::NotFound)?;
             let account = reader.principal(with).await?.ok_or_else(|| unknown(with))?;
             if account.id == row.owner && access.is_some() {
-                return Err(Refusal::Conflict("a book is not shared with its owner".into()).into());
+                let text = format!("a {} is not shared with its owner", row.kind().word());
+                return Err(Refusal::Conflict(text).into());
             }
             drop(reader);
             let id = Id(account.id);

@@ -5,6 +5,7 @@ use super::filters::FilterFields;
 use super::words::List;
 use super::*;
 use crate::domain::contact::{Custom, CustomValue, Record};
+use crate::domain::id::CollectionKind::AddressBook;
 use crate::domain::id::{ContactId, UserName};
 use crate::domain::permission::Permissions;
 use crate::service::people::Legacy;
@@ -32,7 +33,7 @@ async fn record(service: &Service, change: impl FnOnce(&mut Record)) {
     let mut found = service.store.contacts_page(asked).await.unwrap().contacts;
     if found.is_empty() {
         let alice = sign_in(service, "alice", "secret").await.unwrap();
-        let book = service.library(&alice).await.unwrap().first().unwrap().id;
+        let book = service.library(&alice, AddressBook).await.unwrap().first().unwrap().id;
         let asked = Asked {
             books: Books::These([book].into()),
             wanted: Wanted::default(),

@@ -19,9 +19,11 @@ use super::super::view::{
 use super::super::{Service, Stop};
 use super::*;
 use crate::domain::filter::Filter;
+use crate::domain::ical::{Components, Kind};
 use crate::domain::id::{Revision, UserName};
 use crate::domain::search::Mode;
 use crate::domain::token::SyncToken;
+use crate::store::tests::furniture::ics;
 
 /// A service with its three users.
 struct World {
@@ -60,8 +62,18 @@ impl World {
 
     /// The books of a user's home, in its order; those that are others' with whose they are.
     async fn home(&self, user: &str) -> Vec<String> {
+        self.home_of(user, CollectionKind::AddressBook).await
+    }
+
+    /// The same of the user's calendars.
+    async fn calendars(&self, user: &str) -> Vec<String> {
+        self.home_of(user, CollectionKind::Calendar).await
+    }
+
+    async fn home_of(&self, user: &str, kind: CollectionKind) -> Vec<String> {
         let caller = self.user(user).await;
-        let view = self.service.home(&caller, &caller.books()).await.unwrap();
+        let home = HomeName::new(kind, caller.name.clone());
+        let view = self.service.home(&caller, &home).await.unwrap();
         assert!(view.damaged.is_empty() && !view.nameless);
         let shown = |book: &super::super::view::CollectionView| {
             let name = book.name.as_ref().unwrap().as_str().to_owned();
@@ -865,7 +877,7 @@ async fn a_credential_that_somebody_else_made_reaches_no_private_book() {
         assert_eq!(service.query(caller, &own.books(), &diary, query, None, &mut carry).await.is_ok(), there);
         let hits = service.search(caller, "santa", Mode::Substring, 10).await.unwrap();
         assert_eq!(hits.len(), books.len());
-        assert_eq!(service.library(caller).await.unwrap().len(), books.len());
+        assert_eq!(service.library(caller, CollectionKind::AddressBook).await.unwrap().len(), books.len());
         assert_eq!(service.rights_at(caller, &own.books(), &diary).await.unwrap().is_some(), there);
     }
     // Neither written nor replaced, nor taken for free.
@@ -1055,4 +1067,111 @@ async fn walk(steps: &[(u8, usize, usize, usize)]) {
     }
     world.service.purge_all().await.unwrap();
     world.service.assert_sound().await;
+}
+
+/// Makes a calendar of appointments.
+async fn make_calendar(world: &World, owner: &str, calendar: &str) {
+    let owner = world.user(owner).await;
+    let home = HomeName::calendars(owner.name.clone());
+    let takes = Components::of(&[Kind::Event]);
+    let place = (&home, &name(calendar));
+    world.service.create_collection(&owner, place, takes, Vec::new(), Vec::new()).await.unwrap();
+}
+
+/// Puts an appointment at `HOME/CALENDAR/NAME`.
+async fn put_event(world: &World, user: &str, at: &str, uid: &str) -> Answer<()> {
+    let (caller, (home, calendar, file)) = (world.user(user).await, split(at));
+    let home = HomeName::calendars(home.user);
+    let event = ics(Kind::Event, uid, "SUMMARY:Planning\r\n").into();
+    world.service.put(&caller, (&home, &calendar, &file), event, Vec::new()).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_shared_calendar_lies_in_the_sharees_home_of_calendars_and_no_other() {
+    let world = World::new().await;
+    make_calendar(&world, "alice", "office").await;
+    world.group("sales", &["carol"]).await;
+    world.share("alice/office", "bob", READ).await;
+    world.share("alice/office", "group:sales", WRITE).await;
+    for user in ["bob", "carol"] {
+        assert_eq!(world.calendars(user).await, ["calendar", "tasks", "birthdays", "office<alice"]);
+        assert_eq!(world.home(user).await, ["contacts"]);
+    }
+    for at in ["bob/office/e", "alice/office/e"] {
+        assert!(
+            matches!(refused(put_event(&world, "bob", at, "e").await), Refusal::NeedPrivileges(_)),
+            "{at}"
+        );
+    }
+    put_event(&world, "carol", "carol/office/e", "e").await.unwrap();
+    put_event(&world, "carol", "alice/office/f", "f").await.unwrap();
+    world.share("alice/office", "bob", None).await;
+    assert_eq!(world.calendars("bob").await, ["calendar", "tasks", "birthdays"]);
+    assert_eq!(refused(put_event(&world, "bob", "alice/office/e", "e").await), Refusal::NotFound);
+    world.service.private_asked("alice/office", true).await.unwrap();
+    assert_eq!(world.calendars("carol").await, ["calendar", "tasks", "birthdays"]);
+    world.service.private_asked("alice/office", false).await.unwrap();
+    assert_eq!(world.calendars("carol").await, ["calendar", "tasks", "birthdays", "office<alice"]);
+    world.service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn shared_calendars_get_no_name_that_the_home_keeps() {
+    let world = World::new().await;
+    world.share("alice/calendar", "bob", READ).await;
+    assert_eq!(world.calendars("bob").await, ["calendar", "tasks", "birthdays", "calendar-alice<alice"]);
+    // Who has never signed in finds the own ones at first all the same.
+    add(&world.service, "dave").await;
+    world.share("alice/tasks", "dave", WRITE).await;
+    assert_eq!(world.calendars("dave").await, ["calendar", "tasks", "birthdays", "tasks-alice<alice"]);
+    world.service.assert_sound().await;
+}
+
+#[tokio::test]
+async fn commands_ask_which_where_a_name_is_a_books_and_a_calendars() {
+    let world = World::new().await;
+    let service = &world.service;
+    for one in ["team", "only-book"] {
+        world.make("alice", one).await;
+    }
+    for one in ["team", "only-calendar"] {
+        make_calendar(&world, "alice", one).await;
+    }
+    let asked = async |text: &str, kind| service.collection_asked(text, kind).await;
+    let kinds = CollectionKind::ALL.map(Some);
+    let [book, calendar] =
+        [asked("alice/team", kinds[0]).await.unwrap(), asked("alice/team", kinds[1]).await.unwrap()];
+    assert_ne!(book, calendar);
+    assert!(
+        matches!(refused(asked("alice/team", None).await), Refusal::Conflict(text) if text.contains("which"))
+    );
+    for (one, kind, other) in
+        [("alice/only-book", kinds[0], kinds[1]), ("alice/only-calendar", kinds[1], kinds[0])]
+    {
+        assert_eq!(asked(one, None).await.unwrap(), asked(one, kind).await.unwrap());
+        assert!(matches!(refused(asked(one, other).await), Refusal::Conflict(_)));
+    }
+    // What is nobody's own is not what a command means.
+    for none in ["alice/birthdays", "alice/nothing", "nobody/team", "team", "alice/", "/", ""] {
+        assert!(matches!(refused(asked(none, None).await), Refusal::Conflict(_)), "{none}");
+    }
+    // As it comes over the control socket.
+    for (kind, books, calendars) in [("book", 2, 3), ("calendar", 2, 4)] {
+        let request = format!(
+            r#"{{"command": "share", "book": "alice/team", "kind": "{kind}", "with": "bob", "access": "read"}}"#
+        );
+        let request: AdminRequest = serde_json::from_str(&request).unwrap();
+        assert!(matches!(service.admin(request).await, AdminAnswer::Done));
+        assert_eq!((world.home("bob").await.len(), world.calendars("bob").await.len()), (books, calendars));
+    }
+    let unsaid = r#"{"command": "private", "book": "alice/team", "private": true}"#;
+    assert!(matches!(service.admin(serde_json::from_str(unsaid).unwrap()).await, AdminAnswer::Refused(_)));
+    let said = r#"{"command": "private", "book": "alice/team", "private": true, "kind": "calendar"}"#;
+    assert!(matches!(service.admin(serde_json::from_str(said).unwrap()).await, AdminAnswer::Done));
+    assert_eq!((world.home("bob").await.len(), world.calendars("bob").await.len()), (2, 3));
+    for wrong in [r#""kind": "tasks""#, r#""kind": 1"#] {
+        let request = format!(r#"{{"command": "private", "book": "alice/team", "private": true, {wrong}}}"#);
+        assert!(serde_json::from_str::<AdminRequest>(&request).is_err());
+    }
+    service.assert_sound().await;
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::ical::Components;
+use crate::domain::id::CollectionKind::AddressBook;
 use crate::domain::id::Principal;
 use crate::domain::token::SyncToken;
 use crate::service::definitions::filters::{FilterFields, Serves};
@@ -123,7 +125,7 @@ async fn started(
 
 fn wanted(book: &str) -> NewBook {
     let owner = Principal::User(UserName::parse("alice").unwrap());
-    NewBook { owner, name: name(book), private: false, shares: Vec::new() }
+    NewBook { owner, name: name(book), components: Components::NONE, private: false, shares: Vec::new() }
 }
 
 #[derive(Default)]
@@ -192,7 +194,7 @@ async fn contacts_enter_and_leave_as_one_change_each() {
     assert!(shown.into_iter().any(called), "and so is its name");
 
     let alice = Principal::User(site.alice.name.clone());
-    let book = site.service.library_book(&site.alice, &alice, &name("smart")).await.unwrap();
+    let book = site.service.library_book(&site.alice, AddressBook, &alice, &name("smart")).await.unwrap();
     assert!(site.service.remove_library_book(&site.alice, &book).await.unwrap());
     while let Some(id) = site.service.store.condemned().await.unwrap().pop() {
         site.sound().await;
@@ -240,7 +242,7 @@ async fn what_is_private_or_shared_no_more_is_not_shown() {
         library.into_iter().map(|book| (book.name.as_str().to_owned(), book.id)).collect::<BTreeMap<_, _>>()
     };
     site.put(&site.bob, "contacts", "a", "Ann").await.unwrap();
-    let theirs = ids(site.service.library(&site.bob).await.unwrap())["contacts"];
+    let theirs = ids(site.service.library(&site.bob, AddressBook).await.unwrap())["contacts"];
     let alice = Principal::User(site.alice.name.clone());
     site.smart(ANN).await;
     let mut follower = Follower::default();
@@ -251,7 +253,7 @@ async fn what_is_private_or_shared_no_more_is_not_shown() {
     assert_eq!(site.agree(&mut follower, ANN).await, (0, 1));
     site.put(&site.alice, "contacts", "a", "Anna").await.unwrap();
     assert_eq!(site.agree(&mut follower, ANN).await, (1, 0));
-    let own = ids(site.service.library(&site.alice).await.unwrap())["contacts"];
+    let own = ids(site.service.library(&site.alice, AddressBook).await.unwrap())["contacts"];
     site.service.set_private(Some(&site.alice), own, true).await.unwrap();
     site.service.smart_settled().await.unwrap();
     assert_eq!(follower.follow(&site.service, &site.alice).await, (0, 1), "others may share the smart one");
@@ -297,7 +299,7 @@ async fn walk(trash_days: u32) {
     for (who, book) in [(&site.alice, "other"), (&site.bob, "team")] {
         site.service.create_book(who, &who.books(), &name(book), Vec::new(), Vec::new()).await.unwrap();
     }
-    let team = site.service.library(&site.bob).await.unwrap();
+    let team = site.service.library(&site.bob, AddressBook).await.unwrap();
     let team = team.into_iter().find(|book| book.name == name("team")).unwrap().id;
     let mut filter = ANN;
     let id = site.smart(filter).await;

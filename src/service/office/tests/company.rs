@@ -1,6 +1,7 @@
 //! What became of a company's people.
 
 use super::*;
+use crate::domain::ical::Components;
 use crate::domain::id::Principal;
 use crate::service::library::NewBook;
 use crate::store::calls;
@@ -122,7 +123,13 @@ async fn who_may_not_see_a_person_is_not_told_of_them() {
     let desk = Desk::new().await;
     let (acme, people) = with_people(&desk, 2).await;
     let own = Principal::User(desk.alice.name.clone());
-    let new = NewBook { owner: own, name: name("secret"), private: true, shares: Vec::new() };
+    let new = NewBook {
+        owner: own,
+        name: name("secret"),
+        components: Components::NONE,
+        private: true,
+        shares: Vec::new(),
+    };
     desk.service.create_library_book(&desk.alice, new).await.unwrap();
     let hidden = desk.now(people[0].id).await;
     desk.edit(&hidden, |draft| draft.book = Some("alice/secret".into())).await.unwrap();

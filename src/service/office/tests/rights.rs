@@ -1,6 +1,7 @@
 //! Who may do what with whose contacts.
 
 use super::*;
+use crate::domain::ical::Components;
 use crate::domain::id::{GroupName, Principal};
 use crate::service::library::NewBook;
 use crate::service::sharing::Access;
@@ -109,7 +110,13 @@ async fn a_token_narrows_what_is_ones_own_too() {
 async fn what_is_private_is_nobody_elses_whatever_they_may() {
     let desk = Desk::new().await;
     let own = Principal::User(UserName::parse("alice").unwrap());
-    let new = NewBook { owner: own, name: name("secret"), private: true, shares: Vec::new() };
+    let new = NewBook {
+        owner: own,
+        name: name("secret"),
+        components: Components::NONE,
+        private: true,
+        shares: Vec::new(),
+    };
     desk.service.create_library_book(&desk.alice, new).await.unwrap();
     let hidden = desk.make_as(person("Hid Den"), |draft| draft.book = Some("alice/secret".into())).await;
     let fields = CardFields {
@@ -149,7 +156,13 @@ async fn a_groups_contacts_are_its_members() {
     desk.service.group_asked("sales").await.unwrap();
     desk.service.member_asked("sales", "bob", true).await.unwrap();
     let group = Principal::Group(GroupName::parse("sales").unwrap());
-    let new = NewBook { owner: group, name: name("clients"), private: false, shares: Vec::new() };
+    let new = NewBook {
+        owner: group,
+        name: name("clients"),
+        components: Components::NONE,
+        private: false,
+        shares: Vec::new(),
+    };
     let admin = desk.user("alice", &["admin"]).await;
     desk.service.create_library_book(&admin, new).await.unwrap();
     let bob = desk.user("bob", &[]).await;
