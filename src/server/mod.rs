@@ -28,6 +28,7 @@ mod listen;
 pub mod master;
 mod metrics;
 mod pace;
+mod paths;
 mod respond;
 mod rotation;
 mod route;
