@@ -5,7 +5,6 @@
 //! one that the user left out, is in it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use crate::domain::ical::{Components, Kind};
 use crate::domain::id::{CollectionId, CollectionKind, HomeName, MemberName, Revision};
 use crate::domain::token::{BirthsToken, MARK, Source, Stage, Steps};
 use crate::store::damage::Found;
+use crate::store::follow::Position;
 use crate::store::keys::TRASH;
 use crate::store::query::{Link, Reader};
 use crate::store::rows::{self, CollectionRow, StoredProperty};
@@ -32,9 +32,12 @@ use super::{Answer, Service};
 
 mod delta;
 mod events;
+mod index;
 mod query;
 
-use self::delta::{Told, Walk};
+pub(super) use self::index::Kept;
+
+use self::delta::Told;
 use self::events::{EventName, read_events};
 
 /// The namespace of Cardkeep's own properties, and the one that leaves a book out of the birthdays when
@@ -65,6 +68,11 @@ impl Book {
     fn of(id: CollectionId, row: &CollectionRow, revision: Revision) -> Self {
         let log = CollectionId::from_bytes(row.identity);
         Self { id, log, floor: Revision(row.floor), revision }
+    }
+
+    fn position(&self) -> Position {
+        let identity = *self.log.as_bytes();
+        Position { collection: self.id, identity, floor: self.floor, revision: self.revision }
     }
 }
 
@@ -207,37 +215,44 @@ impl Service {
         members: Members,
         detail: Detail,
     ) -> Answer<MembersView> {
+        if matches!(members, Members::All) {
+            return self.all_births(caller, (home, name), detail).await;
+        }
         let reader = self.store.read().await?;
         let births = self.births(&reader, caller, home).await?.ok_or(Refusal::NotFound)?;
         let book = births.view(home, name);
         let (mut cards, mut damaged) = (Vec::new(), Vec::new());
-        match members {
-            Members::None => {}
-            Members::All => {
-                for book in &births.books {
-                    let mut tell = |told| {
-                        match told {
-                            Told::Event(event) => cards.push(event.detailed(detail)),
-                            Told::Damaged(name) => damaged.push(name),
-                            Told::Gone(_) => {}
-                        }
-                        ControlFlow::Continue(())
-                    };
-                    Walk::all(book).go(&reader, &mut tell).await?;
-                }
-            }
-            Members::Named(names) => {
-                let seen = named(&reader, &births.token, &names, detail).await?;
-                for (name, seen) in names.into_iter().zip(seen) {
-                    match seen {
-                        Seen::Whole(event) => cards.push(event),
-                        Seen::Damaged => damaged.push(name),
-                        Seen::Absent => {}
-                    }
+        if let Members::Named(names) = members {
+            let seen = named(&reader, &births.token, &names, detail).await?;
+            for (name, seen) in names.into_iter().zip(seen) {
+                match seen {
+                    Seen::Whole(event) => cards.push(event),
+                    Seen::Damaged => damaged.push(name),
+                    Seen::Absent => {}
                 }
             }
         }
         Ok(MembersView { book, cards, damaged })
+    }
+
+    /// The calendar and all of its events.
+    async fn all_births(
+        &self,
+        caller: &Caller,
+        (home, name): (&HomeName, &MemberName),
+        detail: Detail,
+    ) -> Answer<MembersView> {
+        let (reader, births, days) = self.dated_births(caller, home).await?;
+        let (mut cards, mut damaged) = (Vec::new(), Vec::new());
+        for (book, days) in births.books.iter().zip(&days) {
+            let mut tell = |told| match told {
+                Told::Event(event) => cards.push(event),
+                Told::Damaged(name) => damaged.push(name),
+                Told::Gone(_) => {}
+            };
+            index::list(&reader, (book.id, days), detail, &mut tell).await?;
+        }
+        Ok(MembersView { book: births.view(home, name), cards, damaged })
     }
 
     /// Events of a calendar that was shown before, in the order asked.

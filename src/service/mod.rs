@@ -25,6 +25,7 @@ use crate::domain::vcard::Limits;
 pub use crate::store::KeyFile;
 use crate::store::commit::{Commit, CommitError, Committed, Expect, Op, Unmet};
 use crate::store::engine::{Engine, EngineError};
+use crate::store::follow::Follows;
 use crate::store::keyslots::KeySlotsError;
 use crate::store::{Store, StoreError};
 
@@ -185,6 +186,8 @@ pub struct Service {
     shelves: office::KeptShelves,
     patches: std::sync::OnceLock<Arc<dyn office::Patches>>,
     smart: smart::Upkeep,
+    /// Which cards of the books that calendars of birthdays are made of have days.
+    birthdays: Follows<birthdays::Kept>,
 }
 
 impl Service {
@@ -223,6 +226,7 @@ impl Service {
             shelves: office::KeptShelves::default(),
             patches: std::sync::OnceLock::new(),
             smart: smart::Upkeep::default(),
+            birthdays: Follows::default(),
         })
     }
 
@@ -297,6 +301,7 @@ impl Service {
             for id in condemned {
                 self.store.indexes().forget(id);
                 self.store.agendas().forget(id);
+                self.birthdays.forget(id);
                 self.unlink_condemned(id).await?;
                 while self.store.purge_step(id, self.clock.now()).await? {
                     // Requests come first on a small machine.

@@ -1,14 +1,11 @@
 //! The agendas: for each calendar when its objects are, what they are and whom they name, in memory and
-//! nowhere else. Made at the first question, and brought up to the change log of the snapshot at each
-//! one after it, so that a month's question of a calendar with 20,000 objects opens the month's only
-//! (CAL-42). An agenda yields candidates; whether they answer is judged by their octets.
+//! nowhere else, brought up to each snapshot as `follow.rs` does it, so that a month's question of a
+//! calendar with 20,000 objects opens the month's only (CAL-42). An agenda yields candidates; whether they
+//! answer is judged by their octets.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-
-use tokio::sync::Mutex as Turn;
+use std::sync::{Arc, LazyLock};
 
 use crate::domain::ical::filter::Scope;
 use crate::domain::ical::instances::{self, Span};
@@ -17,40 +14,25 @@ use crate::domain::ical::overlap::Range;
 use crate::domain::ical::tree::parse;
 use crate::domain::ical::zone::{Zone, Zones};
 use crate::domain::ical::{Kind, Limits};
-use crate::domain::id::{CollectionId, ContactId, Revision};
+use crate::domain::id::{CollectionId, ContactId};
 
-use super::damage::Found;
 use super::engine::Extent;
+use super::follow::{Followed, Follows, Keep, Position, bring_up};
 use super::keys::{self, Hash, Table};
-use super::query::{Card, Chosen, Collection, Reader, Room, With};
-use super::rows::ChangeRow;
+use super::query::{Card, Chosen, Collection, Reader, Room};
 use super::{Store, StoreError, codec};
 
-/// How many objects are read at a time.
+/// How many objects are judged at a time.
 const CHUNK: usize = 64;
-
-/// With more changed objects than this, an agenda is made anew.
-const ANEW: usize = 4_096;
 
 /// By what the addresses and UIDs that objects name are compared: they are not kept.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The agendas of all calendars that were asked about.
-#[derive(Default)]
-pub struct Agendas(Mutex<HashMap<CollectionId, Arc<Calendar>>>);
-
-/// One calendar's agenda, held by who brings it up to date.
-type Calendar = Turn<Option<Arc<Agenda>>>;
+pub type Agendas = Follows<Entry>;
 
 /// When a calendar's objects are.
-#[derive(Clone)]
-pub struct Agenda {
-    upto: Revision,
-    /// What the change log that it follows is called.
-    identity: [u8; 16],
-    entries: Vec<Entry>,
-    places: HashMap<Hash, usize>,
-}
+pub type Agenda = Followed<Entry>;
 
 /// An object, as an agenda keeps it.
 #[derive(Debug, Clone)]
@@ -94,23 +76,6 @@ impl Times {
     }
 }
 
-impl Agendas {
-    /// Lets go of a calendar's agenda: the calendar is gone.
-    pub fn forget(&self, calendar: CollectionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&calendar);
-    }
-
-    /// Lets go of every agenda; what is asked for is made again.
-    pub fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn of(&self, calendar: CollectionId) -> Arc<Calendar> {
-        let mut calendars = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calendars.entry(calendar).or_default().clone()
-    }
-}
-
 /// What judges an object by its octets.
 pub type Judge = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
@@ -141,35 +106,12 @@ impl Store {
             self.agendas.forget(id);
             return Ok(None);
         };
-        let known = held.take().filter(|agenda| agenda.identity == calendar.row.identity);
-        let agenda = match known {
-            Some(agenda) if agenda.upto == calendar.revision => agenda,
-            Some(mut agenda) => match reader.touched(id, agenda.upto, ANEW).await? {
-                Some(touched) => {
-                    reader.follow(id, Arc::make_mut(&mut agenda), &touched).await?;
-                    Arc::make_mut(&mut agenda).upto = calendar.revision;
-                    agenda
-                }
-                None => Arc::new(reader.whole_agenda(&calendar).await?),
-            },
-            None => Arc::new(reader.whole_agenda(&calendar).await?),
-        };
-        *held = Some(agenda.clone());
+        let agenda = bring_up(&mut held, &reader, Position::of(&calendar)).await?;
         Ok(Some(Opened { reader, calendar, agenda }))
     }
 }
 
 impl Agenda {
-    /// How many objects it knows.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The objects that may answer a filter of that scope, in the order of their ids.
     pub fn candidates(&self, scope: &Scope) -> Vec<Entry> {
         let answers = |entry: &&Entry| match entry.kind {
@@ -180,37 +122,15 @@ impl Agenda {
                     && scope.alarms.as_ref().is_none_or(|range| entry.alarms.touch(range))
             }
         };
-        sorted(self.entries.iter().filter(answers))
+        sorted(self.entries().iter().filter(answers))
     }
 
     /// The objects that may name one of these addresses or contacts.
     pub fn naming(&self, whom: &Links) -> Vec<Entry> {
         let hashes = hashes(whom);
-        sorted(self.entries.iter().filter(|entry| {
+        sorted(self.entries().iter().filter(|entry| {
             entry.kind.is_none() || hashes.iter().any(|hash| entry.named.binary_search(hash).is_ok())
         }))
-    }
-
-    fn set(&mut self, member: Hash, entry: Option<Entry>) {
-        match (self.places.get(&member).copied(), entry) {
-            (Some(place), Some(entry)) => {
-                if let Some(known) = self.entries.get_mut(place) {
-                    *known = entry;
-                }
-            }
-            (None, Some(entry)) => {
-                self.places.insert(member, self.entries.len());
-                self.entries.push(entry);
-            }
-            (Some(place), None) => {
-                self.places.remove(&member);
-                self.entries.swap_remove(place);
-                if let Some(moved) = self.entries.get(place) {
-                    self.places.insert(moved.member, place);
-                }
-            }
-            (None, None) => {}
-        }
     }
 }
 
@@ -235,7 +155,7 @@ impl Entry {
     }
 
     /// An object that cannot be read: whoever asks is to be told.
-    fn unread(member: Hash, object: [u8; 16]) -> Self {
+    fn unreadable(member: Hash, object: [u8; 16]) -> Self {
         Self {
             member,
             object,
@@ -249,7 +169,7 @@ impl Entry {
     fn of(member: Hash, object: [u8; 16], octets: &[u8], zones: &Zones) -> Self {
         // It was admitted once, by limits that may have been others.
         let limits = Limits { bytes: usize::MAX, ..Limits::default() };
-        let Ok(calendar) = parse(octets, &limits) else { return Self::unread(member, object) };
+        let Ok(calendar) = parse(octets, &limits) else { return Self::unreadable(member, object) };
         let spans = instances::span(&calendar, zones);
         Self {
             member,
@@ -262,80 +182,63 @@ impl Entry {
     }
 }
 
-impl Reader {
-    /// Every calendar that there is, whoever may see it.
-    pub async fn calendars(&self) -> Result<Vec<CollectionId>, StoreError> {
-        self.all_collections(true).await
+/// What objects' times without a zone are read in: an agenda is asked by people of any.
+pub struct Utc(Zones);
+
+impl Default for Utc {
+    fn default() -> Self {
+        Self(Zones::new(Zone::UTC))
+    }
+}
+
+impl Keep for Entry {
+    type Tools = Utc;
+
+    fn member(&self) -> Hash {
+        self.member
     }
 
-    /// The agenda of a calendar, made of all its objects.
-    async fn whole_agenda(&self, calendar: &Collection) -> Result<Agenda, StoreError> {
-        let agenda = Agenda {
-            upto: calendar.revision,
-            identity: calendar.row.identity,
-            entries: Vec::new(),
-            places: HashMap::new(),
-        };
-        let (sealer, mut plain) = (self.sealer().clone(), Vec::new());
-        let zones = Zones::new(Zone::UTC);
-        let range = keys::under(Table::Body, calendar.id.as_bytes());
-        self.fold(range, Extent::Many, agenda, move |agenda, key, value| {
+    fn read(
+        Utc(zones): &Utc,
+        _reader: &Reader,
+        _of: CollectionId,
+        member: Hash,
+        object: &Card,
+    ) -> Option<Self> {
+        Some(Self::of(member, object.row.contact, object.body.as_deref()?, zones))
+    }
+
+    fn unread(member: Hash, before: Option<&Self>) -> Option<Self> {
+        before.map(|before| Self::unreadable(member, before.object))
+    }
+
+    /// In the order in which octets lie, which is quicker than the log's.
+    async fn whole(reader: &Reader, at: Position) -> Result<Agenda, StoreError> {
+        let (sealer, mut plain) = (reader.sealer().clone(), Vec::new());
+        let Utc(zones) = Utc::default();
+        let range = keys::under(Table::Body, at.collection.as_bytes());
+        let scan = reader.fold(range, Extent::Many, Agenda::new(&at), move |agenda, key, value| {
             let Some(object) = keys::item(key) else { return Ok(ControlFlow::Continue(())) };
             let (member, entry) = match sealer.scan_body(key, value, &mut plain) {
-                Ok((member, octets)) => (member, Entry::of(member, object, octets, &zones)),
+                Ok((member, octets)) => (member, Self::of(member, object, octets, &zones)),
                 Err(StoreError::Erased) => return Ok(ControlFlow::Continue(())),
                 Err(StoreError::Damaged(_)) => match codec::body_front(value) {
-                    Ok((member, _)) => (member, Entry::unread(member, object)),
+                    Ok((member, _)) => (member, Self::unreadable(member, object)),
                     Err(_) => return Ok(ControlFlow::Continue(())),
                 },
                 Err(error) => return Err(error),
             };
             agenda.set(member, Some(entry));
             Ok(ControlFlow::Continue(()))
-        })
-        .await
+        });
+        scan.await
     }
+}
 
-    /// Brings an agenda up to what became of these members.
-    async fn follow(
-        &self,
-        calendar: CollectionId,
-        agenda: &mut Agenda,
-        touched: &[ChangeRow],
-    ) -> Result<(), StoreError> {
-        let zones = Zones::new(Zone::UTC);
-        let (gone, there): (Vec<_>, Vec<_>) = touched.iter().partition(|row| row.removed);
-        gone.iter().for_each(|row| agenda.set(row.member, None));
-        let there: Vec<Hash> = there.iter().map(|row| row.member).collect();
-        let mut rest = there.as_slice();
-        while !rest.is_empty() {
-            let some = rest.get(..CHUNK).unwrap_or(rest);
-            let body = With { properties: false, body: true };
-            let found = self.found_cards(calendar, some, body).await?;
-            let mut read = 0;
-            for (member, found) in some.iter().zip(found) {
-                let entry = match found {
-                    Found::Absent => None,
-                    Found::Damaged(_) => agenda
-                        .places
-                        .get(member)
-                        .and_then(|place| agenda.entries.get(*place))
-                        .map(|known| Entry::unread(*member, known.object)),
-                    Found::Whole(Card { row, body: Some(body), .. }) => {
-                        Some(Entry::of(*member, row.contact, &body, &zones))
-                    }
-                    // Large ones are read by themselves.
-                    Found::Whole(_) => break,
-                };
-                agenda.set(*member, entry);
-                read += 1;
-            }
-            if read == 0 {
-                return Err(StoreError::Damaged("an object has no body"));
-            }
-            rest = rest.get(read..).unwrap_or_default();
-        }
-        Ok(())
+impl Reader {
+    /// Every calendar that there is, whoever may see it.
+    pub async fn calendars(&self) -> Result<Vec<CollectionId>, StoreError> {
+        self.all_collections(true).await
     }
 
     /// All of the candidates, which need not be judged.

@@ -23,6 +23,7 @@ pub mod engine;
 pub mod entropy;
 mod erase;
 pub mod events;
+pub mod follow;
 pub mod keys;
 pub mod keyslots;
 pub mod log;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::admit::PRODID;
 use super::links::CONTACT_UID;
+use super::yearly::Yearly;
 use crate::domain::convert::{OMIT_YEAR, whole_date};
 use crate::domain::id::ContactId;
 use crate::domain::vcard::lines::LineView;
@@ -39,6 +40,11 @@ impl Occasion {
             Self::Anniversary => "anniversary",
             Self::Death => "death",
         }
+    }
+
+    /// The event's UID: the same as long as the contact is the same.
+    pub fn uid(self, contact: ContactId) -> String {
+        format!("{contact}-{}", self.word())
     }
 
     /// The occasion that a property names; Apple's labelled X-ABDATE is seen to elsewhere.
@@ -159,9 +165,9 @@ fn exists((year, month, day): &(Option<u16>, u8, u8)) -> bool {
 }
 
 impl Day {
-    /// The event's UID: the same as long as the contact is the same.
-    pub fn uid(&self, contact: ContactId) -> String {
-        format!("{contact}-{}", self.occasion.word())
+    /// When it comes back; that its date exists was seen when it was read.
+    pub fn yearly(&self) -> Option<Yearly> {
+        Yearly::since(self.year.unwrap_or(SOME_YEAR), self.month, self.day)
     }
 
     /// The calendar object: every year, the whole day, nobody busy. A 29 February is the last of
@@ -180,7 +186,7 @@ impl Day {
             format!("PRODID:{PRODID}"),
             "CALSCALE:GREGORIAN".to_owned(),
             "BEGIN:VEVENT".to_owned(),
-            format!("UID:{}", self.uid(contact)),
+            format!("UID:{}", self.occasion.uid(contact)),
             format!("DTSTAMP:{}", stamp.strftime("%Y%m%dT%H%M%SZ")),
             format!("DTSTART;VALUE=DATE:{year:04}{:02}{:02}", self.month, self.day),
             "DURATION:P1D".to_owned(),
@@ -291,7 +297,7 @@ mod tests {
     #[test]
     fn a_card_has_a_day_for_each_occasion() {
         let days = days(card("DEATHDATE:20210101\r\nBDAY:19850412\r\nANNIVERSARY:20100102\r\n").as_bytes());
-        let uids: Vec<_> = days.iter().map(|day| day.uid(CONTACT)).collect();
+        let uids: Vec<_> = days.iter().map(|day| day.occasion.uid(CONTACT)).collect();
         assert_eq!(days.iter().map(|day| day.occasion).collect::<Vec<_>>(), Occasion::ALL);
         assert!(uids.iter().zip(Occasion::ALL).all(|(uid, occasion)| uid.ends_with(occasion.word())));
         assert_eq!(format!("{:?}", days[0]), "Day(…)");

@@ -23,6 +23,18 @@ pub struct ComponentFilter {
     pub condition: ComponentCondition,
 }
 
+impl ComponentFilter {
+    /// The range and the inner components that it asks for, where it asks for no properties.
+    fn plain(&self) -> Option<(Option<Range>, &[Self])> {
+        match &self.condition {
+            ComponentCondition::Defined { range, properties, components } if properties.is_empty() => {
+                Some((*range, components))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What must be true of a component (CAL-23).
 #[derive(Clone)]
 pub enum ComponentCondition {
@@ -131,21 +143,28 @@ impl Filter {
 
     /// Whether every object of the scope's kind answers it, and no other.
     pub fn is_kind_only(&self) -> bool {
-        fn bare(condition: &ComponentCondition) -> Option<&[ComponentFilter]> {
-            match condition {
-                ComponentCondition::Defined { range: None, properties, components } => {
-                    properties.is_empty().then_some(components)
-                }
-                _ => None,
-            }
-        }
-        match bare(&self.0.condition).filter(|_| self.0.name.eq_ignore_ascii_case("VCALENDAR")) {
+        match self.plain() {
             Some([]) => true,
-            Some([one]) => {
-                Kind::parse(&one.name).is_some() && bare(&one.condition).is_some_and(<[_]>::is_empty)
-            }
+            Some([one]) => Kind::parse(&one.name).is_some() && matches!(one.plain(), Some((None, []))),
             _ => false,
         }
+    }
+
+    /// The range, where those objects of a kind answer it that have an instance in the range, and no
+    /// others.
+    pub fn is_range_only(&self, kind: Kind) -> Option<Range> {
+        match self.plain()? {
+            [one] if Kind::parse(&one.name) == Some(kind) => {
+                one.plain().filter(|(_, inner)| inner.is_empty())?.0
+            }
+            _ => None,
+        }
+    }
+
+    /// What is asked of the components in the VCALENDAR, where nothing is asked of itself.
+    fn plain(&self) -> Option<&[ComponentFilter]> {
+        let (range, components) = self.0.plain().filter(|_| self.0.name.eq_ignore_ascii_case("VCALENDAR"))?;
+        range.is_none().then_some(components)
     }
 
     /// What an index can tell.
@@ -402,6 +421,28 @@ mod tests {
         assert_eq!((todo.kind, todo.instances, todo.alarms), (Some(Kind::Todo), february, None));
         let alarmed = scope(vec![comp("VEVENT", None, vec![], vec![alarm])]);
         assert_eq!((alarmed.kind, alarmed.instances, alarmed.alarms), (Some(Kind::Event), None, february));
+    }
+
+    #[test]
+    fn what_asks_for_a_kind_or_a_range_only() {
+        let asks = |components| {
+            let filter = Filter(comp("vcalendar", None, vec![], components));
+            (filter.is_kind_only(), filter.is_range_only(Kind::Event))
+        };
+        let february = range("2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z");
+        let event = |range, properties, inner| comp("vevent", range, properties, inner);
+        assert_eq!(asks(vec![]), (true, None));
+        assert_eq!(asks(vec![event(None, vec![], vec![])]), (true, None));
+        assert_eq!(asks(vec![event(february, vec![], vec![])]), (false, february));
+        assert_eq!(asks(vec![comp("VTODO", february, vec![], vec![])]), (false, None));
+        assert_eq!(asks(vec![event(february, vec![prop("UID", None, vec![])], vec![])]), (false, None));
+        assert_eq!(asks(vec![event(february, vec![], vec![no_comp("VALARM")])]), (false, None));
+        assert_eq!(asks(vec![event(february, vec![], vec![]), no_comp("VTODO")]), (false, None));
+        assert_eq!(asks(vec![no_comp("VEVENT")]), (false, None));
+        let other = comp("X", None, vec![], vec![event(february, vec![], vec![])]);
+        assert_eq!(Filter(other).is_range_only(Kind::Event), None);
+        let ranged = comp("VCALENDAR", february, vec![], vec![event(None, vec![], vec![])]);
+        assert!(!Filter(ranged).is_kind_only());
     }
 
     proptest! {

@@ -21,6 +21,7 @@ pub mod time;
 pub mod timezones;
 pub mod tree;
 pub mod windows;
+pub mod yearly;
 pub mod zone;
 
 use bytes::Bytes;

@@ -15,10 +15,13 @@ use crate::service::sync::MOST;
 use crate::service::view::{Changes, Detail, ObjectView};
 use crate::service::{Answer, Service};
 use crate::store::damage::Found;
+use crate::store::follow::Position;
+use crate::store::keys::Hash;
 use crate::store::log::LogRange;
 use crate::store::query::Reader;
 
 use super::events::{EventName, Events, read_events};
+use super::index::Days;
 use super::{Births, Book, is_births, issue, mark, told};
 
 /// How many lines of a log are looked at together.
@@ -52,18 +55,26 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Over all that is in a book.
+    #[cfg(test)]
     pub(super) fn all(book: &Book) -> Self {
         Self { book: book.id, from: Steps::default(), began: book.revision, leaving: false }
     }
 
-    /// Goes on to the end of the log; where it was broken off, answers how far that was.
-    pub(super) async fn go(self, reader: &Reader, tell: Tell<'_>) -> Answer<Option<Steps>> {
+    /// Goes on to the end of the log; where it was broken off, answers how far that was. Cards are not
+    /// read of which `days` keeps that they have none.
+    pub(super) async fn go(
+        self,
+        reader: &Reader,
+        days: Option<&Days>,
+        tell: Tell<'_>,
+    ) -> Answer<Option<Steps>> {
+        let has_days = |member: &Hash| days.is_none_or(|days| days.get(member).is_some());
         let mut at = self.from;
         loop {
             let range = LogRange { since: at.revision(), began: self.began, limit: Some(LINES) };
             let (lines, more) = reader.log_lines(self.book, range).await?;
-            let members: Vec<_> =
-                lines.iter().filter(|(_, row)| !row.removed).map(|(_, row)| row.member).collect();
+            let there = lines.iter().filter(|(_, row)| !row.removed).map(|(_, row)| row.member);
+            let members: Vec<_> = there.filter(has_days).collect();
             let events = read_events(reader, self.book, &members).await?;
             let mut events: HashMap<_, _> = members.into_iter().zip(events).collect();
             for (revision, row) in lines {
@@ -88,20 +99,23 @@ impl Walk {
 
     /// What is told of one event of a card whose line in the log is at that revision.
     fn told(&self, card: &mut Found<Events>, name: &EventName, at: Revision) -> Answer<Option<Told>> {
-        let event = match card {
-            Found::Whole(events) => events.take(name.occasion),
-            Found::Damaged(_) if !self.leaving => return Ok(Some(Told::Damaged(name.name()?))),
-            // Who saw which of its days is not known.
-            Found::Damaged(_) => return Ok(Some(Told::Gone(name.name()?))),
-            Found::Absent => None,
-        };
-        Ok(match event {
-            Some(event) if self.leaving => Some(Told::Gone(event.name)),
-            Some(event) => Some(Told::Event(event)),
+        Ok(match shown(card, name)? {
+            // Of a card that cannot be read, who saw which of its days is not known.
+            Some(_) if self.leaving => Some(Told::Gone(name.name()?)),
+            Some(told) => Some(told),
             None if at <= self.began => None,
             None => Some(Told::Gone(name.name()?)),
         })
     }
+}
+
+/// What there is of an event of a card.
+pub(super) fn shown(card: &mut Found<Events>, name: &EventName) -> Answer<Option<Told>> {
+    Ok(match card {
+        Found::Whole(events) => events.take(name.occasion).map(Told::Event),
+        Found::Damaged(_) => Some(Told::Damaged(name.name()?)),
+        Found::Absent => None,
+    })
 }
 
 /// What is to be told of one book: the way there, how the book stands in a token where it is not told to
@@ -113,6 +127,8 @@ struct Step {
     after: Option<Source>,
     /// It was in the token: with nothing told of it, it stands there as it did.
     before: Option<Source>,
+    /// Where the book is whose every card is told of, so that it is worth to know which have days.
+    at: Option<Position>,
 }
 
 impl Step {
@@ -135,7 +151,9 @@ impl Step {
         fits(before, book, known)?;
         let walk = Walk { book: book.id, from, began, leaving: false };
         let after = Some(told(book).ok_or(Fault(UNCOUNTED.into()))?);
-        Ok(Self { walk, log: book.log, partly: Stage::Coming, after, before })
+        let told = before.is_some_and(|known| known.stage == Stage::Told);
+        let at = (!told).then(|| book.position());
+        Ok(Self { walk, log: book.log, partly: Stage::Coming, after, before, at })
     }
 
     /// Of a book that the calendar is made of no more.
@@ -146,7 +164,7 @@ impl Step {
         };
         fits(Some(before), book, known)?;
         let walk = Walk { book: book.id, from, began: known, leaving: true };
-        Ok(Self { walk, log: book.log, partly: Stage::Leaving, after: None, before: Some(before) })
+        Ok(Self { walk, log: book.log, partly: Stage::Leaving, after: None, before: Some(before), at: None })
     }
 
     /// The book in a token when the log was told up to there.
@@ -213,7 +231,11 @@ impl Service {
                 }
                 ControlFlow::Continue(())
             };
-            match step.walk.go(&reader, &mut tell).await? {
+            let days = match step.at {
+                Some(at) => self.birthdays.at(&reader, at).await?,
+                None => None,
+            };
+            match step.walk.go(&reader, days.as_deref(), &mut tell).await? {
                 None => sources.extend(step.after),
                 Some(at) => {
                     truncated = true;

@@ -6,14 +6,14 @@ use uuid::Uuid;
 use crate::domain::format::Format;
 use crate::domain::ical::Kind;
 use crate::domain::ical::birthday::{Day, Occasion, days};
-use crate::domain::id::{CollectionId, ContactId, MemberName, Uid};
+use crate::domain::id::{CollectionId, ContactId, Etag, MemberName, Uid};
 use crate::service::Answer;
 use crate::service::refusal::Fault;
 use crate::service::view::{Detail, ObjectView};
 use crate::store::damage::Found;
 use crate::store::keys::Hash;
 use crate::store::query::{Card, Reader, With};
-use crate::store::rows;
+use crate::store::rows::{self, CardRow};
 
 /// What an event's name tells: `BOOK-MEMBER-OCCASION.ics`, the second the hash of the card's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,25 +80,46 @@ impl ObjectView {
     }
 }
 
-/// The event of a day. Its octets change only with what is in it: not with the card's photo.
+/// The event of a day.
 fn event(reader: &Reader, name: EventName, day: &Day, card: &Card) -> Answer<Option<ObjectView>> {
-    let contact = ContactId::from_bytes(card.row.contact);
-    let (created, modified) = (rows::time(card.row.created), rows::time(card.row.modified));
-    let Some(uid) = Uid::new(&day.uid(contact)) else { return Ok(None) };
-    let octets = day.event(contact, &summary(day), stamp(created));
-    Ok(Some(ObjectView {
-        contact: event_id(&uid, &name),
-        name: name.name()?,
-        uid,
-        etag: reader.etag_of(&octets),
-        size: octets.len() as u64,
-        format: Format::Calendar(Kind::Event),
-        created,
-        modified,
-        properties: Vec::new(),
-        unreadable: false,
-        body: Some(octets.into()),
-    }))
+    let octets = octets(day, &card.row);
+    let made = Made { etag: reader.etag_of(&octets), size: octets.len() as u64 };
+    let event = made.event(name, &card.row)?;
+    Ok(event.map(|event| ObjectView { body: Some(octets.into()), ..event }))
+}
+
+/// The octets of an event. They change only with what is in it: not with the card's photo.
+pub(super) fn octets(day: &Day, card: &CardRow) -> Vec<u8> {
+    day.event(ContactId::from_bytes(card.contact), &summary(day), stamp(rows::time(card.created)))
+}
+
+/// What of an event's octets is shown without them.
+#[derive(Clone, Copy)]
+pub(super) struct Made {
+    pub(super) etag: Etag,
+    pub(super) size: u64,
+}
+
+impl Made {
+    /// The event of that name, of a card, without its octets.
+    pub(super) fn event(self, name: EventName, card: &CardRow) -> Answer<Option<ObjectView>> {
+        let Some(uid) = Uid::new(&name.occasion.uid(ContactId::from_bytes(card.contact))) else {
+            return Ok(None);
+        };
+        Ok(Some(ObjectView {
+            contact: event_id(&uid, &name),
+            name: name.name()?,
+            uid,
+            etag: self.etag,
+            size: self.size,
+            format: Format::Calendar(Kind::Event),
+            created: rows::time(card.created),
+            modified: rows::time(card.modified),
+            properties: Vec::new(),
+            unreadable: false,
+            body: None,
+        }))
+    }
 }
 
 /// When the contact was made, to the second: the time that every event must have, and that stays.

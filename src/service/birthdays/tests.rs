@@ -19,6 +19,8 @@ use crate::service::view::{Carry, PropertyChange, Verb};
 
 use super::*;
 
+mod days;
+
 fn births() -> MemberName {
     name(BIRTHDAYS)
 }
