@@ -115,11 +115,13 @@ impl Service {
 
     async fn op(&self, work: Work) -> Answer<Op> {
         Ok(match work {
-            Work::Create(row) => Op::Account(AccountOp::Create(row)),
-            Work::Update { before, after } => Op::Account(AccountOp::Update { before, after }),
+            Work::Create(row) => Op::Account(AccountOp::Create(*row)),
+            Work::Update { before, after } => {
+                Op::Account(AccountOp::Update { before: *before, after: *after })
+            }
             Work::Rename { before, after } => {
                 let passwords = self.store.read().await?.app_passwords(Some(&before.id)).await?;
-                Op::Account(AccountOp::Rename { before, after, passwords })
+                Op::Account(AccountOp::Rename { before: *before, after: *after, passwords })
             }
             Work::Keep { home, members } => {
                 self.keep_members(&self.store.read().await?, home, &members).await?

@@ -172,7 +172,11 @@ impl Service {
         done.contested |= missing;
         done.report.cards_written = written;
         done.report.cards_removed = gone.len();
-        self.count_people(here.len()).await
+        let people = here.len();
+        // Whoever counts may go through all accounts: not with another copy of them held.
+        drop((staff, here, wanted, present, gone));
+        drop(rows);
+        self.count_people(people).await
     }
 
     pub(super) async fn remove_cards(&self, book: CollectionId, gone: &[MemberName]) -> Answer<()> {

@@ -327,7 +327,8 @@ impl Change {
                 Work::Create(after) => (None, after),
                 Work::Keep { .. } => return None,
             };
-            (!after.group).then(|| Self { before: before.cloned(), after: after.clone() })
+            (!after.group)
+                .then(|| Self { before: before.map(|row| (**row).clone()), after: (**after).clone() })
         };
         let simple = plan.gone_groups.is_empty() && !plan.contested;
         plan.works.iter().map(change).collect::<Option<Vec<_>>>().filter(|_| simple)

@@ -58,15 +58,15 @@ pub(super) struct Plan {
     pub(super) report: SyncReport,
 }
 
-/// A change to one account.
+/// A change to one account. Rows lie outside, because a plan may have tens of thousands of these.
 #[derive(Clone)]
 pub(super) enum Work {
     /// Its row, but for its name.
-    Update { before: AccountRow, after: AccountRow },
+    Update { before: Box<AccountRow>, after: Box<AccountRow> },
     /// Its name.
-    Rename { before: AccountRow, after: AccountRow },
+    Rename { before: Box<AccountRow>, after: Box<AccountRow> },
     /// It is new.
-    Create(AccountRow),
+    Create(Box<AccountRow>),
     /// Who is in the group with that home, as the directory wrote it.
     Keep { home: [u8; 16], members: Vec<Member> },
 }
@@ -225,6 +225,7 @@ impl Draft<'_> {
             self.plan.settle.insert(Id(after.id));
         }
         self.rows.insert(Id(after.id), after.clone());
+        let (before, after) = (Box::new(before), Box::new(after));
         self.plan.works.push(match before.name == after.name {
             true => Work::Update { before, after },
             false => Work::Rename { before, after },
@@ -305,8 +306,11 @@ impl Draft<'_> {
             if !side.group {
                 self.plan.settle.insert(Id(account));
             }
-            self.rows.insert(Id(account), row.clone());
-            self.plan.works.push(Work::Create(row));
+            if side.group {
+                // Where its members are kept is asked for later; of a new user nobody asks.
+                self.rows.insert(Id(account), row.clone());
+            }
+            self.plan.works.push(Work::Create(Box::new(row)));
         }
         Ok(())
     }

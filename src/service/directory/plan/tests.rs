@@ -114,18 +114,18 @@ impl World {
                     let at = self.at(&before);
                     assert!(before.origin.is_some(), "a local account is nobody's to change");
                     assert_eq!((before.id, before.home, before.group), (after.id, after.home, after.group));
-                    self.rows[at] = after;
+                    self.rows[at] = *after;
                 }
                 Work::Rename { before, after } => {
                     let at = self.at(&before);
                     assert!(before.origin.is_some(), "a local account is nobody's to change");
                     self.free(&after);
-                    self.rows[at] = after;
+                    self.rows[at] = *after;
                 }
                 Work::Create(row) => {
                     self.free(&row);
                     assert!(!self.rows.iter().any(|known| known.id == row.id || known.home == row.home));
-                    self.rows.push(row);
+                    self.rows.push(*row);
                 }
                 Work::Keep { home, members } => {
                     let group = self.rows.iter().find(|row| row.home == home && row.group);
