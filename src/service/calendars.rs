@@ -14,7 +14,8 @@ use crate::domain::ical::{Kind, Limits};
 use crate::domain::id::{HomeName, MemberName};
 use crate::store::agenda::Opened;
 use crate::store::damage::Found;
-use crate::store::query::Collection;
+use crate::store::query::{Collection, Reader};
+use crate::store::rows::StoredProperty;
 
 use super::access::Caller;
 use super::birthdays::is_births;
@@ -50,7 +51,11 @@ impl Service {
         let (chosen, truncated) = if filter.is_kind_only() {
             reader.unjudged(candidates, limit)
         } else {
-            let zones = Zones::new(zone.or_else(|| zone_in(&calendar)).unwrap_or(Zone::UTC));
+            let zone = match zone {
+                Some(zone) => Some(zone),
+                None => zone_at(&reader, &reached, &calendar).await?,
+            };
+            let zones = Zones::new(zone.unwrap_or(Zone::UTC));
             let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };
             let accept = move |octets: &[u8]| match parse(octets, &limits) {
                 Ok(object) => filter.matches(&object, &zones),
@@ -79,7 +84,7 @@ impl Service {
             return Ok(busy);
         }
         let (reached, Opened { reader, calendar, agenda }) = self.open_calendar(caller, home, name).await?;
-        let zones = Zones::new(zone_in(&calendar).unwrap_or(Zone::UTC));
+        let zones = Zones::new(zone_at(&reader, &reached, &calendar).await?.unwrap_or(Zone::UTC));
         let limits = Limits { bytes: usize::MAX, ..self.settings.calendar };
         let busy = Arc::new(std::sync::Mutex::new(busy));
         let told = busy.clone();
@@ -125,10 +130,19 @@ pub(super) fn zone_of<'t>(text: impl Fn(&str) -> Option<&'t str>) -> Option<Zone
     text("calendar-timezone-id").and_then(Zone::named).or_else(written)
 }
 
-/// The zone that a stored calendar's owner gave it.
-pub(super) fn zone_in(calendar: &Collection) -> Option<Zone> {
+/// The zone that whoever asks gave a calendar, in whose home it lies, or else that of its owner.
+async fn zone_at(reader: &Reader, reached: &Reached, calendar: &Collection) -> Answer<Option<Zone>> {
+    let own = match reached.mount {
+        Some(member) => reader.properties(&member).await?,
+        None => Vec::new(),
+    };
+    Ok(zone_in(&own).or_else(|| zone_in(&calendar.properties)))
+}
+
+/// The zone that somebody wrote on a calendar.
+pub(super) fn zone_in(properties: &[StoredProperty]) -> Option<Zone> {
     zone_of(|local| {
-        let own = calendar.properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
+        let own = properties.iter().find(|p| p.namespace == CALDAV && p.local == local);
         own.and_then(|own| own.text.as_deref())
     })
 }

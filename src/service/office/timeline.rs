@@ -98,7 +98,7 @@ impl Service {
         for (at, named) in named.iter().enumerate() {
             let members: Vec<_> =
                 entries.iter().filter(|(of, _)| *of == at).map(|(_, entry)| entry.member).collect();
-            let zone = zone_in(&named.opened.calendar).unwrap_or(Zone::UTC);
+            let zone = zone_in(&named.opened.calendar.properties).unwrap_or(Zone::UTC);
             for some in members.chunks(CHUNK) {
                 let cards = whole_objects(&named.opened.reader, named.calendar, some).await?;
                 let (whom, zone) = (whom.clone(), zone.clone());
