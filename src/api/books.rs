@@ -177,7 +177,7 @@ impl From<&BookView> for Book {
             owner: written(&book.owner),
             private: book.private,
             default: book.default,
-            access: super::shares::word(book.access),
+            access: book.access.map_or("none", super::shares::word),
             shares: shares(book),
             created_at: book.created,
         }

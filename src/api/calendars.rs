@@ -32,7 +32,7 @@ pub struct Calendar {
     private: bool,
     /// It is the one that the first sign-in made for appointments.
     default: bool,
-    /// What you may do with its entries: `read` or `write`.
+    /// What you may do with its entries: `read` or `write`; `none` with others' that you only keep the settings of.
     access: &'static str,
     /// Who beside its owner may use it; told to those who may change that.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ impl From<&BookView> for Calendar {
             owner: written(&calendar.owner),
             private: calendar.private,
             default: calendar.default,
-            access: shares::word(calendar.access),
+            access: calendar.access.map_or("none", shares::word),
             shares: books::shares(calendar),
             created_at: calendar.created,
         }

@@ -75,10 +75,11 @@ async fn make(config: &Config, create: Create) -> anyhow::Result<()> {
         bail!("the server answered something else; is it another version?");
     };
     let url = format!("{}{}", base(config), link.path);
-    show::print(&format!(
-        "{what}, id {}: whoever has it can read all of it.\nIt is shown this once:\n{url}\n",
-        link.id
-    ))
+    let mut told = format!("{what}, id {}: whoever has it can read all of it.\n", link.id);
+    if config.server.public_url.is_none() {
+        told.push_str("It begins as others reach the server; server.public_url says how.\n");
+    }
+    show::print(&format!("{told}It is shown this once:\n{url}\n"))
 }
 
 async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
@@ -89,10 +90,11 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     show::list(&links, json, &heads, |link: &LinkRow| {
         vec![
             link.id.clone(),
-            link.collection.clone(),
+            link.collection.clone().unwrap_or_default(),
             match link.kind {
-                AskedKind::Book => "book".to_owned(),
-                AskedKind::Calendar => "calendar".to_owned(),
+                Some(AskedKind::Book) => "book".to_owned(),
+                Some(AskedKind::Calendar) => "calendar".to_owned(),
+                None => String::new(),
             },
             link.label.clone().unwrap_or_default(),
             link.created.to_string(),

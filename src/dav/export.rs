@@ -56,16 +56,11 @@ pub(super) async fn export(exchange: &Exchange<'_>, home: &HomeName, name: &Memb
 /// The file under that name.
 pub(super) fn file(export: Export, name: &str) -> Response<super::Body> {
     let kind = export.kind();
-    described(Pieces::of(export, |export| Box::pin(export.piece())), kind, name)
-}
-
-/// A body, as the file that it is.
-pub(super) fn described(body: super::Body, kind: CollectionKind, name: &str) -> Response<super::Body> {
     let media = match kind {
         CollectionKind::AddressBook => "text/vcard; charset=utf-8",
         CollectionKind::Calendar => "text/calendar; charset=utf-8",
     };
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(Pieces::of(export, |export| Box::pin(export.piece())));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     // A quoted-string that needs no escaping (RFC 6266 §4.3).

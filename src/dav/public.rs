@@ -14,7 +14,7 @@ use crate::service::public_links::ending;
 use crate::service::refusal::{Fault, Refusal, Stop};
 
 use super::conditions::is_known;
-use super::export::{described, file};
+use super::export::file;
 use super::{Body, full};
 
 /// Search engines are not to list what somebody gave a link to.
@@ -57,7 +57,7 @@ pub async fn public(
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return Ok(answer);
     }
-    match read(service, link, method, headers).await {
+    match read(service, link, headers).await {
         Ok(answer) => Ok(answer),
         Err(Stop::Refused(Refusal::Busy { retry_after })) => {
             let mut answer = status(StatusCode::SERVICE_UNAVAILABLE);
@@ -70,19 +70,14 @@ pub async fn public(
     }
 }
 
-async fn read(
-    service: &Arc<Service>,
-    link: &Link,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, Stop> {
+async fn read(service: &Arc<Service>, link: &Link, headers: &HeaderMap) -> Result<Response<Body>, Stop> {
     // Cards go as 3.0, which every program reads.
     let published = service.published(&link.token, link.kind, Version::V3).await?;
     let tag = published.etag();
-    let mut answer = match (is_known(headers, tag), method) {
-        (true, _) => status(StatusCode::NOT_MODIFIED),
-        (false, &Method::HEAD) => described(full(bytes::Bytes::new()), link.kind, name(link.kind)),
-        (false, _) => file(published.open().await?, name(link.kind)),
+    let mut answer = match is_known(headers, tag) {
+        true => status(StatusCode::NOT_MODIFIED),
+        // HEAD too: it tells of what GET would meet, and no length that is not known.
+        false => file(published.open().await?, name(link.kind)),
     };
     let fields = answer.headers_mut();
     if let Ok(tag) = HeaderValue::try_from(tag.quoted()) {

@@ -1,6 +1,7 @@
 //! What a contact server knows without doing anything: names, cards, filters, conversion.
 //! Pure: no IO, no clock, no randomness, no async; time and ids arrive as arguments.
 
+pub mod class;
 pub mod client;
 pub mod collation;
 pub mod contact;

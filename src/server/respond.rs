@@ -184,7 +184,9 @@ fn later(status: StatusCode, text: &str, wait: Duration) -> Answer {
 }
 
 fn without_body(mut answer: Answer) -> Answer {
-    if let Some(length) = answer.body().size_hint().exact() {
+    // What is not sent because it is known has another length than nothing (RFC 9110 §8.6).
+    let told = answer.status() != StatusCode::NOT_MODIFIED;
+    if let Some(length) = answer.body().size_hint().exact().filter(|_| told) {
         answer.headers_mut().entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
     }
     answer.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync())

@@ -1,8 +1,10 @@
 //! Calendars through the use cases that books have: what is moved and copied, what is deleted, what
 //! becomes of an account's calendars, and that contacts know nothing of them.
 
+use crate::domain::ical::filter::{ComponentCondition, ComponentFilter, Filter};
+use crate::domain::ical::overlap::Range;
 use crate::domain::ical::{Components, Kind};
-use crate::domain::id::{CollectionKind, HomeName};
+use crate::domain::id::{CollectionKind, HomeName, MemberName};
 use crate::domain::search::Mode;
 use crate::store::commit::AccountOp;
 use crate::store::engine::memory::MemoryEngine;
@@ -16,7 +18,9 @@ use super::admin::{AdminAnswer, AdminRequest};
 use super::place::Place;
 use super::tests::*;
 use super::transfer::Manner;
-use super::view::{Detail, Members, Property, PropertyName, PropertyValue, Stored, Transferred, Verb};
+use super::view::{
+    Carry, Detail, Members, Property, PropertyChange, PropertyName, PropertyValue, Stored, Transferred, Verb,
+};
 use super::*;
 
 fn home(caller: &Caller) -> HomeName {
@@ -235,4 +239,47 @@ async fn an_account_of_before_gets_its_home_of_calendars_at_the_start() {
 fn stretch() -> std::sync::atomic::AtomicU64 {
     static OPENED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     (OPENED.fetch_add(1, std::sync::atomic::Ordering::Relaxed) << 32).into()
+}
+
+#[tokio::test]
+async fn cal_20_whoever_asks_has_its_own_time_zone_on_a_calendar_of_others() {
+    let service = service().await;
+    let alice = alice(&service).await;
+    add(&service, "bob").await;
+    let bob = sign_in(&service, "bob", "secret").await.unwrap();
+    let event = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\nBEGIN:VEVENT\r\nUID:late\r\nDTSTAMP:20260101T000000Z\r\n\
+                 DTSTART:20260301T230000\r\nDTEND:20260301T233000\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let place = (&home(&alice), &name("calendar"), &name("late.ics"));
+    service.put(&alice, place, event.into(), Vec::new()).await.unwrap();
+    service.share_asked("alice/calendar", "bob", Some(sharing::Access::Read)).await.unwrap();
+    let shared = name("calendar-alice");
+    let finds = async |caller: &Caller, calendar: &MemberName| {
+        let range =
+            Range { start: "2026-03-02T00:00:00Z".parse().ok(), end: "2026-03-02T23:59:00Z".parse().ok() };
+        let within = |name: &str, range, components| ComponentFilter {
+            name: name.into(),
+            condition: ComponentCondition::Defined { range, properties: vec![], components },
+        };
+        let events = within("VEVENT", Some(range), vec![]);
+        let filter = Arc::new(Filter(within("VCALENDAR", None, vec![events])));
+        let mut carry = Carry::new(Detail::default());
+        let place = (&home(caller), calendar);
+        service.query_calendar(caller, place, filter, None, None, &mut carry).await.unwrap().cards.len()
+    };
+    let zone = async |caller: &Caller, calendar: &MemberName, tzid: &str| {
+        let named =
+            PropertyName { namespace: calendars::CALDAV.into(), local: "calendar-timezone-id".into() };
+        let value = PropertyValue::Text { text: tzid.into(), lang: None };
+        let set = PropertyChange::Set(Property { name: named, value });
+        let place = Place::Collection(home(caller), calendar.clone());
+        service.patch(caller, &place, vec![set], Vec::new()).await.unwrap();
+    };
+    let own = name("calendar");
+    assert_eq!((finds(&alice, &own).await, finds(&bob, &shared).await), (0, 0));
+    // Eleven at night is the next day in UTC.
+    zone(&bob, &shared, "America/New_York").await;
+    assert_eq!((finds(&alice, &own).await, finds(&bob, &shared).await), (0, 1));
+    zone(&alice, &own, "America/New_York").await;
+    zone(&bob, &shared, "Europe/Berlin").await;
+    assert_eq!((finds(&alice, &own).await, finds(&bob, &shared).await), (1, 0));
 }

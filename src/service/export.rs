@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::domain::class::is_public;
 use crate::domain::ical::Limits;
 use crate::domain::ical::split::{About, Join};
 use crate::domain::id::{CollectionId, CollectionKind, Etag, HomeName, MemberName};
@@ -14,6 +15,7 @@ use crate::domain::vcard::Version;
 
 use super::access::Caller;
 use super::calendars::CALDAV;
+use super::public_links::Passage;
 use super::refusal::Fault;
 use super::view::{CollectionView, Detail, Members, MembersView, ObjectView, PropertyValue, Seen};
 use super::{Answer, Service};
@@ -37,6 +39,9 @@ pub struct Export {
     /// In which version cards are given.
     version: Version,
     tag: Etag,
+    /// The public link through which it is read: it goes no further than that is open, and holds what is
+    /// public alone.
+    link: Option<Passage>,
     /// Of a calendar, what was written of it.
     join: Option<Join>,
     out: Vec<u8>,
@@ -54,13 +59,18 @@ impl Service {
         version: Version,
     ) -> Answer<Export> {
         let view = self.book(caller, home, name, Members::All, Detail::default()).await?;
-        Export::of(self, view, version)
+        Export::of(self, view, version, None)
     }
 }
 
 impl Export {
     /// The file of a collection that was listed.
-    pub(super) fn of(service: &Arc<Service>, view: MembersView, version: Version) -> Answer<Self> {
+    pub(super) fn of(
+        service: &Arc<Service>,
+        view: MembersView,
+        version: Version,
+        link: Option<Passage>,
+    ) -> Answer<Self> {
         if !view.damaged.is_empty() {
             return Err(Fault("the store is damaged: not all of a collection can be read".into()).into());
         }
@@ -75,7 +85,7 @@ impl Export {
         let names: Vec<_> = view.cards.into_iter().map(|card| card.name).collect();
         let (id, births, names) = (view.book.id, view.book.births, names.into_iter());
         let service = Arc::clone(service);
-        Ok(Self { service, kind, id, births, names, version, tag, join, out, ended: false })
+        Ok(Self { service, kind, id, births, names, version, tag, link, join, out, ended: false })
     }
 
     /// The entity tag of the whole: another one whenever anything in the collection is another.
@@ -103,6 +113,11 @@ impl Export {
     async fn step(&mut self) -> io::Result<()> {
         // The status is sent: whoever reads is told by an answer that breaks off.
         let broken = || io::Error::other("a member of the collection cannot be read");
+        if let Some(link) = &self.link {
+            let open =
+                self.service.passage(link.id).await.map_err(|stop| io::Error::other(stop.to_string()))?;
+            open.ok_or_else(broken)?;
+        }
         let rest = self.names.as_slice();
         let chunk = rest.get(..CHUNK).unwrap_or(rest);
         if chunk.is_empty() {
@@ -133,6 +148,9 @@ impl Export {
 
     fn write(&mut self, card: &ObjectView) {
         let stored = || card.body.clone().unwrap_or_default();
+        if self.link.is_some() && !is_public(&stored()) {
+            return;
+        }
         match &mut self.join {
             Some(join) => {
                 // It was admitted once, by limits that may have been others.

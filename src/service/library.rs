@@ -44,8 +44,9 @@ pub struct BookView {
     pub private: bool,
     /// It is the one that the first sign-in made.
     pub default: bool,
-    /// What the caller may do with what is in it.
-    pub access: Access,
+    /// What the caller may do with what is in it: nothing with others' calendars, which whoever keeps the
+    /// settings can only dispose of.
+    pub access: Option<Access>,
     /// Who beside its owner may use it; told to those who may change that.
     pub shares: Option<Vec<Share>>,
     /// When it was made.
@@ -147,7 +148,7 @@ impl Service {
         if new.kind() == CollectionKind::Calendar {
             account = match self.with_calendars(account).await {
                 // The account has moved since it was read.
-                Err(Stop::Refused(_)) => return Err(busy()),
+                Err(Stop::Refused(Refusal::NotFound | Refusal::Unmet)) => return Err(busy()),
                 done => done?,
             };
         }
@@ -393,10 +394,11 @@ impl Service {
             components: Components::from_bits(row.components),
             private: row.private,
             default: row.default,
-            access: if write || (office && !staff && row.smart.is_none()) {
-                Access::Write
-            } else {
-                Access::Read
+            access: match row.kind() {
+                _ if write => Some(Access::Write),
+                CollectionKind::Calendar => read.then_some(Access::Read),
+                CollectionKind::AddressBook if office && !staff && row.smart.is_none() => Some(Access::Write),
+                CollectionKind::AddressBook => Some(Access::Read),
             },
             shares,
             created: rows::time(row.created),

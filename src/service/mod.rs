@@ -188,6 +188,8 @@ pub struct Service {
     smart: smart::Upkeep,
     /// Which cards of the books that calendars of birthdays are made of have days.
     birthdays: Follows<birthdays::Kept>,
+    /// Places for those who read through public links.
+    public_readers: Arc<tokio::sync::Semaphore>,
 }
 
 impl Service {
@@ -227,6 +229,7 @@ impl Service {
             patches: std::sync::OnceLock::new(),
             smart: smart::Upkeep::default(),
             birthdays: Follows::default(),
+            public_readers: Arc::new(tokio::sync::Semaphore::new(public_links::AT_ONCE)),
         })
     }
 
@@ -317,6 +320,10 @@ impl Service {
         // Part of it may have been done.
         if !matches!(erased, Ok(0)) {
             self.keyring_upkeep.wake();
+            // Not even days of the year are left of who was erased.
+            if let Err(error) = self.freshen_days().await {
+                tracing::warn!(%error, "the days of erased contacts are let go when somebody asks for birthdays");
+            }
         }
         erased.map_err(fault)
     }

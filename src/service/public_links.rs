@@ -1,12 +1,17 @@
 //! Public links: whoever has one reads a whole book or calendar without signing in, until it is revoked
 //! or ends (CS-15, ACL-24, ICAL-12). A link is 160 random bits, of which the store keeps a keyed hash.
-//! What is private is read through no link, nor what belongs to somebody who may not sign in.
+//! What is private is read through no link, nor what belongs to somebody who may not sign in; of what is
+//! in a collection, what calls itself private is left out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::domain::id::{CollectionKind, Etag, HomeName, MemberName, Principal, UserName};
+use crate::domain::id::{
+    AccountId, CollectionId, CollectionKind, Etag, HomeName, MemberName, Principal, UserName,
+};
 use crate::domain::vcard::Version;
 use crate::store::StoreError;
 use crate::store::commit::{DefinitionOp, Op};
@@ -34,12 +39,25 @@ pub fn ending(kind: CollectionKind) -> &'static str {
     }
 }
 
+/// How many files are read through links at once; each holds its place until its end.
+pub(super) const AT_ONCE: usize = 16;
+
+/// When a reader is told to come back who found no place.
+const LATER: Duration = Duration::from_secs(5);
+
 /// What somebody reads through a link.
 pub struct Published {
     service: Arc<Service>,
     reader: Reader,
     view: CollectionView,
     version: Version,
+    link: Id,
+}
+
+/// A place among those who read through links.
+pub(super) struct Passage {
+    pub(super) id: Id,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Published {
@@ -49,9 +67,16 @@ impl Published {
     }
 
     /// The file.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Busy`] where many read already; a fault where not all of it can be read.
     pub async fn open(self) -> Answer<Export> {
+        let place = self.service.public_readers.clone().try_acquire_owned();
+        let place = place.map_err(|_| Refusal::Busy { retry_after: LATER })?;
         let (cards, damaged) = card_views(self.reader.all_cards(self.view.id, false).await?);
-        Export::of(&self.service, MembersView { book: self.view, cards, damaged }, self.version)
+        let view = MembersView { book: self.view, cards, damaged };
+        Export::of(&self.service, view, self.version, Some(Passage { id: self.link, _place: place }))
     }
 }
 
@@ -63,21 +88,27 @@ impl Service {
         kind: CollectionKind,
         version: Version,
     ) -> Answer<Published> {
-        let id = Id(self.store.hashes().secret(&secret::normal(token)));
-        let reader = self.store.read().await?;
-        let Some(Definition::PublicLink(link)) = reader.definition(Definition::PUBLIC_LINK, id).await? else {
-            return Err(Refusal::NotFound.into());
-        };
-        if link.expires.is_some_and(|end| rows::time(end) <= self.clock.now()) {
-            return Err(Refusal::NotFound.into());
-        }
-        let found = reader.found_collections(&[link.collection]).await?.pop();
-        let collection = found.map_or(Ok(None), Found::whole)?.ok_or(Refusal::NotFound)?;
-        if collection.row.kind() != kind || self.closed(&reader, &collection.row).await? {
+        let link = Id(self.store.hashes().secret(&secret::normal(token)));
+        let (reader, collection) = self.passage(link).await?.ok_or(Refusal::NotFound)?;
+        if collection.row.kind() != kind {
             return Err(Refusal::NotFound.into());
         }
         let view = nobodys_view(kind, collection)?;
-        Ok(Published { service: Arc::clone(self), reader, view, version })
+        Ok(Published { service: Arc::clone(self), reader, view, version, link })
+    }
+
+    /// What the link with that id leads to now; `None` where it does not.
+    pub(super) async fn passage(&self, id: Id) -> Answer<Option<(Reader, Collection)>> {
+        let reader = self.store.read().await?;
+        let Some(Definition::PublicLink(link)) = reader.definition(Definition::PUBLIC_LINK, id).await? else {
+            return Ok(None);
+        };
+        let found = reader.found_collections(&[link.collection]).await?.pop();
+        let Some(collection) = found.map_or(Ok(None), Found::whole)? else { return Ok(None) };
+        match self.closed(&reader, &link, &collection.row).await? {
+            true => Ok(None),
+            false => Ok(Some((reader, collection))),
+        }
     }
 
     /// Makes a link to a collection that is written `OWNER/NAME`. Its path is told this once.
@@ -101,13 +132,18 @@ impl Service {
         if row.private {
             return Err(conflict("it is private, its owner's alone; no link opens it".into()));
         }
+        if row.smart.is_some() {
+            return Err(conflict("a smart book shows what is in other books; link to those".into()));
+        }
         let mut random = [0; secret::BYTES];
         self.entropy.fill(&mut random)?;
         // Without the hyphens, which are for who types it.
         let token = secret::normal(&secret::written(&random));
         let hash = Id(self.store.hashes().secret(&token));
         let (created, expires) = (rows::micros(now), expires.map(rows::micros));
-        let link = Definition::PublicLink(PublicLinkRow { collection: id, label, created, expires });
+        let owner = AccountId::from_bytes(row.owner);
+        let link = PublicLinkRow { collection: id, label, created, expires, owner };
+        let link = Definition::PublicLink(link);
         if !self.lay(None, hash, None, Some(link)).await? {
             return Err(Fault("random numbers repeat themselves".into()).into());
         }
@@ -120,22 +156,33 @@ impl Service {
         let reader = self.store.read().await?;
         let mut links = Vec::new();
         for (id, link) in every(&reader).await? {
-            let found = reader.found_collections(&[link.collection]).await?.pop();
-            // Those of what is gone go with the next clearing.
-            let Some(Found::Whole(collection)) = found else { continue };
-            let Some((name, owner)) = self.called(&reader, link.collection).await? else { continue };
-            let owner = owner.map(|owner| match owner {
-                Principal::User(name) => name.to_string(),
-                Principal::Group(name) => format!("group:{name}"),
-            });
+            let (kind, closed) = match reader.found_collections(&[link.collection]).await?.pop() {
+                Some(Found::Whole(collection)) => {
+                    let closed = self.closed(&reader, &link, &collection.row).await?;
+                    (Some(collection.row.kind().into()), closed)
+                }
+                // Listed, so that it can be revoked before what it leads to is mended.
+                Some(Found::Damaged(_)) => (None, true),
+                // Those of what is gone go with the next clearing.
+                Some(Found::Absent) | None => continue,
+            };
+            let called = match kind {
+                Some(_) => self.called(&reader, link.collection).await?,
+                None => None,
+            };
+            let owner = |owner: Option<Principal>| match owner {
+                Some(Principal::User(name)) => name.to_string(),
+                Some(Principal::Group(name)) => format!("group:{name}"),
+                None => String::new(),
+            };
             links.push(admin::LinkRow {
                 id: shown(id),
-                collection: format!("{}/{name}", owner.unwrap_or_default()),
-                kind: collection.row.kind().into(),
+                collection: called.map(|(name, whose)| format!("{}/{name}", owner(whose))),
+                kind,
                 label: link.label,
                 created: rows::time(link.created),
                 expires: link.expires.map(rows::time),
-                closed: self.closed(&reader, &collection.row).await?,
+                closed,
             });
         }
         links.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
@@ -155,7 +202,7 @@ impl Service {
         }
     }
 
-    /// Forgets the links to collections that are gone, and those that have ended.
+    /// Forgets the links to collections that are gone or another's by now, and those that have ended.
     pub(super) async fn forget_dead_links(&self) -> Result<(), StoreError> {
         let now = rows::micros(self.clock.now());
         let reader = self.store.read().await?;
@@ -165,9 +212,13 @@ impl Service {
         drop(reader);
         for ((id, link), found) in links.into_iter().zip(found) {
             let ended = link.expires.is_some_and(|end| end <= now);
-            if ended || matches!(found, Found::Absent) {
-                let gone = DefinitionOp { id, before: Some(Definition::PublicLink(link)), after: None };
-                match self.commit(None, Vec::new(), vec![Op::Definition(gone)]).await {
+            let gone = match found {
+                Found::Absent => true,
+                Found::Whole(collection) => collection.row.owner != *link.owner.as_bytes(),
+                Found::Damaged(_) => false,
+            };
+            if ended || gone {
+                match self.commit(None, Vec::new(), vec![removal(id, link)]).await {
                     // Somebody was quicker, or the disk is full: there is a next time.
                     Ok(_) | Err(Stop::Refused(_)) => {}
                     Err(Stop::Failed(_)) => return Ok(()),
@@ -177,11 +228,26 @@ impl Service {
         Ok(())
     }
 
-    /// Whether links to a collection answer nothing: it is private, or its owner may not sign in.
-    async fn closed(&self, reader: &Reader, row: &CollectionRow) -> Answer<bool> {
-        let owner = self.account_of(reader, &row.owner).await?;
-        Ok(row.private || !owner.is_some_and(|owner| owner.group || owner.enabled))
+    /// What ends the links to a collection.
+    pub(super) async fn ending_links(&self, reader: &Reader, id: CollectionId) -> Answer<Vec<Op>> {
+        let ours = every(reader).await?.into_iter().filter(|(_, link)| link.collection == id);
+        Ok(ours.map(|(id, link)| removal(id, link)).collect())
     }
+
+    /// Whether a link to a collection answers nothing: it has ended, the collection is private or another's
+    /// by now, or its owner may not sign in.
+    async fn closed(&self, reader: &Reader, link: &PublicLinkRow, row: &CollectionRow) -> Answer<bool> {
+        let ended = link.expires.is_some_and(|end| rows::time(end) <= self.clock.now());
+        if ended || row.private || row.smart.is_some() || row.owner != *link.owner.as_bytes() {
+            return Ok(true);
+        }
+        let owner = self.account_of(reader, &row.owner).await?;
+        Ok(!owner.is_some_and(|owner| owner.group || owner.enabled))
+    }
+}
+
+fn removal(id: Id, link: PublicLinkRow) -> Op {
+    Op::Definition(DefinitionOp { id, before: Some(Definition::PublicLink(link)), after: None })
 }
 
 async fn every(reader: &Reader) -> Result<Vec<(Id, PublicLinkRow)>, StoreError> {

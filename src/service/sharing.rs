@@ -144,9 +144,13 @@ impl Service {
             return unless_expected(&expect);
         }
         let ending = Ending { ops: Vec::new(), ..self.ending(&reader, book, &row).await? };
+        let mut ops = vec![Op::Collection(CollectionOp::Private { id: book, private })];
+        if private {
+            // Whoever had a link has it no more when the book is not private again one day.
+            ops.extend(self.ending_links(&reader, book).await?);
+        }
         drop(reader);
-        let op = Op::Collection(CollectionOp::Private { id: book, private });
-        self.commit(caller, expect, vec![op]).await?;
+        self.commit(caller, expect, ops).await?;
         self.settle_ended(caller, ending).await
     }
 

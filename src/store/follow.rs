@@ -101,6 +101,11 @@ impl<E> Default for Follows<E> {
 }
 
 impl<E: Keep> Follows<E> {
+    /// The collections of which something is kept.
+    pub fn known(&self) -> Vec<CollectionId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     /// Lets go of what is kept of a collection: it is gone.
     pub fn forget(&self, collection: CollectionId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&collection);
@@ -115,6 +120,12 @@ impl<E: Keep> Follows<E> {
             return Ok(None);
         }
         bring_up(&mut held, reader, at).await.map(Some)
+    }
+
+    /// What is kept of a collection, of whatever revision.
+    #[cfg(test)]
+    pub async fn kept_of(&self, collection: CollectionId) -> Option<Arc<Followed<E>>> {
+        self.of(collection).lock().await.clone()
     }
 
     pub(super) fn of(&self, collection: CollectionId) -> Arc<Held<E>> {
@@ -215,6 +226,8 @@ impl<E: Keep> Followed<E> {
                 lines.iter().filter(|(_, row)| !row.removed).map(|(_, row)| row.member).collect();
             let read = followed.read(reader, at.collection, &there).await?;
             read.into_iter().for_each(|(member, entry)| followed.set(member, entry));
+            // All of it is one long piece of work where the store answers at once.
+            tokio::task::yield_now().await;
             match lines.last() {
                 Some((last, _)) if more => since = Revision(*last),
                 _ => return Ok(followed),

@@ -279,16 +279,16 @@ pub struct NewLink {
 pub struct LinkRow {
     /// Its id.
     pub id: String,
-    /// `OWNER/NAME` of what it shows.
-    pub collection: String,
+    /// `OWNER/NAME` of what it shows; nothing, where that cannot be read.
+    pub collection: Option<String>,
     /// `book` or `calendar`.
-    pub kind: AskedKind,
+    pub kind: Option<AskedKind>,
     /// What is written on it.
     pub label: Option<String>,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends.
     pub expires: Option<Timestamp>,
-    /// It answers nothing for now: its collection is private, or its owner may not sign in.
+    /// It answers nothing for now: its collection is private or cannot be read, or its owner may not sign in.
     pub closed: bool,
 }

@@ -14,8 +14,9 @@ use crate::service::access::Caller;
 use crate::service::refusal::Refusal;
 use crate::service::view::Detail;
 use crate::service::{Answer, Service};
+use crate::store::StoreError;
 use crate::store::damage::Found;
-use crate::store::follow::{Followed, Keep};
+use crate::store::follow::{Followed, Keep, Position};
 use crate::store::keys::Hash;
 use crate::store::query::{Card, Reader, With};
 use crate::store::rows::CardRow;
@@ -191,6 +192,20 @@ impl Service {
             }
             round += 1;
         }
+    }
+
+    /// Brings what is kept of days to where the books are: of who was erased nothing is left then.
+    pub(in crate::service) async fn freshen_days(&self) -> Result<(), StoreError> {
+        for id in self.birthdays.known() {
+            let reader = self.store.read().await?;
+            match reader.found_collections(&[id]).await?.pop() {
+                Some(Found::Whole(book)) => {
+                    self.birthdays.at(&reader, Position::of(&book)).await?;
+                }
+                _ => self.birthdays.forget(id),
+            }
+        }
+        Ok(())
     }
 
     /// The days of the books; `None` where what is kept of one of them is of a newer snapshot, unless it

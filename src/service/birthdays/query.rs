@@ -97,6 +97,8 @@ impl Picked<'_> {
                     }
                 }
             }
+            // Others have their turn between chunks, also where the store answers at once.
+            tokio::task::yield_now().await;
             if self.read(reader, book, &unread).await?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }

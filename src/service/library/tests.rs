@@ -159,9 +159,14 @@ async fn calendars_are_listed_made_and_removed_as_books_are() {
     let shares = vec![Share { with, access: Access::Read }];
     let new = NewBook { shares, ..calendar(&own, "plans", &[Kind::Event, Kind::Journal]) };
     let made = service.create_library_book(&alice, new).await.unwrap();
-    assert_eq!((made.kind(), made.components.bits(), made.access), (Calendar, 0b101, Access::Write));
+    assert_eq!((made.kind(), made.components.bits(), made.access), (Calendar, 0b101, Some(Access::Write)));
     let seen = service.library_book(&bob, Calendar, &own, &made.name).await.unwrap();
-    assert_eq!((seen.id, seen.access, seen.shares.is_none()), (made.id, Access::Read, true));
+    assert_eq!((seen.id, seen.access, seen.shares.is_none()), (made.id, Some(Access::Read), true));
+    // Whoever keeps the settings disposes of it, and reads nothing of it.
+    let keeper =
+        Caller { account: AccountId::from_bytes([9; 16]), permissions: Permissions::ALL, ..bob.clone() };
+    let kept = service.library_book(&keeper, Calendar, &own, &made.name).await.unwrap();
+    assert_eq!((kept.access, kept.shares.is_some()), (None, true));
     let all = ["alice/plans", "bob/calendar", "bob/tasks"];
     assert_eq!(told(&service.library(&bob, Calendar).await.unwrap()), all);
     // Neither kind is among the other.

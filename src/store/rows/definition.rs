@@ -221,6 +221,9 @@ pub struct PublicLinkRow {
     /// When it ends, in microseconds since 1970.
     #[n(3)]
     pub expires: Option<i64>,
+    /// Whose it was when the link was made: it is nobody else's to show.
+    #[n(4)]
+    pub owner: AccountId,
 }
 
 /// How far long work is.

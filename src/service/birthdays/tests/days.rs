@@ -12,6 +12,7 @@ use crate::service::birthdays::delta::{Told, Walk};
 use crate::service::birthdays::index::{Days, Kept};
 use crate::service::tests::{quick, service_with};
 use crate::service::view::ObjectView;
+use crate::service::{ContactSettings, Settings};
 use crate::store::calls::counted;
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::{Batch, Engine, Write};
@@ -324,4 +325,30 @@ async fn a_card_that_cannot_be_read_is_told_of() {
     let asked = service.query_calendar(&alice, (&home, &births), in_range(april), None, None, &mut carry);
     let found = asked.await.unwrap();
     assert_eq!((found.cards.len(), found.names.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_who_was_erased_though_nobody_asks_again() {
+    let contacts = ContactSettings { trash_days: 0, ..ContactSettings::default() };
+    let service = service_with(Arc::new(MemoryEngine::new()), Settings { contacts, ..quick() }).await;
+    let alice = user(&service, "alice").await;
+    for file in ["a", "b"] {
+        service.store_card(&alice, "contacts", file, born(file, file, "BDAY:19850412\r\n")).await.unwrap();
+    }
+    assert_eq!(service.listed(&alice).await.len(), 2);
+    let known = async || {
+        let reader = service.store.read().await.unwrap();
+        let births = service.births(&reader, &alice, &calendars(&alice)).await.unwrap().unwrap();
+        service.birthdays.kept_of(births.books[0].id).await.unwrap().len()
+    };
+    assert_eq!(known().await, 2);
+    let place = Place::Object(alice.books(), name("contacts"), name("a"));
+    service.delete(&alice, &place, Vec::new()).await.unwrap();
+    assert_eq!(known().await, 2, "nobody has looked yet");
+    assert!(service.erase_now().await.unwrap() > 0);
+    assert_eq!(known().await, 1);
+    service.delete(&alice, &Place::Collection(alice.books(), name("contacts")), Vec::new()).await.unwrap();
+    service.purge_all().await.unwrap();
+    service.erase_now().await.unwrap();
+    assert!(service.birthdays.known().is_empty());
 }
