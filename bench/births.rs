@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use cardkeep::domain::ical::filter::{ComponentCondition, ComponentFilter, Filter};
@@ -27,7 +27,7 @@ use cardkeep::store::keyslots::file::FileMedium;
 
 mod machine;
 
-use machine::{Machine, Worked};
+use machine::{Machine, Timer, Times};
 
 /// The allocator of the server.
 #[global_allocator]
@@ -238,43 +238,4 @@ fn card(n: usize, lines: &str, photo: usize) -> Bytes {
         n % 200
     )
     .into()
-}
-
-/// Since when, and how much the processors had done by then.
-struct Timer(Instant, Worked);
-
-impl Timer {
-    fn start() -> Self {
-        // What looking costs is no part of it.
-        let worked = Worked::now();
-        Self(Instant::now(), worked)
-    }
-
-    fn ends(self) -> (Duration, Duration) {
-        (self.0.elapsed(), self.1.since())
-    }
-}
-
-#[derive(Default)]
-struct Times(Vec<(Duration, Duration)>);
-
-impl Times {
-    fn add(&mut self, begun: Timer) {
-        self.0.push(begun.ends());
-    }
-
-    fn print(self, what: &str) {
-        let (mut times, mut busy): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
-        times.sort_unstable();
-        busy.sort_unstable();
-        let at = |times: &[Duration], part: usize| {
-            times.get(times.len() * part / 100).map_or(0.0, |took| took.as_secs_f64() * 1e3)
-        };
-        println!(
-            "{what}: median {:.2} ms, 95th of 100 {:.2} ms, of a processor {:.2} ms",
-            at(&times, 50),
-            at(&times, 95),
-            at(&busy, 50)
-        );
-    }
 }

@@ -1,7 +1,7 @@
 //! The clock and the randomness of the machine, for benchmarks that run in process, and how long its
 //! processors worked for them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cardkeep::service::{Clock, Entropy, NoEntropy};
 
@@ -52,5 +52,53 @@ impl Worked {
             long if long >= Duration::from_secs(1) => long,
             _ => now.living.saturating_sub(self.living),
         }
+    }
+}
+
+/// Since when, and how much the processors had done by then.
+#[allow(dead_code, reason = "not every benchmark asks")]
+pub struct Timer(Instant, Worked);
+
+#[allow(dead_code, reason = "not every benchmark asks")]
+impl Timer {
+    /// From now on.
+    pub fn start() -> Self {
+        // What looking costs is no part of it.
+        let worked = Worked::now();
+        Self(Instant::now(), worked)
+    }
+
+    /// Until now, by the clock and of the processors.
+    pub fn ends(self) -> (Duration, Duration) {
+        (self.0.elapsed(), self.1.since())
+    }
+}
+
+/// Several of them.
+#[allow(dead_code, reason = "not every benchmark asks")]
+#[derive(Default)]
+pub struct Times(Vec<(Duration, Duration)>);
+
+#[allow(dead_code, reason = "not every benchmark asks")]
+impl Times {
+    /// One that ends now.
+    pub fn add(&mut self, begun: Timer) {
+        self.0.push(begun.ends());
+    }
+
+    /// Tells the medians and the 95th of 100.
+    pub fn print(self, what: &str) {
+        let (mut times, mut busy): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        times.sort_unstable();
+        busy.sort_unstable();
+        let at = |times: &[Duration], part: usize| {
+            times.get(times.len() * part / 100).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+        };
+        println!(
+            "{what}: median {:.2} ms, 95th of 100 {:.2} ms, of a processor {:.2} ms",
+            at(&times, 50),
+            at(&times, 95),
+            at(&busy, 50)
+        );
     }
 }
