@@ -2,6 +2,9 @@
 //! place of what it must not.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,9 +23,18 @@ struct Held {
     erased: HashSet<Vec<u8>>,
 }
 
+/// The keyring's octets. One that is replaced while it is read is none: what it held is overwritten.
+fn octets(path: &Path) -> Option<Vec<u8>> {
+    let mut file = File::open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    let still = std::fs::metadata(path).ok()?.ino() == file.metadata().unwrap().ino();
+    still.then_some(bytes)
+}
+
 impl Held {
     fn read(path: &Path) -> Option<Self> {
-        let bytes = std::fs::read(path).ok()?;
+        let bytes = octets(path)?;
         assert_eq!(&bytes[..8], b"\x8cCKkring");
         assert_eq!(bytes[12], 0, "without a passphrase");
         let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
