@@ -123,15 +123,6 @@ pub fn owner(text: &str) -> Result<Principal, String> {
     parsed.map_err(|bad| bad.to_string())
 }
 
-/// An owner as books tell it.
-pub fn written(owner: &Principal) -> String {
-    match owner {
-        Principal::User(name) => name.to_string(),
-        Principal::Group(name) if name.is_own() => SERVER.to_owned(),
-        Principal::Group(name) => format!("group:{name}"),
-    }
-}
-
 /// The name of a book or a calendar.
 pub fn name(text: &str) -> Result<MemberName, String> {
     MemberName::parse(text).map_err(|bad| bad.to_string())
@@ -174,7 +165,7 @@ impl From<&BookView> for Book {
             kind: kind(book),
             filter: book.smart.map(|filter| filter.to_string()),
             name: book.name.as_str().to_owned(),
-            owner: written(&book.owner),
+            owner: book.owner.written(),
             private: book.private,
             default: book.default,
             access: book.access.map_or("none", super::shares::word),
@@ -221,7 +212,7 @@ const ORDER: Order<BookView> = Order {
     fields: &[
         ("name", |book| Key::text(book.name.as_str())),
         ("kind", |book| Key::text(kind(book))),
-        ("owner", |book| Key::text(&written(&book.owner))),
+        ("owner", |book| Key::text(&book.owner.written())),
         ("created_at", |book| Key::Number(book.created.as_microsecond())),
     ],
 };
@@ -273,7 +264,7 @@ pub fn owner_of(
 
 /// Answers with a book or a calendar that was made.
 pub fn created(ask: &Ask, book: &BookView) -> Outcome {
-    let place = ask.place(room(book.kind()), &[&written(&book.owner), book.name.as_str()]);
+    let place = ask.place(room(book.kind()), &[&book.owner.written(), book.name.as_str()]);
     Ok(Reply::created(&Shown::from(book), place)?)
 }
 

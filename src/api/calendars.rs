@@ -10,7 +10,7 @@ use crate::domain::id::{CollectionKind, MemberName, Principal};
 use crate::service::library::{BookView, NewBook as Wanted};
 
 use super::body::{Fields, Read};
-use super::books::{self, Kind, chosen, created, owner_of, written};
+use super::books::{self, Kind, chosen, created, owner_of};
 use super::shares::{self, Share};
 use super::{Ask, Outcome, there};
 
@@ -108,7 +108,7 @@ impl From<&BookView> for Calendar {
             kind: books::kind(calendar),
             components: calendar.components.kinds().map(ical::Kind::word).collect(),
             name: calendar.name.as_str().to_owned(),
-            owner: written(&calendar.owner),
+            owner: calendar.owner.written(),
             private: calendar.private,
             default: calendar.default,
             access: calendar.access.map_or("none", shares::word),

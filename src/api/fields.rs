@@ -189,9 +189,7 @@ async fn known(ask: &Ask, fields: Vec<definitions::Field>) -> Result<Vec<Known>,
     if fields.iter().any(|field| !field.books.is_empty()) {
         let library = ask.service.library(&ask.caller, CollectionKind::AddressBook).await?;
         names.extend(
-            library
-                .iter()
-                .map(|book| (book.id, format!("{}/{}", books::written(&book.owner), book.name.as_str()))),
+            library.iter().map(|book| (book.id, format!("{}/{}", book.owner.written(), book.name.as_str()))),
         );
     }
     let changes = ask.caller.permissions.has(Permission::Settings);

@@ -90,7 +90,7 @@ const ORDER: Order<Share> = Order {
 };
 
 fn named(share: &Share) -> String {
-    share.meant.as_ref().map(|share| books::written(&share.with)).unwrap_or_default()
+    share.meant.as_ref().map(|share| share.with.written()).unwrap_or_default()
 }
 
 /// `GET /books/{owner}/{name}/shares`, and of calendars
@@ -111,7 +111,7 @@ pub async fn create(ask: &Ask, kind: CollectionKind) -> Outcome {
     if known {
         return Ok(Reply::json(&share)?);
     }
-    let shares = ask.place(books::room(kind), &[&books::written(&book.owner), book.name.as_str(), "shares"]);
+    let shares = ask.place(books::room(kind), &[&book.owner.written(), book.name.as_str(), "shares"]);
     let (whose, name) = match &wanted.with {
         Principal::User(name) => ("user", name.as_str()),
         Principal::Group(name) => ("group", name.as_str()),

@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::Config;
+use crate::domain::id::CollectionKind;
 use crate::service::admin::{AdminAnswer, AdminRequest, LinkRow};
 use crate::service::sharing::AskedKind;
 
@@ -91,11 +92,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
         vec![
             link.id.clone(),
             link.collection.clone().unwrap_or_default(),
-            match link.kind {
-                Some(AskedKind::Book) => "book".to_owned(),
-                Some(AskedKind::Calendar) => "calendar".to_owned(),
-                None => String::new(),
-            },
+            link.kind.map(|kind| CollectionKind::from(kind).word().to_owned()).unwrap_or_default(),
             link.label.clone().unwrap_or_default(),
             link.created.to_string(),
             link.expires.map(|end| end.to_string()).unwrap_or_default(),

@@ -179,6 +179,15 @@ impl Principal {
             Self::Group(name) => name.as_str(),
         }
     }
+
+    /// As addresses of collections begin: `alice`, `group:sales`, or `*` for the server's own group.
+    pub fn written(&self) -> String {
+        match self {
+            Self::User(name) => name.to_string(),
+            Self::Group(name) if name.is_own() => "*".to_owned(),
+            Self::Group(name) => format!("group:{name}"),
+        }
+    }
 }
 
 /// The name of a collection or of a member in its collection: one decoded URL segment, opaque to

@@ -14,7 +14,7 @@ use crate::domain::id::{
 };
 use crate::domain::vcard::Version;
 use crate::store::StoreError;
-use crate::store::commit::{DefinitionOp, Op};
+use crate::store::commit::{At, DefinitionOp, Expect, Fact, FactState, Op};
 use crate::store::damage::Found;
 use crate::store::query::{Collection, Reader};
 use crate::store::rows::{self, CollectionRow, Definition, Id, PublicLinkRow};
@@ -141,13 +141,21 @@ impl Service {
         let token = secret::normal(&secret::written(&random));
         let hash = Id(self.store.hashes().secret(&token));
         let (created, expires) = (rows::micros(now), expires.map(rows::micros));
-        let owner = AccountId::from_bytes(row.owner);
+        let (owner, path) =
+            (AccountId::from_bytes(row.owner), format!("/{PUBLIC}/{token}.{}", ending(row.kind())));
         let link = PublicLinkRow { collection: id, label, created, expires, owner };
-        let link = Definition::PublicLink(link);
-        if !self.lay(None, hash, None, Some(link)).await? {
-            return Err(Fault("random numbers repeat themselves".into()).into());
+        let lay = DefinitionOp { id: hash, before: None, after: Some(Definition::PublicLink(link)) };
+        // Not of what was made private, or given to somebody else, since it was looked at.
+        let as_seen = FactState::ShownAs(Box::new(row));
+        let as_seen = Fact { at: Some(At::Collection(id)), state: as_seen, negate: false };
+        match self.commit(None, vec![Expect(vec![vec![as_seen]])], vec![Op::Definition(lay)]).await {
+            Err(Stop::Refused(Refusal::Unmet)) => {
+                return Err(conflict(
+                    "it has changed meanwhile; look whether it is still to be shown".into(),
+                ));
+            }
+            done => drop(done?),
         }
-        let path = format!("/{PUBLIC}/{token}.{}", ending(row.kind()));
         Ok(NewLink { id: shown(hash), path })
     }
 
@@ -155,26 +163,22 @@ impl Service {
     pub(super) async fn public_links(&self) -> Answer<Vec<admin::LinkRow>> {
         let reader = self.store.read().await?;
         let mut links = Vec::new();
-        for (id, link) in every(&reader).await? {
-            let (kind, closed) = match reader.found_collections(&[link.collection]).await?.pop() {
-                Some(Found::Whole(collection)) => {
+        for (id, link, found) in with_collections(&reader).await? {
+            let (kind, closed) = match found {
+                Found::Whole(collection) => {
                     let closed = self.closed(&reader, &link, &collection.row).await?;
                     (Some(collection.row.kind().into()), closed)
                 }
                 // Listed, so that it can be revoked before what it leads to is mended.
-                Some(Found::Damaged(_)) => (None, true),
+                Found::Damaged(_) => (None, true),
                 // Those of what is gone go with the next clearing.
-                Some(Found::Absent) | None => continue,
+                Found::Absent => continue,
             };
             let called = match kind {
                 Some(_) => self.called(&reader, link.collection).await?,
                 None => None,
             };
-            let owner = |owner: Option<Principal>| match owner {
-                Some(Principal::User(name)) => name.to_string(),
-                Some(Principal::Group(name)) => format!("group:{name}"),
-                None => String::new(),
-            };
+            let owner = |owner: Option<Principal>| owner.map(|owner| owner.written()).unwrap_or_default();
             links.push(admin::LinkRow {
                 id: shown(id),
                 collection: called.map(|(name, whose)| format!("{}/{name}", owner(whose))),
@@ -206,11 +210,9 @@ impl Service {
     pub(super) async fn forget_dead_links(&self) -> Result<(), StoreError> {
         let now = rows::micros(self.clock.now());
         let reader = self.store.read().await?;
-        let links = every(&reader).await?;
-        let ids: Vec<_> = links.iter().map(|(_, link)| link.collection).collect();
-        let found = reader.found_collections(&ids).await?;
+        let links = with_collections(&reader).await?;
         drop(reader);
-        for ((id, link), found) in links.into_iter().zip(found) {
+        for (id, link, found) in links {
             let ended = link.expires.is_some_and(|end| end <= now);
             let gone = match found {
                 Found::Absent => true,
@@ -248,6 +250,16 @@ impl Service {
 
 fn removal(id: Id, link: PublicLinkRow) -> Op {
     Op::Definition(DefinitionOp { id, before: Some(Definition::PublicLink(link)), after: None })
+}
+
+/// All links, each with what it leads to.
+async fn with_collections(
+    reader: &Reader,
+) -> Result<Vec<(Id, PublicLinkRow, Found<Collection>)>, StoreError> {
+    let links = every(reader).await?;
+    let ids: Vec<_> = links.iter().map(|(_, link)| link.collection).collect();
+    let found = reader.found_collections(&ids).await?;
+    Ok(links.into_iter().zip(found).map(|((id, link), found)| (id, link, found)).collect())
 }
 
 async fn every(reader: &Reader) -> Result<Vec<(Id, PublicLinkRow)>, StoreError> {

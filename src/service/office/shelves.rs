@@ -27,12 +27,7 @@ pub struct Shelf {
 impl Shelf {
     /// How the API addresses it: `OWNER/NAME`.
     pub fn address(&self) -> String {
-        let name = self.name.as_str();
-        match &self.owner {
-            Principal::User(owner) => format!("{owner}/{name}"),
-            Principal::Group(owner) if owner.is_own() => format!("*/{name}"),
-            Principal::Group(owner) => format!("group:{owner}/{name}"),
-        }
+        format!("{}/{}", self.owner.written(), self.name.as_str())
     }
 }
 

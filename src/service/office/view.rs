@@ -211,9 +211,8 @@ impl Service {
 /// An account's name as the office reads it; the server's own group has none to show.
 fn shown_name(name: &Principal) -> Option<String> {
     match name {
-        Principal::User(name) => Some(name.to_string()),
         Principal::Group(name) if name.is_own() => None,
-        Principal::Group(name) => Some(format!("group:{name}")),
+        name => Some(name.written()),
     }
 }
 

@@ -181,6 +181,17 @@ async fn a_link_tells_of_another_name_and_breaks_off_when_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn no_link_is_made_to_what_becomes_private_meanwhile() {
+    let (engine, service) = meddled().await;
+    alice(&service).await;
+    let (rival, book) =
+        (Arc::clone(&service), service.collection_asked("alice/contacts", None).await.unwrap());
+    engine.before_commit(async move { rival.set_private(None, book, true).await.unwrap() });
+    assert!(service.create_public_link("alice/contacts", None, None, None).await.is_err());
+    assert!(service.public_links().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn few_read_through_links_at_once() {
     let service = service().await;
     alice(&service).await;
